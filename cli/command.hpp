@@ -1,0 +1,37 @@
+#pragma once
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <vector>
+
+namespace derate::cli {
+
+/// What the program says when it ends; docs/commands.md lists them.
+enum ExitCode : int {
+    exit_pass = 0,
+    exit_gate_failed = 1,
+    exit_bad_input = 2,
+    exit_inconclusive = 3,
+    exit_environment_refused = 4,
+};
+
+/// Flags that every subcommand takes.
+struct CommonFlags {
+    bool json = false;   ///< the result as JSON on standard output instead of text
+    bool quiet = false;  ///< no progress, no notices on standard error
+    std::vector<std::filesystem::path> registries;  ///< searched first, in this order
+};
+
+/// What a subcommand runs when it was asked for.
+using Run = std::function<ExitCode(CommonFlags const&)>;
+
+/// A subcommand adds itself to the program: flags on `app`, the work in the returned function, which
+/// throws InputError (exit 2) or EnvironmentRefused (exit 4). One file a subcommand: cli/<name>.cpp
+/// defines `Run add_<name>(CLI::App& command)`, cli/main.cpp lists them all.
+struct Command {
+    char const* name;
+    char const* summary;   ///< one line for `derate --help`
+    char const* examples;  ///< lines of shell, shown below `derate <name> --help`
+    Run (*add)(CLI::App& command);
+};
+
+}  // namespace derate::cli

@@ -1,0 +1,32 @@
+#include "core/calibration.hpp"
+
+#include <array>
+#include <utility>
+
+namespace derate {
+namespace {
+
+constexpr std::array<std::pair<CurveSource, std::string_view>, 4> source_names{{
+    {CurveSource::measured, "measured"},
+    {CurveSource::imported, "imported"},
+    {CurveSource::legacy_hardcoded, "legacy_hardcoded"},
+    {CurveSource::conservative_default, "default"},
+}};
+
+}  // namespace
+
+std::string_view to_string(CurveSource source) {
+    for (auto const& [value, name] : source_names) {
+        if (value == source) return name;
+    }
+    return {};
+}
+
+std::optional<CurveSource> parse_curve_source(std::string_view text) {
+    for (auto const& [value, name] : source_names) {
+        if (name == text) return value;
+    }
+    return std::nullopt;
+}
+
+}  // namespace derate

@@ -1,0 +1,181 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/hardware.hpp"
+#include "core/operation_type.hpp"
+#include "core/precision.hpp"
+
+namespace derate {
+
+/// Why a curve can be believed; never mixed within one curve.
+enum class CurveSource { measured, imported, legacy_hardcoded, conservative_default };
+
+[[nodiscard]] std::string_view to_string(CurveSource source);  ///< "default" for the last
+[[nodiscard]] std::optional<CurveSource> parse_curve_source(std::string_view name);
+
+struct Interval {
+    double lower = 0;
+    double upper = 0;
+    friend bool operator==(Interval const&, Interval const&) = default;
+};
+
+enum class WorkAxis { flops, bytes };
+
+/// One bin of a curve: what was observed around one amount of work. The roadmap's data point.
+struct DataPoint {
+    double work = 0;  ///< FLOPs or bytes (the curve's axis), > 0; the geometric centre of the bin's work
+    double efficiency_mean = 0;  ///< achieved rate over the denominator, > 0
+    std::optional<double> efficiency_std;
+    std::optional<double> efficiency_min;
+    std::optional<double> efficiency_max;
+    std::int64_t num_observations = 0;
+    std::vector<std::string> source_subgraphs;           ///< "model/batch/subgraph_id"
+    std::optional<double> between_model_std;             ///< the between-model part of efficiency_std
+    std::optional<Interval> confidence_interval_of_mean;
+    std::optional<Interval> prediction_interval;
+};
+
+/// t = kernel_seconds * n_kernels + flop_coefficient * F^flop_exponent + byte_seconds * B
+///     + cache_byte_seconds * max(0, B_activations - last_level_cache_bytes), in seconds.
+struct AdditiveRoofline {
+    double kernel_seconds = 0;      ///< > 0
+    double flop_coefficient = 0;    ///< >= 0; seconds per FLOP^flop_exponent; 0 for zero-FLOP kernels
+    double flop_exponent = 1;       ///< 1 on CPUs, 0.5 on GPUs
+    double byte_seconds = 0;        ///< > 0; seconds per byte
+    double cache_byte_seconds = 0;  ///< >= 0; 0 where the term is not fitted
+    double last_level_cache_bytes = 0;
+};
+
+/// Efficiency linear in log10(work) between knots.
+struct PiecewiseLinear {
+    std::vector<double> work;        ///< strictly increasing, > 0
+    std::vector<double> efficiency;  ///< > 0
+};
+
+/// efficiency = intercept + slope * log10(work).
+struct LogLinear {
+    double intercept = 0;
+    double slope = 0;
+};
+
+/// efficiency = ceiling / (1 + exp(-steepness * (log10(work) - midpoint))).
+struct Sigmoid {
+    double ceiling = 1;
+    double steepness = 1;
+    double midpoint = 7;
+};
+
+using FittedForm = std::variant<AdditiveRoofline, PiecewiseLinear, LogLinear, Sigmoid>;
+
+/// The fitted form with what is known of its fit.
+struct FittedCurve {
+    FittedForm form;
+    std::optional<double> r_squared;              ///< of the served function, on log time
+    std::optional<double> residual_std;           ///< of log time
+    std::vector<double> parameter_covariance;     ///< packed lower triangle; additive roofline: of log coefficients
+};
+
+/// A Gaussian process on the log residual of the fitted curve over log shape features.
+///
+/// Correction of log t at features x: sum over points of weights_i k(x, x_i), with
+/// k(x, y) = amplitude^2 exp(-|x - y|^2 / (2 length_scale^2)).
+struct ResidualModel {
+    std::vector<std::string> features;         ///< names, core/kernel_features.hpp
+    std::vector<double> points;                ///< inducing points, row-major, count x features; <= 64 points
+    std::vector<double> weights;               ///< count
+    std::vector<double> packed_covariance;     ///< packed lower triangle of what the posterior variance needs
+    double amplitude = 0;
+    double length_scale = 1;
+    double noise = 0;
+};
+
+/// One operation type's curve: how long a kernel of it takes, and how sure that is.
+struct EfficiencyCurve {
+    OperationType type = OperationType::meta;
+    bool zero_flop = false;  ///< the curve of the type's zero-FLOP kernels ("type|0")
+    WorkAxis axis = WorkAxis::flops;
+    CurveSource source = CurveSource::measured;
+    std::vector<DataPoint> data_points;
+    std::optional<FittedCurve> fitted_curve;  ///< what is served; empty: only data points are known
+    std::vector<FittedCurve> diagnostics;     ///< fits that lost, shown beside it
+    std::optional<ResidualModel> residual_model;
+    std::optional<double> log_variance;       ///< out-of-fold, of log(measured/predicted) of one kernel
+    double mean_correction = 1;               ///< smearing factor: mean = exp(fit of log t) * this
+    std::optional<Interval> work_range;       ///< seen in calibration, on `axis`
+};
+
+/// How kernels' errors combine to a whole model's (method: docs/statistics.md).
+struct IntervalModel {
+    double same_type_correlation = 0;
+    double cross_type_correlation = 0;
+    double model_log_variance = 0;   ///< whole-model term (context, session)
+    double degrees_of_freedom = 1;   ///< of the t quantile; calibration models - 1
+    double extrapolation_log_variance = 0;  ///< added per kernel outside the range
+};
+
+/// Whole-model time over the sum of its isolated parts, on calibration models only.
+struct ContextFactor {
+    double factor = 1;
+    std::optional<double> relative_std;
+    int models = 0;
+};
+
+struct EvidenceFile {
+    std::string file;    ///< base name, in evidence/ beside the calibration
+    std::string sha256;  ///< of the file's bytes, lower-case hex
+};
+
+/// Who measured, when, with what: the roadmap's calibration_metadata and more.
+struct Provenance {
+    std::string date;  ///< ISO 8601
+    std::string tool_version;
+    std::optional<std::string> git_revision;
+    std::vector<std::string> models_used;
+    std::int64_t num_samples = 0;  ///< repetitions
+    std::optional<std::string> environment_hash;
+    std::optional<std::string> trust_grade;  ///< "A" to "D", docs/protocol.md
+    std::string origin;                      ///< licence and project of imported data; else the tool
+    std::vector<EvidenceFile> evidence;
+    std::optional<std::string> samples_sha256;
+};
+
+/// What a calibration claims of itself; the gate recomputes it and trusts none of it.
+struct ValidationClaim {
+    std::string leave_out;  ///< "model" or "family"
+    int models = 0;
+    double mape_percent = 0;
+    double bias_percent = 0;
+    std::optional<double> coverage_95;  ///< fraction
+    std::optional<double> median_half_width_percent;
+    std::optional<double> noise_floor_percent;
+    std::string verdict;  ///< PASS, FAIL, INCONCLUSIVE
+};
+
+
+/// One precision and thread count of one device: content of efficiency_curves.json.
+struct Calibration {
+    std::string hardware_id;
+    DeviceKind kind = DeviceKind::cpu;
+    Precision precision = Precision::fp32;
+    int threads = 0;  ///< 0: unknown or not meaningful
+    CurveSource source = CurveSource::measured;
+    std::string partition;
+    std::string flop_rule;
+    std::optional<PeakRate> peak_flops;      ///< denominator of compute efficiencies
+    std::optional<PeakRate> peak_bandwidth;  ///< denominator of bandwidth efficiencies
+    std::vector<EfficiencyCurve> curves;     ///< types and, for fallback, parents' and device's fits below
+    std::map<std::string, EfficiencyCurve> parent_curves;  ///< key: parent name or "device"
+    IntervalModel intervals;
+    ContextFactor context;
+    Provenance provenance;
+    std::vector<ValidationClaim> claims;
+    bool provisional = false;
+};
+
+}  // namespace derate

@@ -1,0 +1,23 @@
+#include "core/hardware.hpp"
+
+namespace derate {
+
+std::string_view to_string(DeviceKind kind) { return kind == DeviceKind::cpu ? "cpu" : "gpu"; }
+
+std::optional<PeakRate> Hardware::compute_peak(Precision precision, int threads) const {
+    for (auto const& peak : compute_peaks) {
+        if (peak.precision == precision && (threads == 0 || peak.threads == threads)) {
+            return peak.rate;
+        }
+    }
+    return std::nullopt;
+}
+
+std::optional<PeakRate> Hardware::bandwidth_peak(int threads) const {
+    for (auto const& peak : bandwidth_peaks) {
+        if (threads == 0 || peak.threads == threads) return peak.rate;
+    }
+    return std::nullopt;
+}
+
+}  // namespace derate

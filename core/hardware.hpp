@@ -1,0 +1,52 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/precision.hpp"
+#include "core/quantity.hpp"
+
+namespace derate {
+
+enum class DeviceKind { cpu, gpu };
+
+[[nodiscard]] std::string_view to_string(DeviceKind kind);  ///< "cpu", "gpu"
+
+/// A peak rate and why to believe it. Efficiencies are fractions of it; predicted times do not
+/// depend on it.
+struct PeakRate {
+    double per_second = 0;  ///< FLOP/s or bytes/s, > 0
+    std::string source;     ///< "measured", "data_sheet", "as stated in ..."
+    std::string method;     ///< how it was measured, e.g. "fma_avx512, best of 5 launches"; may be empty
+    std::optional<double> relative_spread;  ///< std / mean over launches
+    std::optional<double> clock_hz;         ///< clock it holds at, where known
+};
+
+struct ComputePeak {
+    Precision precision = Precision::fp32;
+    int threads = 1;  ///< 0 for a GPU
+    PeakRate rate;
+};
+
+struct BandwidthPeak {
+    int threads = 1;  ///< 0 for a GPU
+    PeakRate rate;
+};
+
+/// What is known of one piece of hardware: content of hardware.json.
+struct Hardware {
+    std::string id;    ///< equals the registry folder's name
+    DeviceKind kind = DeviceKind::cpu;
+    std::string name;  ///< as its maker or the operating system calls it
+    std::vector<ComputePeak> compute_peaks;
+    std::vector<BandwidthPeak> bandwidth_peaks;
+    std::optional<double> last_level_cache_bytes;
+    std::optional<std::string> power_mode;
+
+    /// The peak for this precision and thread count (any threads if `threads` is 0).
+    [[nodiscard]] std::optional<PeakRate> compute_peak(Precision precision, int threads) const;
+    [[nodiscard]] std::optional<PeakRate> bandwidth_peak(int threads) const;
+};
+
+}  // namespace derate

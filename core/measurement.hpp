@@ -1,0 +1,97 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/hardware.hpp"
+#include "core/precision.hpp"
+#include "core/statistics/sample_summary.hpp"
+#include "core/subgraph.hpp"
+
+namespace derate {
+
+/// What lay in the caches when a case was timed.
+enum class CacheState { hot, cold_activations, cold_all, in_context, unknown };
+
+[[nodiscard]] std::string_view to_string(CacheState state);
+[[nodiscard]] std::optional<CacheState> parse_cache_state(std::string_view name);
+
+/// The repetitions of one case in one process launch, summarised.
+struct LaunchTimes {
+    SampleSummary times_ms;
+    double lower_quartile_ms = 0;
+    double median_ms = 0;
+    double upper_quartile_ms = 0;
+    double min_ms = 0;
+    double max_ms = 0;
+    bool steady = true;  ///< warm-up was seen to end
+
+    friend bool operator==(LaunchTimes const&, LaunchTimes const&) = default;
+};
+
+/// How the served centre was formed from repetitions.
+enum class CenterStatistic {
+    mean_of_launch_medians,  ///< derate's own: mean over launches of the within-launch median
+    mean,                    ///< imported data: the plain mean is all there is
+};
+
+[[nodiscard]] std::string_view to_string(CenterStatistic statistic);
+
+/// Latency of one case or one whole model. Empty optionals are unknown, never zero.
+struct Timing {
+    CenterStatistic statistic = CenterStatistic::mean_of_launch_medians;
+    double center_ms = 0;  ///< the served value, > 0
+    double mean_ms = 0;    ///< over all repetitions, > 0
+    std::optional<double> std_ms;  ///< over all repetitions
+    std::optional<double> min_ms;
+    std::optional<double> max_ms;
+    std::int64_t samples = 0;           ///< repetitions, all launches
+    std::vector<LaunchTimes> launches;  ///< empty in imported files
+
+    friend bool operator==(Timing const&, Timing const&) = default;
+};
+
+/// \param launches  one or more, each with one or more repetitions
+/// \throws std::invalid_argument  no launch, or a launch without repetitions
+[[nodiscard]] Timing timing_of(std::vector<LaunchTimes> launches);
+
+/// A subgraph and what was timed of it. A failed measurement is a result: it has a reason.
+struct MeasuredSubgraph {
+    Subgraph subgraph;
+    std::optional<Timing> isolated;    ///< in the cache state of the measurement
+    std::optional<Timing> in_context;  ///< inside a run of the whole model
+    std::optional<std::string> failure;
+
+    friend bool operator==(MeasuredSubgraph const&, MeasuredSubgraph const&) = default;
+};
+
+/// Where numbers come from.
+struct MeasurementSource {
+    std::string origin;    ///< "derate 0.1.0", or the project the file was imported from, with licence
+    std::string campaign;  ///< one visit of the machine; repetitions of a visit are another campaign
+    std::string date;      ///< ISO 8601
+    std::string file;      ///< base name
+    std::string timing;    ///< how it was timed, in words
+    bool imported = false;
+    std::string environment_hash;  ///< of the canonical environment block; empty if unknown
+};
+
+/// One model at one batch size on one piece of hardware: content of a measurement file.
+struct Measurement {
+    std::string model;
+    std::string model_family;
+    int batch = 1;
+    Precision precision = Precision::fp32;
+    int threads = 0;  ///< 0: unknown or not meaningful (GPU)
+    CacheState cache_state = CacheState::unknown;  ///< of the isolated timings
+    std::string partition;  ///< "derate_1", or a foreign name
+    std::string flop_rule;  ///< "derate_1", or a foreign name
+    Hardware hardware;
+    MeasurementSource source;
+    std::optional<Timing> whole_model;  ///< timed independently; never a sum of parts
+    std::vector<MeasuredSubgraph> subgraphs;
+};
+
+}  // namespace derate
