@@ -10,6 +10,7 @@
 #include "core/hardware.hpp"
 #include "core/operation_type.hpp"
 #include "core/precision.hpp"
+#include "core/statistics/interval.hpp"
 
 namespace derate {
 
@@ -18,12 +19,6 @@ enum class CurveSource { measured, imported, legacy_hardcoded, conservative_defa
 
 [[nodiscard]] std::string_view to_string(CurveSource source);  ///< "default" for the last
 [[nodiscard]] std::optional<CurveSource> parse_curve_source(std::string_view name);
-
-struct Interval {
-    double lower = 0;
-    double upper = 0;
-    friend bool operator==(Interval const&, Interval const&) = default;
-};
 
 enum class WorkAxis { flops, bytes };
 
