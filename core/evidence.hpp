@@ -1,0 +1,90 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/hardware.hpp"
+#include "core/measurement.hpp"
+#include "core/precision.hpp"
+#include "core/subgraph.hpp"
+
+namespace derate {
+
+/// One visit of the machine. Times of two campaigns differ by more than their repetitions show.
+struct Campaign {
+    std::string id;
+    std::string date;    ///< ISO 8601
+    std::string origin;  ///< who timed it: tool and version, or project and licence
+    bool imported = false;
+    std::optional<std::string> environment_hash;  ///< of the canonical environment block
+    std::optional<std::string> samples_sha256;    ///< of the raw repetitions
+    std::optional<std::string> trust_grade;       ///< "A" to "D", docs/protocol.md
+
+    friend bool operator==(Campaign const&, Campaign const&) = default;
+};
+
+/// A distinct kernel as one campaign timed it.
+///
+/// derate's own measurements hold one case per descriptor and campaign, shared by all models that
+/// contain it; imported files without descriptors hold one case per timed subgraph.
+struct EvidenceCase {
+    Subgraph subgraph;             ///< `id` is without meaning here
+    std::optional<Timing> timing;  ///< empty when the measurement failed
+    std::optional<std::string> failure;
+    int campaign = 0;    ///< index into Evidence::campaigns
+    bool probe = false;  ///< timed for its regime, not because a model contains it
+
+    friend bool operator==(EvidenceCase const&, EvidenceCase const&) = default;
+};
+
+/// What a calibration may do with a model.
+enum class ModelRole { calibration, held_out };
+
+[[nodiscard]] std::string_view to_string(ModelRole role);
+[[nodiscard]] std::optional<ModelRole> parse_model_role(std::string_view name);
+
+/// One model at one batch size in one campaign.
+struct EvidenceModel {
+    std::string name;
+    std::string family;
+    int batch = 1;
+    int campaign = 0;  ///< index into Evidence::campaigns
+    ModelRole role = ModelRole::calibration;
+    std::vector<int> cases;             ///< its subgraphs in order, as indices into Evidence::cases
+    std::optional<Timing> whole_model;  ///< timed independently; never a sum of parts
+
+    friend bool operator==(EvidenceModel const&, EvidenceModel const&) = default;
+};
+
+/// Everything a calibration of one device at one precision and thread count rests on: the one input
+/// of fit, cross-validation and gate.
+struct Evidence {
+    Hardware hardware;
+    Precision precision = Precision::fp32;
+    int threads = 0;  ///< 0: unknown or not meaningful
+    CacheState cache_state = CacheState::unknown;
+    std::string partition;  ///< "derate_1", or a foreign name
+    std::string flop_rule;  ///< "derate_1", or a foreign name
+    std::vector<Campaign> campaigns;
+    std::vector<EvidenceCase> cases;
+    std::vector<EvidenceModel> models;
+};
+
+/// The rules no type can hold: indices in range, a timing or a failure per case, times positive,
+/// a model without cases, two models of equal name, batch and campaign.
+///
+/// \return one line a broken rule, empty if all hold
+[[nodiscard]] std::vector<std::string> violations(Evidence const& evidence);
+
+/// The same evidence with campaigns, cases and models in an order that depends on their content
+/// alone, so that what is computed from it does not depend on the order of input files.
+[[nodiscard]] Evidence canonical(Evidence evidence);
+
+/// Sum of the isolated times of a model's cases.
+///
+/// \return ms; empty when a case has no timing
+[[nodiscard]] std::optional<double> sum_of_parts_ms(Evidence const& evidence,
+                                                    EvidenceModel const& model);
+
+}  // namespace derate

@@ -1,0 +1,28 @@
+#pragma once
+#include <nlohmann/json_fwd.hpp>
+#include <string_view>
+
+#include "core/measurement.hpp"
+
+namespace derate {
+
+/// The format of a measurement file: `"format": "derate_measurement", "version": 1`.
+///
+/// Reads the full form that `derate measure` writes and the sparse one of imported data (a plain
+/// `mean, std, min, max, samples` per subgraph). Fields that are computed from others (efficiency,
+/// achieved_flops, ...) are written for people and not read back.
+///
+/// \param where  file name, for messages
+/// \throws InputError naming the JSON pointer of the first fault: unknown field, missing field,
+///         wrong type, value out of range, a newer version
+[[nodiscard]] Measurement measurement_from_json(nlohmann::json const& json, std::string_view where);
+
+[[nodiscard]] nlohmann::json to_json(Measurement const& measurement);
+
+/// Parts that other files share.
+[[nodiscard]] Subgraph subgraph_from_json(nlohmann::json const& json, std::string_view where);
+[[nodiscard]] nlohmann::json to_json(Subgraph const& subgraph);
+[[nodiscard]] Timing timing_from_json(nlohmann::json const& json, std::string_view where);
+[[nodiscard]] nlohmann::json to_json(Timing const& timing);
+
+}  // namespace derate

@@ -1,0 +1,58 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/calibration.hpp"
+
+namespace derate {
+
+/// What limits a kernel: the term of its curve that takes the most time.
+enum class Bound { compute, memory, overhead };
+
+[[nodiscard]] std::string_view to_string(Bound bound);
+
+/// Latency of a model with its 95 % prediction interval.
+///
+/// The total is a sum of means; its logarithm is taken as t-distributed with variance
+/// `log_variance` (docs/uncertainty.md).
+struct LatencyEstimate {
+    double latency_ms = 0;
+    double latency_std_ms = 0;  ///< latency * sqrt(exp(log_variance) - 1)
+    double ci_95_lower_ms = 0;
+    double ci_95_upper_ms = 0;
+    /// Diagnostic: as if kernels' errors were independent. Too narrow.
+    double ci_95_independent_lower_ms = 0;
+    double ci_95_independent_upper_ms = 0;
+    double log_variance = 0;
+    double degrees_of_freedom = 1;
+    /// Work over (latency * peak); empty where the peak is unknown or the model has no FLOPs.
+    std::optional<double> efficiency_used;
+    std::optional<double> efficiency_std;
+    int extrapolated_subgraphs = 0;  ///< outside the range their curve was fitted on
+    int unseen_regimes = 0;          ///< subgraphs of a kind no calibration case shows
+    bool foreign_partition = false;  ///< the curves were fitted on another partition's subgraphs
+
+    [[nodiscard]] bool extrapolated() const { return extrapolated_subgraphs > 0; }
+};
+
+/// One subgraph's part of an estimate.
+struct SubgraphEstimate {
+    int subgraph_id = 0;
+    double latency_ms = 0;  ///< mean, with the context factor
+    double latency_std_ms = 0;
+    double log_variance = 0;  ///< of this kernel alone
+    double roofline_ms =
+        0;  ///< the explainable curve's part of the median, before the residual model
+    double residual_factor = 1;  ///< the residual model's factor on the median; 1 without one
+    std::optional<double>
+        efficiency_used;  ///< of peak FLOP/s, or of peak bandwidth for zero-FLOP kernels
+    std::optional<double> efficiency_std;
+    CurveSource source = CurveSource::measured;
+    std::string curve;  ///< the curve that priced it: type, "type|0", parent or "device"
+    Bound bound = Bound::overhead;
+    bool extrapolated = false;
+    std::optional<std::string> unseen_regime;  ///< what no calibration case shows, in words
+};
+
+}  // namespace derate
