@@ -1,0 +1,65 @@
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/precision.hpp"
+#include "workloads/exported_program.hpp"
+
+namespace derate {
+
+/// What a shipped model is for.
+enum class ModelRole {
+    calibration,  ///< measured by `derate calibrate` unless told otherwise
+    held_out,     ///< predicted and compared by `derate calibrate` unless told otherwise
+    extra,        ///< there to be asked for
+};
+[[nodiscard]] std::string_view to_string(ModelRole role);
+
+struct ModelFile {
+    std::filesystem::path path;
+    int batch = 1;
+    Precision precision = Precision::fp32;
+};
+
+struct CatalogueEntry {
+    std::string name;    ///< "resnet18"
+    std::string family;  ///< "resnet": models that share an architecture
+    ModelRole role = ModelRole::extra;
+    std::vector<ModelFile> files;  ///< one or more
+};
+
+/// Where the shipped exports lie: the environment's DERATE_MODELS, the installed
+/// share/derate/models, or the source tree that the program was built from. \throws InputError none
+/// of them has a catalogue.json
+[[nodiscard]] std::filesystem::path models_directory();
+
+/// Reads `<directory>/catalogue.json`, in the order of the file.
+/// \throws InputError
+[[nodiscard]] std::vector<CatalogueEntry> read_catalogue(std::filesystem::path const& directory);
+
+/// The shipped entry of that name.
+/// \throws InputError  naming the nearest known model
+[[nodiscard]] CatalogueEntry find_model(std::string_view name);
+
+struct LoadedModel {
+    std::string name;          ///< of the shipped model, or the file's name without ".pt2"
+    std::string family;        ///< a user's file is a family of its own: its name
+    std::optional<int> batch;  ///< empty when the inputs of a user's file share no first dimension
+    Precision precision = Precision::fp32;
+    std::filesystem::path file;
+    ExportedProgram program;
+};
+
+/// Loads a shipped model by name, or a file: anything with a '/' or ending in ".pt2" or ".json.gz".
+///
+/// \param batch      of a shipped model default 1; a user's file must agree
+/// \param precision  of a shipped model default FP32; a user's file must agree
+/// \throws InputError  unknown name (with the nearest one), no such file, or a batch or precision
+///                     that the model was not exported with (with the Python line that exports it)
+[[nodiscard]] LoadedModel load_model(std::string_view name_or_file, std::optional<int> batch = {},
+                                     std::optional<Precision> precision = {});
+
+}  // namespace derate
