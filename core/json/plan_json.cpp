@@ -1,0 +1,149 @@
+#include "core/json/plan_json.hpp"
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "core/input_error.hpp"
+
+namespace derate {
+namespace {
+
+using nlohmann::json;
+
+constexpr int plan_version = 1;
+
+std::optional<StepKind> parse_step_kind(std::string_view name) {
+    for (auto const kind :
+         {StepKind::isolated, StepKind::in_context, StepKind::whole, StepKind::drift}) {
+        if (to_string(kind) == name) return kind;
+    }
+    return std::nullopt;
+}
+
+/// The value, or an InputError that says what would have been right.
+template <class Value>
+Value known(std::optional<Value> value, json const& text, std::string_view where,
+            char const* what) {
+    if (!value) throw InputError{where, "got " + text.dump(), what};
+    return *value;
+}
+
+void check_indices(Plan const& plan, std::string_view where) {
+    for (auto const& item : plan.cases) {
+        if (item.model >= plan.models.size()) {
+            throw InputError{where,
+                             "case " + item.key + " names model " + std::to_string(item.model),
+                             "an index into models"};
+        }
+    }
+    for (auto const& step : plan.steps) {
+        auto const limit = step.kind == StepKind::isolated ? plan.cases.size()
+                           : step.kind == StepKind::drift  ? 2
+                                                           : plan.models.size();
+        if (step.index >= limit) {
+            throw InputError{where,
+                             "a step " + std::string{to_string(step.kind)} + " names index " +
+                                 std::to_string(step.index),
+                             "an index into cases or models; 0 or 1 for drift"};
+        }
+    }
+}
+
+}  // namespace
+
+std::string to_json_text(Plan const& plan) {
+    json models = json::array();
+    for (auto const& model : plan.models) {
+        models.push_back({{"name", model.name},
+                          {"file", model.file},
+                          {"batch", model.batch},
+                          {"precision", to_string(model.precision)}});
+    }
+    json cases = json::array();
+    for (auto const& item : plan.cases) {
+        cases.push_back({{"key", item.key},
+                         {"model", item.model},
+                         {"subgraph", item.subgraph},
+                         {"state", to_string(item.state)}});
+    }
+    json steps = json::array();
+    for (auto const& step : plan.steps) steps.push_back({to_string(step.kind), step.index});
+    json const repetition{{"min_timed_ms", plan.repetition.min_timed_ms},
+                          {"min_iterations", plan.repetition.min_iterations},
+                          {"max_iterations", plan.repetition.max_iterations},
+                          {"max_warmup_ms", plan.repetition.max_warmup_ms},
+                          {"min_warmup_iterations", plan.repetition.min_warmup_iterations}};
+    json const all{{"format", "derate_plan"},
+                   {"version", plan_version},
+                   {"campaign", plan.campaign},
+                   {"launch", plan.launch},
+                   {"seed", plan.seed},
+                   {"threads", plan.threads},
+                   {"cpus", plan.cpus},
+                   {"device", plan.device},
+                   {"repetition", repetition},
+                   {"time_limit_s", plan.time_limit_s},
+                   {"peaks", plan.peaks},
+                   {"models", models},
+                   {"cases", cases},
+                   {"steps", steps},
+                   {"done", plan.done}};
+    return all.dump() + "\n";
+}
+
+Plan plan_from_json(std::string_view text, std::string_view where) try {
+    auto const all = json::parse(text);
+    if (all.at("format") != "derate_plan" || all.at("version") != plan_version) {
+        throw InputError{where, "not a plan that this program reads",
+                         "format derate_plan, version " + std::to_string(plan_version)};
+    }
+    auto const& repetition = all.at("repetition");
+    Plan plan{
+        .campaign = all.at("campaign").get<std::string>(),
+        .launch = all.at("launch").get<int>(),
+        .seed = all.at("seed").get<std::uint64_t>(),
+        .threads = all.at("threads").get<int>(),
+        .cpus = all.at("cpus").get<std::vector<int>>(),
+        .device = all.at("device").get<std::string>(),
+        .repetition = {.min_timed_ms = repetition.at("min_timed_ms").get<double>(),
+                       .min_iterations = repetition.at("min_iterations").get<int>(),
+                       .max_iterations = repetition.at("max_iterations").get<int>(),
+                       .max_warmup_ms = repetition.at("max_warmup_ms").get<double>(),
+                       .min_warmup_iterations = repetition.at("min_warmup_iterations").get<int>()},
+        .time_limit_s = all.at("time_limit_s").get<double>(),
+        .peaks = all.at("peaks").get<bool>(),
+        .models = {},
+        .cases = {},
+        .steps = {},
+        .done = all.at("done").get<std::vector<std::int64_t>>(),
+    };
+    for (auto const& model : all.at("models")) {
+        auto const& precision = model.at("precision");
+        plan.models.push_back({.name = model.at("name").get<std::string>(),
+                               .file = model.at("file").get<std::string>(),
+                               .batch = model.at("batch").get<int>(),
+                               .precision = known(parse_precision(precision.get<std::string>()),
+                                                  precision, where, "a precision")});
+    }
+    for (auto const& item : all.at("cases")) {
+        auto const& state = item.at("state");
+        plan.cases.push_back({.key = item.at("key").get<std::string>(),
+                              .model = item.at("model").get<std::size_t>(),
+                              .subgraph = item.at("subgraph").get<int>(),
+                              .state = known(parse_cache_state(state.get<std::string>()), state,
+                                             where, "a cache state")});
+    }
+    for (auto const& step : all.at("steps")) {
+        auto const& kind = step.at(0);
+        plan.steps.push_back({.kind = known(parse_step_kind(kind.get<std::string>()), kind, where,
+                                            "isolated, in_context, whole or drift"),
+                              .index = step.at(1).get<std::size_t>()});
+    }
+    check_indices(plan, where);
+    return plan;
+} catch (json::exception const& error) {
+    throw InputError{where, error.what(), "a derate_plan as campaign/ writes it"};
+}
+
+}  // namespace derate

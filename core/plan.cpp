@@ -1,0 +1,40 @@
+#include "core/plan.hpp"
+
+#include <array>
+
+namespace derate {
+
+std::string_view to_string(StepKind kind) {
+    switch (kind) {
+        case StepKind::isolated:
+            return "isolated";
+        case StepKind::in_context:
+            return "in_context";
+        case StepKind::whole:
+            return "whole";
+        case StepKind::drift:
+            return "drift";
+    }
+    return {};
+}
+
+std::string descriptor_hash(std::string_view descriptor) {
+    // FNV-1a: among 1e5 descriptors a collision of 64 bits has a probability of 3e-10.
+    std::uint64_t hash = 0xcbf29ce484222325ULL;
+    for (unsigned char const byte : descriptor) {
+        hash ^= byte;
+        hash *= 0x100000001b3ULL;
+    }
+    std::string hex(16, '0');
+    for (std::size_t digit = 16; digit-- > 0; hash >>= 4)
+        hex[digit] = "0123456789abcdef"[hash & 15];
+    return hex;
+}
+
+std::string case_key(std::string_view descriptor, CacheState state, int threads,
+                     Precision precision) {
+    return descriptor_hash(descriptor) + "/" + std::string{to_string(state)} + "/t" +
+           std::to_string(threads) + "/" + std::string{to_string(precision)};
+}
+
+}  // namespace derate
