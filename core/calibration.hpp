@@ -7,7 +7,9 @@
 #include <variant>
 #include <vector>
 
+#include "core/default_rules.hpp"
 #include "core/hardware.hpp"
+#include "core/legacy_rules.hpp"
 #include "core/operation_type.hpp"
 #include "core/precision.hpp"
 #include "core/statistics/interval.hpp"
@@ -171,6 +173,8 @@ struct Calibration {
     Provenance provenance;
     std::vector<ValidationClaim> claims;
     bool provisional = false;
+    std::optional<LegacyRules> legacy_rules;    ///< where `source` is legacy_hardcoded
+    std::optional<DefaultRules> default_rules;  ///< where `source` is conservative_default
 };
 
 }  // namespace derate
