@@ -11,12 +11,12 @@
 namespace derate {
 
 /// What a shipped model is for.
-enum class ModelRole {
+enum class CatalogueRole {
     calibration,  ///< measured by `derate calibrate` unless told otherwise
     held_out,     ///< predicted and compared by `derate calibrate` unless told otherwise
     extra,        ///< there to be asked for
 };
-[[nodiscard]] std::string_view to_string(ModelRole role);
+[[nodiscard]] std::string_view to_string(CatalogueRole role);
 
 struct ModelFile {
     std::filesystem::path path;
@@ -27,7 +27,7 @@ struct ModelFile {
 struct CatalogueEntry {
     std::string name;    ///< "resnet18"
     std::string family;  ///< "resnet": models that share an architecture
-    ModelRole role = ModelRole::extra;
+    CatalogueRole role = CatalogueRole::extra;
     std::vector<ModelFile> files;  ///< one or more
 };
 
