@@ -26,14 +26,15 @@ enum class WorkAxis { flops, bytes };
 
 /// One bin of a curve: what was observed around one amount of work. The roadmap's data point.
 struct DataPoint {
-    double work = 0;  ///< FLOPs or bytes (the curve's axis), > 0; the geometric centre of the bin's work
+    double work =
+        0;  ///< FLOPs or bytes (the curve's axis), > 0; the geometric centre of the bin's work
     double efficiency_mean = 0;  ///< achieved rate over the denominator, > 0
     std::optional<double> efficiency_std;
     std::optional<double> efficiency_min;
     std::optional<double> efficiency_max;
     std::int64_t num_observations = 0;
-    std::vector<std::string> source_subgraphs;           ///< "model/batch/subgraph_id"
-    std::optional<double> between_model_std;             ///< the between-model part of efficiency_std
+    std::vector<std::string> source_subgraphs;  ///< "model/batch/subgraph_id"
+    std::optional<double> between_model_std;    ///< the between-model part of efficiency_std
     std::optional<Interval> confidence_interval_of_mean;
     std::optional<Interval> prediction_interval;
 };
@@ -41,10 +42,10 @@ struct DataPoint {
 /// t = kernel_seconds * n_kernels + flop_coefficient * F^flop_exponent + byte_seconds * B
 ///     + cache_byte_seconds * max(0, B_activations - last_level_cache_bytes), in seconds.
 struct AdditiveRoofline {
-    double kernel_seconds = 0;      ///< > 0
-    double flop_coefficient = 0;    ///< >= 0; seconds per FLOP^flop_exponent; 0 for zero-FLOP kernels
-    double flop_exponent = 1;       ///< 1 on CPUs, 0.5 on GPUs
-    double byte_seconds = 0;        ///< > 0; seconds per byte
+    double kernel_seconds = 0;    ///< > 0
+    double flop_coefficient = 0;  ///< >= 0; seconds per FLOP^flop_exponent; 0 for zero-FLOP kernels
+    double flop_exponent = 1;     ///< 1 on CPUs, 0.5 on GPUs
+    double byte_seconds = 0;      ///< > 0; seconds per byte
     double cache_byte_seconds = 0;  ///< >= 0; 0 where the term is not fitted
     double last_level_cache_bytes = 0;
 };
@@ -73,9 +74,10 @@ using FittedForm = std::variant<AdditiveRoofline, PiecewiseLinear, LogLinear, Si
 /// The fitted form with what is known of its fit.
 struct FittedCurve {
     FittedForm form;
-    std::optional<double> r_squared;              ///< of the served function, on log time
-    std::optional<double> residual_std;           ///< of log time
-    std::vector<double> parameter_covariance;     ///< packed lower triangle; additive roofline: of log coefficients
+    std::optional<double> r_squared;     ///< of the served function, on log time
+    std::optional<double> residual_std;  ///< of log time
+    std::vector<double>
+        parameter_covariance;  ///< packed lower triangle; additive roofline: of log coefficients
 };
 
 /// A Gaussian process on the log residual of the fitted curve over log shape features.
@@ -83,10 +85,11 @@ struct FittedCurve {
 /// Correction of log t at features x: sum over points of weights_i k(x, x_i), with
 /// k(x, y) = amplitude^2 exp(-|x - y|^2 / (2 length_scale^2)).
 struct ResidualModel {
-    std::vector<std::string> features;         ///< names, core/kernel_features.hpp
-    std::vector<double> points;                ///< inducing points, row-major, count x features; <= 64 points
-    std::vector<double> weights;               ///< count
-    std::vector<double> packed_covariance;     ///< packed lower triangle of what the posterior variance needs
+    std::vector<std::string> features;  ///< names, core/kernel_features.hpp
+    std::vector<double> points;   ///< inducing points, row-major, count x features; <= 64 points
+    std::vector<double> weights;  ///< count
+    std::vector<double>
+        packed_covariance;  ///< packed lower triangle of what the posterior variance needs
     double amplitude = 0;
     double length_scale = 1;
     double noise = 0;
@@ -102,17 +105,17 @@ struct EfficiencyCurve {
     std::optional<FittedCurve> fitted_curve;  ///< what is served; empty: only data points are known
     std::vector<FittedCurve> diagnostics;     ///< fits that lost, shown beside it
     std::optional<ResidualModel> residual_model;
-    std::optional<double> log_variance;       ///< out-of-fold, of log(measured/predicted) of one kernel
-    double mean_correction = 1;               ///< smearing factor: mean = exp(fit of log t) * this
-    std::optional<Interval> work_range;       ///< seen in calibration, on `axis`
+    std::optional<double> log_variance;  ///< out-of-fold, of log(measured/predicted) of one kernel
+    double mean_correction = 1;          ///< smearing factor: mean = exp(fit of log t) * this
+    std::optional<Interval> work_range;  ///< seen in calibration, on `axis`
 };
 
 /// How kernels' errors combine to a whole model's (method: docs/statistics.md).
 struct IntervalModel {
     double same_type_correlation = 0;
     double cross_type_correlation = 0;
-    double model_log_variance = 0;   ///< whole-model term (context, session)
-    double degrees_of_freedom = 1;   ///< of the t quantile; calibration models - 1
+    double model_log_variance = 0;          ///< whole-model term (context, session)
+    double degrees_of_freedom = 1;          ///< of the t quantile; calibration models - 1
     double extrapolation_log_variance = 0;  ///< added per kernel outside the range
 };
 
@@ -137,7 +140,7 @@ struct Provenance {
     std::int64_t num_samples = 0;  ///< repetitions
     std::optional<std::string> environment_hash;
     std::optional<std::string> trust_grade;  ///< "A" to "D", docs/protocol.md
-    std::string origin;                      ///< licence and project of imported data; else the tool
+    std::string origin;  ///< licence and project of imported data; else the tool
     std::vector<EvidenceFile> evidence;
     std::optional<std::string> samples_sha256;
 };
@@ -154,7 +157,6 @@ struct ValidationClaim {
     std::string verdict;  ///< PASS, FAIL, INCONCLUSIVE
 };
 
-
 /// One precision and thread count of one device: content of efficiency_curves.json.
 struct Calibration {
     std::string hardware_id;
@@ -166,7 +168,8 @@ struct Calibration {
     std::string flop_rule;
     std::optional<PeakRate> peak_flops;      ///< denominator of compute efficiencies
     std::optional<PeakRate> peak_bandwidth;  ///< denominator of bandwidth efficiencies
-    std::vector<EfficiencyCurve> curves;     ///< types and, for fallback, parents' and device's fits below
+    std::vector<EfficiencyCurve>
+        curves;  ///< types and, for fallback, parents' and device's fits below
     std::map<std::string, EfficiencyCurve> parent_curves;  ///< key: parent name or "device"
     IntervalModel intervals;
     ContextFactor context;

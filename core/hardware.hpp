@@ -18,7 +18,8 @@ enum class DeviceKind { cpu, gpu };
 struct PeakRate {
     double per_second = 0;  ///< FLOP/s or bytes/s, > 0
     std::string source;     ///< "measured", "data_sheet", "as stated in ..."
-    std::string method;     ///< how it was measured, e.g. "fma_avx512, best of 5 launches"; may be empty
+    std::string
+        method;  ///< how it was measured, e.g. "fma_avx512, best of 5 launches"; may be empty
     std::optional<double> relative_spread;  ///< std / mean over launches
     std::optional<double> clock_hz;         ///< clock it holds at, where known
 };
@@ -36,7 +37,7 @@ struct BandwidthPeak {
 
 /// What is known of one piece of hardware: content of hardware.json.
 struct Hardware {
-    std::string id;    ///< equals the registry folder's name
+    std::string id;  ///< equals the registry folder's name
     DeviceKind kind = DeviceKind::cpu;
     std::string name;  ///< as its maker or the operating system calls it
     std::vector<ComputePeak> compute_peaks;

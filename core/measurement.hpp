@@ -42,8 +42,8 @@ enum class CenterStatistic {
 /// Latency of one case or one whole model. Empty optionals are unknown, never zero.
 struct Timing {
     CenterStatistic statistic = CenterStatistic::mean_of_launch_medians;
-    double center_ms = 0;  ///< the served value, > 0
-    double mean_ms = 0;    ///< over all repetitions, > 0
+    double center_ms = 0;          ///< the served value, > 0
+    double mean_ms = 0;            ///< over all repetitions, > 0
     std::optional<double> std_ms;  ///< over all repetitions
     std::optional<double> min_ms;
     std::optional<double> max_ms;
@@ -69,11 +69,13 @@ struct MeasuredSubgraph {
 
 /// Where numbers come from.
 struct MeasurementSource {
-    std::string origin;    ///< "derate 0.1.0", or the project the file was imported from, with licence
-    std::string campaign;  ///< one visit of the machine; repetitions of a visit are another campaign
-    std::string date;      ///< ISO 8601
-    std::string file;      ///< base name
-    std::string timing;    ///< how it was timed, in words
+    std::string
+        origin;  ///< "derate 0.1.0", or the project the file was imported from, with licence
+    std::string
+        campaign;        ///< one visit of the machine; repetitions of a visit are another campaign
+    std::string date;    ///< ISO 8601
+    std::string file;    ///< base name
+    std::string timing;  ///< how it was timed, in words
     bool imported = false;
     std::string environment_hash;  ///< of the canonical environment block; empty if unknown
 };
@@ -84,10 +86,10 @@ struct Measurement {
     std::string model_family;
     int batch = 1;
     Precision precision = Precision::fp32;
-    int threads = 0;  ///< 0: unknown or not meaningful (GPU)
+    int threads = 0;                               ///< 0: unknown or not meaningful (GPU)
     CacheState cache_state = CacheState::unknown;  ///< of the isolated timings
-    std::string partition;  ///< "derate_1", or a foreign name
-    std::string flop_rule;  ///< "derate_1", or a foreign name
+    std::string partition;                         ///< "derate_1", or a foreign name
+    std::string flop_rule;                         ///< "derate_1", or a foreign name
     Hardware hardware;
     MeasurementSource source;
     std::optional<Timing> whole_model;  ///< timed independently; never a sum of parts

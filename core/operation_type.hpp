@@ -36,13 +36,26 @@ enum class OperationType {
 enum class ParentType { conv, matmul, memory, meta };
 
 inline constexpr std::array all_operation_types{
-    OperationType::conv2d,     OperationType::conv2d_pointwise, OperationType::conv2d_depthwise,
-    OperationType::conv2d_grouped, OperationType::linear,       OperationType::matmul,
-    OperationType::attention,  OperationType::norm,             OperationType::softmax,
-    OperationType::activation, OperationType::elementwise,      OperationType::pool,
-    OperationType::copy,       OperationType::embedding,        OperationType::meta,
-    OperationType::conv2d_se,  OperationType::mbconv,           OperationType::se_block,
-    OperationType::mlp,        OperationType::einsum,
+    OperationType::conv2d,
+    OperationType::conv2d_pointwise,
+    OperationType::conv2d_depthwise,
+    OperationType::conv2d_grouped,
+    OperationType::linear,
+    OperationType::matmul,
+    OperationType::attention,
+    OperationType::norm,
+    OperationType::softmax,
+    OperationType::activation,
+    OperationType::elementwise,
+    OperationType::pool,
+    OperationType::copy,
+    OperationType::embedding,
+    OperationType::meta,
+    OperationType::conv2d_se,
+    OperationType::mbconv,
+    OperationType::se_block,
+    OperationType::mlp,
+    OperationType::einsum,
 };
 
 [[nodiscard]] ParentType parent_of(OperationType type);

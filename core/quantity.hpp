@@ -20,10 +20,10 @@ class Quantity {
     double value_ = 0.0;
 };
 
-using Flops = Quantity<struct FlopsUnit>;                  ///< floating-point operations, 1 FMA = 2
-using Bytes = Quantity<struct BytesUnit>;                  ///< memory traffic, read plus written
-using FlopsPerSecond = Quantity<struct FlopRateUnit>;      ///< peak or achieved compute rate
-using BytesPerSecond = Quantity<struct ByteRateUnit>;      ///< peak or achieved bandwidth
+using Flops = Quantity<struct FlopsUnit>;              ///< floating-point operations, 1 FMA = 2
+using Bytes = Quantity<struct BytesUnit>;              ///< memory traffic, read plus written
+using FlopsPerSecond = Quantity<struct FlopRateUnit>;  ///< peak or achieved compute rate
+using BytesPerSecond = Quantity<struct ByteRateUnit>;  ///< peak or achieved bandwidth
 
 inline constexpr double ms_per_second = 1e3;
 

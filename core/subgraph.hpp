@@ -16,7 +16,7 @@ using AttributeValue = std::variant<bool, double, std::vector<double>, std::stri
 /// One operator call inside a subgraph, as far as its cost depends on it.
 struct SubgraphNode {
     std::string name;  ///< unique in its model
-    std::string op;    ///< ATen name without namespace and overload ("conv2d"); foreign files: theirs
+    std::string op;  ///< ATen name without namespace and overload ("conv2d"); foreign files: theirs
     std::vector<std::int64_t> input_shape;   ///< of the first tensor input; empty if there is none
     std::vector<std::int64_t> output_shape;  ///< of the first tensor output
     /// What decides the kernel beside the shapes; keys in docs/taxonomy.md (in_channels,
@@ -46,8 +46,8 @@ struct Subgraph {
     std::vector<SubgraphNode> nodes;  ///< one or more
     Flops work;                       ///< >= 0; rule: docs/taxonomy.md ("derate_1")
     Traffic traffic;                  ///< >= 0 each
-    /// Identifies equal kernels across models and turns back into the case (workloads/descriptor.hpp);
-    /// empty in foreign files.
+    /// Identifies equal kernels across models and turns back into the case
+    /// (workloads/descriptor.hpp); empty in foreign files.
     std::string descriptor;
 
     friend bool operator==(Subgraph const&, Subgraph const&) = default;

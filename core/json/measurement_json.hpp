@@ -1,7 +1,9 @@
 #pragma once
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string_view>
 
+#include "core/hardware.hpp"
 #include "core/measurement.hpp"
 
 namespace derate {
@@ -24,5 +26,15 @@ namespace derate {
 [[nodiscard]] nlohmann::json to_json(Subgraph const& subgraph);
 [[nodiscard]] Timing timing_from_json(nlohmann::json const& json, std::string_view where);
 [[nodiscard]] nlohmann::json to_json(Timing const& timing);
+/// A peak rate, or null.
+[[nodiscard]] std::optional<PeakRate> peak_from_json(nlohmann::json const& json,
+                                                     std::string_view where);
+[[nodiscard]] nlohmann::json to_json(std::optional<PeakRate> const& peak);
+/// The hardware block of files that know one precision and thread count: at most one peak each.
+[[nodiscard]] Hardware measured_hardware_from_json(nlohmann::json const& json,
+                                                   std::string_view where, Precision precision,
+                                                   int threads);
+[[nodiscard]] nlohmann::json measured_hardware_to_json(Hardware const& hardware,
+                                                       Precision precision, int threads);
 
 }  // namespace derate

@@ -1,0 +1,113 @@
+#include "core/evidence.hpp"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/input_error.hpp"
+#include "core/json/evidence_json.hpp"
+
+namespace derate {
+namespace {
+
+EvidenceCase kernel(OperationType type, double flops, double ms, int campaign = 0) {
+    EvidenceCase result;
+    result.subgraph.fusion_pattern = "Conv2d";
+    result.subgraph.type = type;
+    result.subgraph.nodes.push_back({.name = "n",
+                                     .op = "conv2d",
+                                     .input_shape = {1, 3, 8, 8},
+                                     .output_shape = {1, 8, 8, 8},
+                                     .attributes = {{"groups", 1.0}}});
+    result.subgraph.work = Flops{flops};
+    result.subgraph.traffic = {.input = Bytes{10}, .weights = Bytes{20}, .output = Bytes{30}};
+    result.subgraph.descriptor = "conv2d/" + std::to_string(static_cast<int>(flops));
+    result.timing = Timing{.statistic = CenterStatistic::mean,
+                           .center_ms = ms,
+                           .mean_ms = ms,
+                           .std_ms = std::nullopt,
+                           .min_ms = std::nullopt,
+                           .max_ms = std::nullopt,
+                           .samples = 1,
+                           .launches = {}};
+    result.campaign = campaign;
+    return result;
+}
+
+Evidence two_models() {
+    Evidence evidence;
+    evidence.hardware.id = "box";
+    evidence.partition = evidence.flop_rule = "derate_1";
+    evidence.campaigns = {{.id = "second",
+                           .date = "2026-02-02",
+                           .origin = "here",
+                           .imported = false,
+                           .environment_hash = std::nullopt,
+                           .samples_sha256 = std::nullopt,
+                           .trust_grade = "C"},
+                          {.id = "first",
+                           .date = "2026-01-01",
+                           .origin = "here",
+                           .imported = false,
+                           .environment_hash = "ab",
+                           .samples_sha256 = std::nullopt,
+                           .trust_grade = std::nullopt}};
+    evidence.cases = {kernel(OperationType::linear, 5, 3.0), kernel(OperationType::conv2d, 9, 2.0),
+                      kernel(OperationType::conv2d, 7, 1.0, 1)};
+    evidence.models = {{.name = "b",
+                        .family = "f",
+                        .batch = 1,
+                        .campaign = 0,
+                        .role = ModelRole::held_out,
+                        .cases = {0, 1, 0},
+                        .whole_model = std::nullopt},
+                       {.name = "a",
+                        .family = "g",
+                        .batch = 1,
+                        .campaign = 1,
+                        .role = ModelRole::calibration,
+                        .cases = {2},
+                        .whole_model = std::nullopt}};
+    return evidence;
+}
+
+TEST(Evidence, SumsTheParts) {
+    auto const evidence = two_models();
+    EXPECT_DOUBLE_EQ(sum_of_parts_ms(evidence, evidence.models[0]).value(), 8.0);
+}
+
+TEST(Evidence, CanonicalOrderDependsOnContentAlone) {
+    auto const evidence = two_models();
+    auto shuffled = evidence;
+    std::reverse(shuffled.campaigns.begin(), shuffled.campaigns.end());
+    std::reverse(shuffled.cases.begin(), shuffled.cases.end());
+    std::reverse(shuffled.models.begin(), shuffled.models.end());
+    for (auto& c : shuffled.cases) c.campaign = 1 - c.campaign;
+    for (auto& m : shuffled.models) {
+        m.campaign = 1 - m.campaign;
+        for (int& index : m.cases) index = 2 - index;
+    }
+    EXPECT_EQ(to_json(canonical(shuffled)), to_json(canonical(evidence)));
+    EXPECT_NE(to_json(shuffled), to_json(evidence));
+    EXPECT_EQ(canonical(evidence).campaigns.front().id, "first");
+    EXPECT_TRUE(violations(canonical(evidence)).empty());
+}
+
+TEST(Evidence, ReadsWhatItWrites) {
+    auto const written = to_json(two_models());
+    EXPECT_EQ(to_json(evidence_from_json(written, "e.json")), written);
+}
+
+TEST(Evidence, BrokenRulesAreNamed) {
+    auto evidence = two_models();
+    evidence.models[0].cases.push_back(3);
+    evidence.cases[1].timing.reset();
+    EXPECT_THAT(violations(evidence), testing::UnorderedElementsAre(
+                                          "case 1 has neither a timing nor a failure",
+                                          "model b (batch 1) names a case that does not exist"));
+    EXPECT_THROW((void)evidence_from_json(to_json(evidence), "e.json"), InputError);
+}
+
+}  // namespace
+}  // namespace derate

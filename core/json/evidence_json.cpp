@@ -1,0 +1,146 @@
+#include "core/json/evidence_json.hpp"
+
+#include <string>
+#include <utility>
+
+#include "core/input_error.hpp"
+#include "core/json/fields.hpp"
+#include "core/json/measurement_json.hpp"
+
+namespace derate {
+namespace {
+
+using nlohmann::json;
+
+Campaign campaign_from_json(json const& value, std::string where) {
+    JsonFields fields{value, std::move(where)};
+    Campaign campaign{
+        .id = fields.text("id"),
+        .date = fields.text("date"),
+        .origin = fields.text("origin"),
+        .imported = fields.flag("imported"),
+        .environment_hash = fields.optional_text("environment_hash"),
+        .samples_sha256 = fields.optional_text("samples_sha256"),
+        .trust_grade = fields.optional_text("trust_grade"),
+    };
+    fields.reject_unknown();
+    return campaign;
+}
+
+json campaign_to_json(Campaign const& campaign) {
+    return {{"id", campaign.id},
+            {"date", campaign.date},
+            {"origin", campaign.origin},
+            {"imported", campaign.imported},
+            {"environment_hash", json_or_null(campaign.environment_hash)},
+            {"samples_sha256", json_or_null(campaign.samples_sha256)},
+            {"trust_grade", json_or_null(campaign.trust_grade)}};
+}
+
+EvidenceCase case_from_json(json const& value, std::string where) {
+    JsonFields fields{value, std::move(where)};
+    EvidenceCase kernel;
+    kernel.subgraph = subgraph_from_json(fields.at("subgraph"), fields.where("subgraph"));
+    if (auto const* timing = fields.find("timing")) {
+        kernel.timing = timing_from_json(*timing, fields.where("timing"));
+    }
+    kernel.failure = fields.optional_text("failure");
+    kernel.campaign = static_cast<int>(fields.integer("campaign", 0));
+    kernel.probe = fields.flag("probe");
+    fields.reject_unknown();
+    return kernel;
+}
+
+json case_to_json(EvidenceCase const& kernel) {
+    return {{"subgraph", to_json(kernel.subgraph)},
+            {"timing", kernel.timing ? to_json(*kernel.timing) : json(nullptr)},
+            {"failure", json_or_null(kernel.failure)},
+            {"campaign", kernel.campaign},
+            {"probe", kernel.probe}};
+}
+
+EvidenceModel model_from_json(json const& value, std::string where) {
+    JsonFields fields{value, std::move(where)};
+    EvidenceModel model;
+    model.name = fields.text("name");
+    model.family = fields.text("family");
+    model.batch = static_cast<int>(fields.integer("batch", 1));
+    model.campaign = static_cast<int>(fields.integer("campaign", 0));
+    model.role = fields.word("role", parse_model_role, "\"calibration\" or \"held_out\"");
+    for (auto const& index : fields.array("cases")) {
+        if (!index.is_number_integer()) fields.fail("cases", "got " + index.dump(), "indices");
+        model.cases.push_back(index.get<int>());
+    }
+    if (auto const* timing = fields.find("whole_model")) {
+        model.whole_model = timing_from_json(*timing, fields.where("whole_model"));
+    }
+    fields.reject_unknown();
+    return model;
+}
+
+json model_to_json(EvidenceModel const& model) {
+    return {{"name", model.name},
+            {"family", model.family},
+            {"batch", model.batch},
+            {"campaign", model.campaign},
+            {"role", to_string(model.role)},
+            {"cases", model.cases},
+            {"whole_model", model.whole_model ? to_json(*model.whole_model) : json(nullptr)}};
+}
+
+}  // namespace
+
+Evidence evidence_from_json(json const& value, std::string_view where) {
+    JsonFields fields{value, std::string{where}};
+    require_format(fields, "derate_evidence", 1);
+    Evidence evidence;
+    evidence.precision = fields.word("precision", parse_precision, "FP32, FP16, BF16 or INT8");
+    evidence.threads = static_cast<int>(fields.integer("threads", 0));
+    evidence.hardware = measured_hardware_from_json(fields.at("hardware"), fields.where("hardware"),
+                                                    evidence.precision, evidence.threads);
+    evidence.cache_state =
+        fields.word("cache_state", parse_cache_state, "a cache state of docs/measuring.md");
+    evidence.partition = fields.text("partition");
+    evidence.flop_rule = fields.text("flop_rule");
+    std::size_t index = 0;
+    for (auto const& campaign : fields.array("campaigns")) {
+        evidence.campaigns.push_back(
+            campaign_from_json(campaign, fields.where("campaigns", index++)));
+    }
+    index = 0;
+    for (auto const& kernel : fields.array("cases")) {
+        evidence.cases.push_back(case_from_json(kernel, fields.where("cases", index++)));
+    }
+    index = 0;
+    for (auto const& model : fields.array("models")) {
+        evidence.models.push_back(model_from_json(model, fields.where("models", index++)));
+    }
+    fields.reject_unknown();
+    if (auto const broken = violations(evidence); !broken.empty()) {
+        throw InputError{where, broken.front(), "consistent evidence"};
+    }
+    return evidence;
+}
+
+json to_json(Evidence const& evidence) {
+    json campaigns = json::array();
+    for (auto const& campaign : evidence.campaigns) campaigns.push_back(campaign_to_json(campaign));
+    json cases = json::array();
+    for (auto const& kernel : evidence.cases) cases.push_back(case_to_json(kernel));
+    json models = json::array();
+    for (auto const& model : evidence.models) models.push_back(model_to_json(model));
+    return {{"format", "derate_evidence"},
+            {"version", 1},
+            {"precision", to_string(evidence.precision)},
+            {"threads", evidence.threads},
+            {"hardware",
+             measured_hardware_to_json(evidence.hardware, evidence.precision, evidence.threads)},
+            {"cache_state", to_string(evidence.cache_state)},
+            {"partition", evidence.partition},
+            {"flop_rule", evidence.flop_rule},
+            {"campaigns", std::move(campaigns)},
+            {"cases", std::move(cases)},
+            {"models", std::move(models)}};
+}
+
+}  // namespace derate
