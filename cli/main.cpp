@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -6,17 +7,46 @@
 #include <utility>
 #include <vector>
 
-#include "cli/command.hpp"
+#include "cli/commands.hpp"
 #include "core/input_error.hpp"
 
 namespace derate::cli {
 
-// One line a subcommand, in the order of `derate --help`.
 namespace {
 
+// One entry a subcommand, in the order of `derate --help`.
 std::vector<Command> const& commands() {
-    static std::vector<Command> const all{};
+    static std::vector<Command> const all{
+        {.name = "reference",
+         .summary = "Print shell completions, the man page or the command reference",
+         .examples = "  source <(derate reference bash)\n  derate reference man > derate.1\n",
+         .add = add_reference},
+    };
     return all;
+}
+
+void refuse_unknown_command(std::string const& given) {
+    std::vector<std::string> names;
+    for (auto const& command : commands()) names.emplace_back(command.name);
+    if (std::ranges::find(names, given) != names.end()) return;
+    auto const meant = nearest_name(given, names);
+    throw InputError{given, "no such command",
+                     meant.empty() ? "derate --help lists them" : "did you mean '" + meant + "'?"};
+}
+
+/// Throws for the first argument left over that looks like a flag, with the flag it resembles.
+void refuse_unknown_flags(std::string const& where, CLI::App const& app) {
+    std::vector<std::string> known;
+    for (auto const* option : app.get_options()) {
+        for (auto const& name : option->get_lnames()) known.push_back("--" + name);
+    }
+    for (auto const& extra : app.remaining()) {
+        if (!extra.starts_with("--")) continue;
+        auto const meant = nearest_name(extra.substr(0, extra.find('=')), known);
+        throw InputError{
+            extra, "no such flag",
+            meant.empty() ? where + " --help lists them" : "did you mean '" + meant + "'?"};
+    }
 }
 
 int run_program(int argc, char** argv) {
@@ -38,10 +68,18 @@ int run_program(int argc, char** argv) {
         runs.emplace_back(sub, command.add(*sub));
     }
 
+    if (argc > 1 && argv[1][0] != '-') refuse_unknown_command(argv[1]);
     try {
         app.parse(argc, argv);
     } catch (CLI::ParseError const& error) {
-        return app.exit(error) == 0 ? exit_pass : exit_bad_input;
+        if (error.get_exit_code() == 0) return app.exit(error) == 0 ? exit_pass : exit_bad_input;
+        auto const chosen = app.get_subcommands();
+        std::string const where =
+            chosen.empty() ? "derate" : "derate " + chosen.front()->get_name();
+        refuse_unknown_flags(where, chosen.empty() ? app : *chosen.front());
+        std::fprintf(stderr, "%s: %s (see %s --help)\n", where.c_str(), error.what(),
+                     where.c_str());
+        return exit_bad_input;
     }
     for (auto const& [sub, run] : runs) {
         if (*sub) return run(flags);

@@ -1,6 +1,7 @@
 #pragma once
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <functional>
 #include <vector>
 
 namespace derate::cli {
@@ -24,14 +25,16 @@ struct CommonFlags {
 /// What a subcommand runs when it was asked for.
 using Run = std::function<ExitCode(CommonFlags const&)>;
 
-/// A subcommand adds itself to the program: flags on `app`, the work in the returned function, which
-/// throws InputError (exit 2) or EnvironmentRefused (exit 4). One file a subcommand: cli/<name>.cpp
-/// defines `Run add_<name>(CLI::App& command)`, cli/main.cpp lists them all.
+/// A subcommand adds itself to the program: flags on `app`, the work in the returned function,
+/// which throws InputError (exit 2) or EnvironmentRefused (exit 4). One file a subcommand:
+/// cli/<name>.cpp defines `Run add_<name>(CLI::App& command)`, cli/main.cpp lists them all.
 struct Command {
     char const* name;
     char const* summary;   ///< one line for `derate --help`
     char const* examples;  ///< lines of shell, shown below `derate <name> --help`
     Run (*add)(CLI::App& command);
 };
+
+[[nodiscard]] Run add_reference(CLI::App& command);
 
 }  // namespace derate::cli

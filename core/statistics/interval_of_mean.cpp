@@ -1,0 +1,76 @@
+#include "core/statistics/interval_of_mean.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/statistics/distributions.hpp"
+
+namespace derate {
+namespace {
+
+MeanEstimate around(double mean, double standard_error, double degrees_of_freedom,
+                    double quantile) {
+    return {
+        .mean = mean,
+        .standard_error = standard_error,
+        .degrees_of_freedom = degrees_of_freedom,
+        .interval = {.lower = mean - quantile * standard_error,
+                     .upper = mean + quantile * standard_error},
+    };
+}
+
+}  // namespace
+
+double MeanEstimate::relative_half_width() const {
+    return (interval.upper - interval.lower) / (2 * std::abs(mean));
+}
+
+std::optional<MeanEstimate> confidence_interval_of_mean(std::span<double const> independent_values,
+                                                        double confidence) {
+    auto const summary = summarize(independent_values);
+    auto const variance = summary.variance();
+    if (!variance) return std::nullopt;
+    auto const k = static_cast<double>(summary.count);
+    return around(summary.mean, std::sqrt(*variance / k), k - 1,
+                  student_t_quantile((1 + confidence) / 2, k - 1));
+}
+
+std::optional<MeanEstimate> naive_interval_of_mean(SampleSummary const& pooled) {
+    auto const variance = pooled.variance();
+    if (!variance) return std::nullopt;
+    double const standard_error = std::sqrt(*variance / static_cast<double>(pooled.count));
+    return around(pooled.mean, standard_error, std::numeric_limits<double>::infinity(), 1.96);
+}
+
+double VarianceSplit::variance_of_mean(double groups, double repetitions_each) const {
+    return between / groups + within / (groups * repetitions_each);
+}
+
+std::optional<VarianceSplit> split_variance(std::span<SampleSummary const> groups) {
+    SampleSummary all;
+    double squares_within = 0;
+    double sum_of_squared_sizes = 0;
+    for (auto const& group : groups) {
+        all = merge(all, group);
+        squares_within += group.sum_squared_deviations;
+        auto const size = static_cast<double>(group.count);
+        sum_of_squared_sizes += size * size;
+    }
+    auto const k = static_cast<double>(groups.size());
+    auto const n = static_cast<double>(all.count);
+    if (groups.size() < 2 || n <= k) return std::nullopt;
+
+    double const mean_square_within = squares_within / (n - k);
+    double const mean_square_between = (all.sum_squared_deviations - squares_within) / (k - 1);
+    double const group_size = (n - sum_of_squared_sizes / n) / (k - 1);
+    double const between = (mean_square_between - mean_square_within) / group_size;
+    return VarianceSplit{
+        .between = std::max(0.0, between),
+        .within = mean_square_within,
+        .effective_group_size = group_size,
+        .truncated = between < 0,
+    };
+}
+
+}  // namespace derate
