@@ -144,7 +144,7 @@ void JsonFields::reject_unknown() const {
 void require_format(JsonFields& fields, std::string_view format, int newest) {
     auto const given = fields.text("format");
     if (given != format) {
-        fields.fail("format", "got \"" + given + "\"", "\"" + std::string{format} + "\"");
+        fields.fail("format", "got \"" + given + "\"", std::string{"\""}.append(format).append("\""));
     }
     auto const version = fields.integer("version", 1);
     if (version > newest) {
