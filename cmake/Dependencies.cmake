@@ -8,6 +8,7 @@ find_package(OpenSSL REQUIRED COMPONENTS Crypto)  # SHA-256
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)
+find_package(simdjson 3.0 REQUIRED)
 find_package(valijson QUIET)
 if(DERATE_BUILD_TESTS)
   find_package(GTest REQUIRED)

@@ -1,0 +1,106 @@
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/input_error.hpp"
+#include "core/json/file.hpp"
+#include "workloads/constant_bytes.hpp"
+#include "workloads/exported_program.hpp"
+#include "workloads/pt2_archive.hpp"
+
+namespace derate {
+namespace {
+
+// The largest graphs of today's models, with stack traces, stay below 20 MiB.
+constexpr std::size_t graph_limit = std::size_t{64} << 20;
+constexpr std::size_t constants_limit = std::size_t{16} << 20;
+constexpr std::size_t float_constant_limit = 64 << 10;
+
+/// The values of one tensor matter when calls index with it or it is a literal of the model's code;
+/// float parameters and buffers are filled at random.
+bool values_matter(ProgramInput const& input, TensorValue const& value) {
+    auto const bytes = value.element_count() * bytes_per_element(value.dtype);
+    switch (input.kind) {
+        case InputKind::user_input:
+            return false;
+        case InputKind::parameter:
+        case InputKind::buffer:
+            return !is_floating_point(value.dtype);
+        case InputKind::tensor_constant:
+            return !is_floating_point(value.dtype) ||
+                   bytes <= static_cast<std::int64_t>(float_constant_limit);
+    }
+    return false;
+}
+
+void read_archived_constants(Pt2Archive const& archive, ExportedProgram& program,
+                             std::string const& where) {
+    bool wanted = false;
+    for (auto const& input : program.inputs) {
+        wanted |= values_matter(input, program.values[static_cast<std::size_t>(input.value)]);
+    }
+    if (!wanted) return;
+
+    auto budget = constants_limit;
+    for (std::string_view const folder : {"weights", "constants"}) {
+        auto const text = archive.read_payload_config(folder, graph_limit);
+        if (text.empty()) continue;
+        auto const document = parse_json(text, where + ":data/" + std::string{folder});
+        auto const config = document.find("config");
+        if (config == document.end() || !config->is_object()) continue;
+        for (auto const& input : program.inputs) {
+            auto const& value = program.values[static_cast<std::size_t>(input.value)];
+            auto const entry = config->find(input.name);
+            if (!values_matter(input, value) || entry == config->end() || !entry->is_object()) {
+                continue;
+            }
+            auto const path = entry->find("path_name");
+            bool const pickled = entry->value("use_pickle", nlohmann::json{}) == true;
+            if (path == entry->end() || !path->is_string() || pickled) continue;
+            auto const storage =
+                archive.read_payload(folder, path->get_ref<std::string const&>(), budget);
+            if (!storage) continue;
+            budget -= storage->size();
+            auto bytes = gather_elements(*storage, value);
+            if (!bytes) {
+                throw InputError{
+                    where + ":data/" + std::string{folder} + "/" + path->get<std::string>(),
+                    "shorter than tensor \"" + input.name + "\"", "all elements of the tensor"};
+            }
+            program.constants.insert_or_assign(input.value, *std::move(bytes));
+        }
+    }
+}
+
+}  // namespace
+
+ExportedProgram read_exported_program(std::filesystem::path const& file) {
+    auto const where = file.string();
+    std::error_code error;
+    auto const status = std::filesystem::status(file, error);
+    if (!std::filesystem::exists(status)) {
+        throw InputError{where, "no such file", "an exported program (.pt2)"};
+    }
+    if (!std::filesystem::is_regular_file(status)) {
+        throw InputError{where, "not a file", "an exported program (.pt2)"};
+    }
+    char start[2] = {};
+    std::ifstream stream{file, std::ios::binary};
+    if (!stream) throw InputError{where, "cannot be read", "a readable file"};
+    stream.read(start, sizeof start);
+
+    if (start[0] == '\x1f' && start[1] == '\x8b') {
+        auto const text = gzip_expand(read_text(file, graph_limit), where, graph_limit);
+        return parse_exported_program(text, where);
+    }
+    if (start[0] != 'P' || start[1] != 'K') {
+        throw InputError{where, "not a zip file",
+                         "a file that torch.export.save wrote: "
+                         "torch.export.save(torch.export.export(model.eval(), args), \"m.pt2\")"};
+    }
+    Pt2Archive const archive{file};
+    auto program = parse_exported_program(archive.read_graph(graph_limit), where);
+    read_archived_constants(archive, program, where);
+    return program;
+}
+
+}  // namespace derate

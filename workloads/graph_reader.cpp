@@ -1,0 +1,640 @@
+#include <simdjson.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <unordered_map>
+#include <utility>
+
+#include "core/input_error.hpp"
+#include "workloads/constant_bytes.hpp"
+#include "workloads/exported_program.hpp"
+
+namespace derate {
+namespace {
+
+using simdjson::dom::array;
+using simdjson::dom::element;
+using simdjson::dom::object;
+
+constexpr std::int64_t schema_major = 8;
+constexpr std::size_t nesting_limit = 100;
+constexpr std::size_t node_limit = 200'000;
+
+// The numbers are torch/_export/serde/schema.py's, which are not those of c10.
+std::optional<ScalarType> scalar_type_of(std::int64_t number) {
+    switch (number) {
+        case 1:
+            return ScalarType::uint8;
+        case 2:
+            return ScalarType::int8;
+        case 3:
+            return ScalarType::int16;
+        case 4:
+            return ScalarType::int32;
+        case 5:
+            return ScalarType::int64;
+        case 6:
+            return ScalarType::float16;
+        case 7:
+            return ScalarType::float32;
+        case 8:
+            return ScalarType::float64;
+        case 12:
+            return ScalarType::boolean;
+        case 13:
+            return ScalarType::bfloat16;
+        default:
+            return std::nullopt;
+    }
+}
+
+std::string name_of_unsupported(std::int64_t number) {
+    switch (number) {
+        case 9:
+            return "complex32";
+        case 10:
+            return "complex64";
+        case 11:
+            return "complex128";
+        case 28:
+            return "uint16";
+        case 29:
+            return "float8_e4m3fn";
+        case 30:
+            return "float8_e5m2";
+        case 34:
+            return "uint32";
+        case 35:
+            return "uint64";
+        default:
+            return "number " + std::to_string(number);
+    }
+}
+
+constexpr char const* supported_dtypes =
+    "float32, bfloat16 or float16 weights and activations, integers and bool; convert the model "
+    "before torch.export, e.g. model.float()";
+constexpr char const* static_export =
+    "an export with static shapes: leave out dynamic_shapes in torch.export.export";
+
+std::optional<MemoryFormat> memory_format_of(std::int64_t number) {
+    switch (number) {
+        case 1:
+            return MemoryFormat::contiguous;
+        case 2:
+            return MemoryFormat::channels_last;
+        case 3:
+            return MemoryFormat::channels_last_3d;
+        case 4:
+            return MemoryFormat::preserve;
+        default:
+            return std::nullopt;
+    }
+}
+
+class GraphReader {
+  public:
+    explicit GraphReader(std::string_view where) : where_{where} {}
+
+    ExportedProgram read(std::string_view text) {
+        simdjson::dom::parser parser;
+        if (auto const error =
+                parser.allocate(std::max(text.size(), std::size_t{64}), nesting_limit)) {
+            refuse(simdjson::error_message(error), "a graph that fits the memory");
+        }
+        element root;
+        if (auto const error = parser.parse(text.data(), text.size()).get(root)) {
+            if (error == simdjson::DEPTH_ERROR) {
+                refuse("nested deeper than " + std::to_string(nesting_limit) + " levels",
+                       "the graph of an exported program");
+            }
+            refuse(std::string{"not JSON: "} + simdjson::error_message(error),
+                   "the graph of an exported program");
+        }
+        check_version(root);
+        if (element version; root["torch_version"].get(version) == simdjson::SUCCESS) {
+            program_.torch_version = text_of(version, "torch_version");
+        }
+        auto const module = member(root, "graph_module");
+        read_main_graph(member(module, "graph"), member(module, "signature"));
+        if (element constants; root["derate_constants"].get(constants) == simdjson::SUCCESS) {
+            read_embedded_constants(constants);
+        }
+        return std::move(program_);
+    }
+
+  private:
+    /// Names of one graph: the main one, or a region that is inlined into it.
+    struct Scope {
+        std::unordered_map<std::string_view, ValueId> values;
+        std::unordered_map<std::string_view, element> metadata;
+        std::string prefix;  ///< of the names of values that this graph makes
+    };
+
+    [[noreturn]] void refuse(std::string_view problem, std::string_view required) const {
+        throw InputError{place_.empty() ? where_ : where_ + "#" + place_, problem, required};
+    }
+
+    [[nodiscard]] element member(element parent, std::string_view key) const {
+        element child;
+        if (parent[key].get(child) != simdjson::SUCCESS) {
+            refuse("no member \"" + std::string{key} + "\"", "the graph of an exported program");
+        }
+        return child;
+    }
+
+    [[nodiscard]] std::string_view text_of(element value, std::string_view what) const {
+        std::string_view text;
+        if (value.get(text) != simdjson::SUCCESS) {
+            refuse(std::string{what} + " is not a string", "a string");
+        }
+        return text;
+    }
+
+    [[nodiscard]] std::int64_t integer_of(element value, std::string_view what) const {
+        std::int64_t number = 0;
+        if (value.get(number) != simdjson::SUCCESS) {
+            refuse(std::string{what} + " is not an integer", "an integer of 64 bits");
+        }
+        return number;
+    }
+
+    [[nodiscard]] double number_of(element value, std::string_view what) const {
+        double number = 0;
+        if (value.get(number) == simdjson::SUCCESS) return number;
+        std::string_view text;
+        if (value.get(text) == simdjson::SUCCESS) {  // JSON has no infinity: exports write a word
+            constexpr double infinity = std::numeric_limits<double>::infinity();
+            if (text == "Infinity" || text == "inf") return infinity;
+            if (text == "-Infinity" || text == "-inf") return -infinity;
+            if (text == "NaN" || text == "nan") return std::numeric_limits<double>::quiet_NaN();
+        }
+        refuse(std::string{what} + " is not a number", "a number");
+    }
+
+    [[nodiscard]] bool flag_of(element value, std::string_view what) const {
+        bool flag = false;
+        if (value.get(flag) != simdjson::SUCCESS) {
+            refuse(std::string{what} + " is neither true nor false", "true or false");
+        }
+        return flag;
+    }
+
+    [[nodiscard]] array list_of(element value, std::string_view what) const {
+        array list;
+        if (value.get(list) != simdjson::SUCCESS) {
+            refuse(std::string{what} + " is not a list", "a list");
+        }
+        return list;
+    }
+
+    [[nodiscard]] object object_of(element value, std::string_view what) const {
+        object members;
+        if (value.get(members) != simdjson::SUCCESS) {
+            refuse(std::string{what} + " is not an object", "an object");
+        }
+        return members;
+    }
+
+    /// The one member of a union: {"as_int": 3} gives ("as_int", 3).
+    [[nodiscard]] std::pair<std::string_view, element> only_member(element value,
+                                                                   std::string_view what) const {
+        auto const members = object_of(value, what);
+        auto const first = members.begin();
+        if (first == members.end()) refuse(std::string{what} + " is empty", "one member");
+        return {first.key(), first.value()};
+    }
+
+    template <class Read>
+    [[nodiscard]] auto all_of(element value, std::string_view what, Read read) const {
+        std::vector<decltype(read(value))> items;
+        for (auto const item : list_of(value, what)) items.push_back(read(item));
+        return items;
+    }
+
+    void check_version(element root) const {
+        if (!root.is_object()) refuse("not an object", "the graph of an exported program");
+        auto const version = member(root, "schema_version");
+        auto const major = integer_of(member(version, "major"), "schema_version/major");
+        if (major != schema_major) {
+            refuse("export schema " + std::to_string(major) + " is not supported",
+                   "schema " + std::to_string(schema_major) +
+                       ", which PyTorch 2.7 to 2.15 write; re-export the model with one of them");
+        }
+    }
+
+    /// A size or stride: {"as_int": 3}.
+    [[nodiscard]] std::int64_t extent_of(element value) const {
+        auto const [kind, content] = only_member(value, "size");
+        if (kind != "as_int") refuse("dynamic shape", static_export);
+        auto const extent = integer_of(content, "size");
+        if (extent < 0) refuse("size or stride " + std::to_string(extent), "at least 0");
+        return extent;
+    }
+
+    [[nodiscard]] TensorValue tensor_of(element meta, std::string name) const {
+        auto const number = integer_of(member(meta, "dtype"), "dtype");
+        auto const dtype = scalar_type_of(number);
+        if (!dtype) {
+            refuse(
+                "tensor " + name + ": dtype " + name_of_unsupported(number) + " is not supported",
+                supported_dtypes);
+        }
+        if (integer_of(member(meta, "layout"), "layout") != 7) {
+            refuse("tensor " + name + " is sparse", "dense tensors");
+        }
+        auto const extent = [this](element value) { return extent_of(value); };
+        TensorValue value{
+            .name = std::move(name),
+            .dtype = *dtype,
+            .sizes = all_of(member(meta, "sizes"), "sizes", extent),
+            .strides = all_of(member(meta, "strides"), "strides", extent),
+            .storage_offset = extent_of(member(meta, "storage_offset")),
+        };
+        if (value.sizes.size() != value.strides.size()) {
+            refuse("tensor " + value.name + " has " + std::to_string(value.sizes.size()) +
+                       " sizes and " + std::to_string(value.strides.size()) + " strides",
+                   "as many");
+        }
+        std::int64_t elements = 1;
+        std::int64_t reach = value.storage_offset;
+        bool overflow = false;
+        for (std::size_t i = 0; i < value.sizes.size(); ++i) {
+            auto const size = std::max(value.sizes[i], std::int64_t{1});
+            std::int64_t span = 0;
+            overflow |= __builtin_mul_overflow(elements, size, &elements) ||
+                        __builtin_mul_overflow(size - 1, value.strides[i], &span) ||
+                        __builtin_add_overflow(reach, span, &reach);
+        }
+        if (overflow || elements > max_elements || reach > max_elements) {
+            refuse("tensor " + value.name + " is too large", "at most 2^48 elements");
+        }
+        if (*dtype == ScalarType::float64 && value.element_count() > 1) {
+            refuse("tensor " + value.name + ": dtype float64 is not supported", supported_dtypes);
+        }
+        return value;
+    }
+
+    [[nodiscard]] static Scope scope_of(object metadata) {
+        Scope scope;
+        for (auto const [name, meta] : metadata) scope.metadata.emplace(name, meta);
+        return scope;
+    }
+
+    ValueId make_value(Scope& scope, std::string_view name) {
+        auto const meta = scope.metadata.find(name);
+        if (meta == scope.metadata.end()) {
+            refuse("no shape of tensor \"" + std::string{name} + "\"", "a member of tensor_values");
+        }
+        auto const id = static_cast<ValueId>(program_.values.size());
+        if (!scope.values.emplace(name, id).second) {
+            refuse("tensor \"" + std::string{name} + "\" is made twice", "one maker a tensor");
+        }
+        program_.values.push_back(tensor_of(meta->second, scope.prefix + std::string{name}));
+        return id;
+    }
+
+    [[nodiscard]] ValueId known_value(Scope const& scope, std::string_view name) const {
+        auto const found = scope.values.find(name);
+        if (found == scope.values.end()) {
+            refuse("reads \"" + std::string{name} + "\", which nothing before it makes",
+                   "the name of an input or of an earlier result");
+        }
+        return found->second;
+    }
+
+    [[nodiscard]] ValueId tensor_named_by(Scope const& scope, element argument) const {
+        return known_value(scope, text_of(member(argument, "name"), "name"));
+    }
+
+    void read_main_graph(element graph, element signature) {
+        place_ = "/graph_module/signature";
+        auto scope = scope_of(object_of(member(graph, "tensor_values"), "tensor_values"));
+        for (auto const spec : list_of(member(signature, "input_specs"), "input_specs")) {
+            read_input(scope, spec);
+        }
+        read_nodes(scope, graph, "/graph_module/graph/nodes/");
+        place_ = "/graph_module/signature/output_specs";
+        for (auto const spec : list_of(member(signature, "output_specs"), "output_specs")) {
+            read_output(scope, spec);
+        }
+        place_.clear();
+    }
+
+    void read_input(Scope& scope, element spec) {
+        auto const [kind, content] = only_member(spec, "input_specs");
+        if (kind == "constant_input") return;  // the export is specialised on its value
+        if (kind == "custom_obj" || kind == "token") {
+            refuse("input of kind " + std::string{kind} + " is not supported", "tensors");
+        }
+        auto const argument = member(content, "arg");
+        if (kind == "user_input") {
+            auto const [argument_kind, tensor] = only_member(argument, "arg");
+            if (argument_kind.starts_with("as_sym")) refuse("dynamic shape", static_export);
+            if (argument_kind != "as_tensor") return;
+            auto const name = text_of(member(tensor, "name"), "name");
+            add_input(InputKind::user_input, make_value(scope, name), name);
+            return;
+        }
+        struct Row {
+            std::string_view kind;
+            InputKind input;
+            std::string_view name_key;
+        };
+        constexpr std::array<Row, 3> rows{{
+            {"parameter", InputKind::parameter, "parameter_name"},
+            {"buffer", InputKind::buffer, "buffer_name"},
+            {"tensor_constant", InputKind::tensor_constant, "tensor_constant_name"},
+        }};
+        for (auto const& row : rows) {
+            if (row.kind != kind) continue;
+            add_input(row.input, make_value(scope, text_of(member(argument, "name"), "name")),
+                      text_of(member(content, row.name_key), row.name_key));
+            return;
+        }
+        refuse("input of unknown kind \"" + std::string{kind} + "\"",
+               "a kind of export schema " + std::to_string(schema_major));
+    }
+
+    void add_input(InputKind kind, ValueId value, std::string_view name) {
+        program_.inputs.push_back({.kind = kind, .value = value, .name = std::string{name}});
+    }
+
+    void read_output(Scope const& scope, element spec) {
+        auto const [kind, content] = only_member(spec, "output_specs");
+        auto const argument = member(content, "arg");
+        if (kind == "user_output") {
+            auto const [argument_kind, tensor] = only_member(argument, "arg");
+            if (argument_kind == "as_tensor") {
+                program_.outputs.push_back(tensor_named_by(scope, tensor));
+            }
+            return;
+        }
+        struct Row {
+            std::string_view kind;
+            InputKind target;
+            std::string_view name_key;
+        };
+        constexpr std::array<Row, 3> rows{{
+            {"buffer_mutation", InputKind::buffer, "buffer_name"},
+            {"parameter_mutation", InputKind::parameter, "parameter_name"},
+            {"user_input_mutation", InputKind::user_input, "user_input_name"},
+        }};
+        for (auto const& row : rows) {
+            if (row.kind != kind) continue;
+            auto const name = text_of(member(content, row.name_key), row.name_key);
+            for (auto const& input : program_.inputs) {
+                if (input.kind != row.target || input.name != name) continue;
+                program_.mutations.push_back(
+                    {.source = tensor_named_by(scope, argument), .target = input.value});
+            }
+            return;
+        }
+        refuse("output of kind " + std::string{kind} + " is not supported",
+               "the export of a model in eval mode");
+    }
+
+    void read_nodes(Scope& scope, element graph, std::string const& place) {
+        std::size_t index = 0;
+        for (auto const node : list_of(member(graph, "nodes"), "nodes")) {
+            place_ = place + std::to_string(index++);
+            auto const target = text_of(member(node, "target"), "target");
+            if (target.starts_with("torch.ops.higher_order.")) {
+                inline_region(scope, node, target);
+            } else {
+                read_node(scope, node, target);
+            }
+            if (program_.nodes.size() > node_limit) {
+                refuse("more than " + std::to_string(node_limit) + " nodes", "at most that many");
+            }
+        }
+    }
+
+    void read_node(Scope& scope, element node, std::string_view target) {
+        if (!target.starts_with("torch.ops.")) {
+            refuse("calls " + std::string{target} + ", which computes with shapes", static_export);
+        }
+        ProgramNode read{.target = std::string{target}, .name = {}, .arguments = {}, .outputs = {}};
+        for (auto const input : list_of(member(node, "inputs"), "inputs")) {
+            read.arguments.push_back({.name = std::string{text_of(member(input, "name"), "name")},
+                                      .value = argument_of(scope, member(input, "arg"))});
+        }
+        for (auto const output : list_of(member(node, "outputs"), "outputs")) {
+            auto const [kind, content] = only_member(output, "outputs");
+            if (kind == "as_tensor") {
+                read.outputs.emplace_back(
+                    TensorArgument{make_value(scope, text_of(member(content, "name"), "name"))});
+            } else if (kind == "as_tensors") {
+                read.outputs.emplace_back(
+                    TensorListArgument{all_of(content, "as_tensors", [&](element tensor) {
+                        return make_value(scope, text_of(member(tensor, "name"), "name"));
+                    })});
+            } else if (kind == "as_none") {
+                read.outputs.emplace_back(std::monostate{});
+            } else {
+                refuse("returns " + std::string{kind.substr(kind.starts_with("as_") ? 3 : 0)} +
+                           ", whose value the data decides",
+                       static_export);
+            }
+        }
+        std::string_view name;
+        if (element named;
+            node["name"].get(named) == simdjson::SUCCESS && named.get(name) == simdjson::SUCCESS) {
+            read.name = scope.prefix + std::string{name};
+        } else if (auto const made = tensors_returned(read); !made.empty()) {
+            read.name = program_.values[static_cast<std::size_t>(made.front())].name;
+        }
+        program_.nodes.push_back(std::move(read));
+    }
+
+    /// `with torch.no_grad():` in a model's forward becomes a call of a graph of its own; in eval
+    /// mode its nodes run as if they stood there.
+    void inline_region(Scope& scope, element node, std::string_view target) {
+        constexpr std::string_view control_flow = "a model without control flow on tensors";
+        bool const is_grad_region = target == "torch.ops.higher_order.wrap_with_set_grad_enabled";
+        bool const is_autocast_region = target == "torch.ops.higher_order.wrap_with_autocast";
+        if (!is_grad_region && !is_autocast_region) {
+            refuse("calls " + std::string{target}, control_flow);
+        }
+        auto const region_place = place_;
+        std::optional<element> region;
+        std::vector<ValueId> arguments;
+        std::vector<bool> flags;
+        for (auto const input : list_of(member(node, "inputs"), "inputs")) {
+            auto const [kind, content] = only_member(member(input, "arg"), "arg");
+            if (kind == "as_graph") {
+                region = content;
+            } else if (kind == "as_tensor" && region) {
+                arguments.push_back(tensor_named_by(scope, content));
+            } else if (kind == "as_bool" && !region) {
+                flags.push_back(flag_of(content, "arg"));
+            } else if (region) {
+                refuse("a region takes " + std::string{kind}, control_flow);
+            }
+        }
+        if (!region) refuse("a region without a graph", "the graph of an exported program");
+        // Autocast's flags are whether it is on and whether it caches weights.
+        if (is_autocast_region && (flags.empty() || flags.front())) {
+            refuse("an autocast region", "a model converted to its precision before torch.export");
+        }
+        auto const graph = member(*region, "graph");
+        auto inner = scope_of(object_of(member(graph, "tensor_values"), "tensor_values"));
+        inner.prefix = scope.prefix + std::string{text_of(member(*region, "name"), "name")} + ".";
+        std::size_t bound = 0;
+        for (auto const input : list_of(member(graph, "inputs"), "inputs")) {
+            auto const name = text_of(member(only_member(input, "inputs").second, "name"), "name");
+            if (bound == arguments.size()) refuse("a region lacks arguments", "one an input");
+            inner.values.emplace(name, arguments[bound++]);
+        }
+        read_nodes(inner, graph, region_place + "/graph/nodes/");
+        place_ = region_place;
+
+        std::vector<ValueId> results;
+        for (auto const output : list_of(member(graph, "outputs"), "outputs")) {
+            auto const [kind, content] = only_member(output, "outputs");
+            if (kind != "as_tensor") refuse("a region returns " + std::string{kind}, control_flow);
+            results.push_back(tensor_named_by(inner, content));
+        }
+        std::vector<std::string_view> names;
+        for (auto const output : list_of(member(node, "outputs"), "outputs")) {
+            auto const [kind, content] = only_member(output, "outputs");
+            if (kind == "as_tensor") {
+                names.push_back(text_of(member(content, "name"), "name"));
+            } else if (kind == "as_tensors") {
+                for (auto const tensor : list_of(content, "as_tensors")) {
+                    names.push_back(text_of(member(tensor, "name"), "name"));
+                }
+            } else {
+                refuse("a region returns " + std::string{kind}, control_flow);
+            }
+        }
+        if (names.size() != results.size()) refuse("a region's results do not match", "one each");
+        for (std::size_t i = 0; i < names.size(); ++i) scope.values.emplace(names[i], results[i]);
+    }
+
+    [[nodiscard]] ScalarType dtype_of(element value) const {
+        auto const number = integer_of(value, "dtype");
+        auto const dtype = scalar_type_of(number);
+        if (!dtype) {
+            refuse("dtype " + name_of_unsupported(number) + " is not supported", supported_dtypes);
+        }
+        return *dtype;
+    }
+
+    /// {"as_int": 3} of a list that could have held symbols.
+    template <class Read>
+    [[nodiscard]] auto plain_symbol(element value, Read read) const {
+        auto const [kind, content] = only_member(value, "argument");
+        if (kind == "as_name" || kind == "as_expr") refuse("dynamic shape", static_export);
+        return read(content);
+    }
+
+    [[nodiscard]] ArgumentValue argument_of(Scope const& scope, element argument) const {
+        auto const [kind, content] = only_member(argument, "arg");
+        auto const integer = [this](element v) { return integer_of(v, "argument"); };
+        auto const number = [this](element v) { return number_of(v, "argument"); };
+        auto const flag = [this](element v) { return flag_of(v, "argument"); };
+        auto const text = [this](element v) { return std::string{text_of(v, "argument")}; };
+        auto const tensor = [&](element v) { return tensor_named_by(scope, v); };
+        auto const symbol_of = [this](auto read) {
+            return [this, read](element v) { return plain_symbol(v, read); };
+        };
+        if (kind == "as_tensor") return TensorArgument{tensor(content)};
+        if (kind == "as_int") return integer(content);
+        if (kind == "as_ints") return all_of(content, kind, integer);
+        if (kind == "as_float") return number(content);
+        if (kind == "as_bool") return flag(content);
+        if (kind == "as_none") return std::monostate{};
+        if (kind == "as_tensors") return TensorListArgument{all_of(content, kind, tensor)};
+        if (kind == "as_optional_tensors") {
+            return OptionalTensorListArgument{
+                all_of(content, kind, [&](element v) -> std::optional<ValueId> {
+                    auto const [item_kind, item] = only_member(v, kind);
+                    if (item_kind != "as_tensor") return std::nullopt;
+                    return tensor(item);
+                })};
+        }
+        if (kind == "as_optional_tensor") {
+            auto const [item_kind, item] = only_member(content, kind);
+            if (item_kind == "as_tensor") return TensorArgument{tensor(item)};
+            return std::monostate{};
+        }
+        if (kind == "as_string") return text(content);
+        if (kind == "as_scalar_type") return dtype_of(content);
+        if (kind == "as_memory_format") {
+            auto const format = memory_format_of(integer(content));
+            if (!format) refuse("unknown memory format", "a dense format");
+            return *format;
+        }
+        if (kind == "as_layout") {
+            if (integer(content) != 7) refuse("a sparse layout", "dense tensors");
+            return Layout::strided;
+        }
+        if (kind == "as_device") {
+            Device device{.type = text(member(content, "type")), .index = {}};
+            if (element index;
+                content["index"].get(index) == simdjson::SUCCESS && !index.is_null()) {
+                device.index = integer(index);
+            }
+            return device;
+        }
+        if (kind == "as_floats") return all_of(content, kind, number);
+        if (kind == "as_bools") return all_of(content, kind, flag);
+        if (kind == "as_strings") return all_of(content, kind, text);
+        if (kind == "as_sym_int") return plain_symbol(content, integer);
+        if (kind == "as_sym_float") return plain_symbol(content, number);
+        if (kind == "as_sym_bool") return plain_symbol(content, flag);
+        if (kind == "as_sym_ints") return all_of(content, kind, symbol_of(integer));
+        if (kind == "as_sym_floats") return all_of(content, kind, symbol_of(number));
+        if (kind == "as_sym_bools") return all_of(content, kind, symbol_of(flag));
+        refuse("argument of kind " + std::string{kind} + " is not supported",
+               "operators on tensors, numbers and strings");
+    }
+
+    void read_embedded_constants(element constants) {
+        for (auto const [name, constant] : object_of(constants, "derate_constants")) {
+            place_ = "/derate_constants/" + std::string{name};
+            auto const dtype = parse_scalar_type(text_of(member(constant, "dtype"), "dtype"));
+            auto const shape = all_of(member(constant, "shape"), "shape",
+                                      [this](element v) { return integer_of(v, "shape"); });
+            for (auto const& input : program_.inputs) {
+                bool const holds_values =
+                    input.kind == InputKind::buffer || input.kind == InputKind::tensor_constant;
+                if (!holds_values || input.name != name) continue;
+                auto const& value = program_.values[static_cast<std::size_t>(input.value)];
+                if (dtype != value.dtype || shape != value.sizes) {
+                    refuse("dtype or shape differs from the tensor's", "the same");
+                }
+                std::vector<std::byte> bytes;
+                for (auto const item : list_of(member(constant, "values"), "values")) {
+                    if (is_floating_point(value.dtype)) {
+                        append_element(bytes, value.dtype, number_of(item, "value"));
+                    } else {
+                        append_element(bytes, value.dtype, integer_of(item, "value"));
+                    }
+                }
+                auto const expected = value.element_count() * bytes_per_element(value.dtype);
+                if (static_cast<std::int64_t>(bytes.size()) != expected) {
+                    refuse("the number of values does not match the shape", "one an element");
+                }
+                program_.constants.emplace(input.value, std::move(bytes));
+            }
+        }
+        place_.clear();
+    }
+
+    static constexpr std::int64_t max_elements = std::int64_t{1} << 48;
+
+    std::string where_;
+    std::string place_;  ///< JSON pointer of what is being read
+    ExportedProgram program_;
+};
+
+}  // namespace
+
+ExportedProgram parse_exported_program(std::string_view model_json, std::string_view where) {
+    return GraphReader{where}.read(model_json);
+}
+
+}  // namespace derate
