@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Writes the .pt2 files that the reader's tests read: torch.export.save of small models.
+
+Environment: ../models/requirements.txt. Stack traces are dropped before saving, because they hold
+paths of the machine; everything else is as torch writes it.
+
+    tiny_cnn.pt2             convolutions (full, depthwise, pointwise), norm, linear, attention; an
+                             index table as a stored buffer, one that is not stored, and a lifted
+                             constant
+    tiny_cnn_bf16.pt2        the same in bfloat16
+    tiny_cnn_float64.pt2     the same in float64, which cannot be timed
+    complex_signal.pt2       complex64 tensors, which cannot be timed
+    dynamic_batch.pt2        the first dimension is symbolic
+    branch.pt2               torch.cond, whose branch depends on a value
+"""
+
+import pathlib
+
+import torch
+from torch import nn
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+
+
+class TinyCnn(nn.Module):
+    """About 2,000 parameters; takes (batch, 3, 16, 16)."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(inplace=True)
+        )
+        self.depthwise = nn.Sequential(
+            nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False), nn.BatchNorm2d(8), nn.Hardswish()
+        )
+        self.pointwise = nn.Conv2d(8, 16, 1)
+        self.query_key_value = nn.Linear(16, 48)
+        self.head = nn.Linear(16, 10)
+        self.register_buffer("column_order", torch.tensor([3, 2, 1, 0, 7, 6, 5, 4]))
+        self.register_buffer("row_order", torch.arange(7, -1, -1), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        x = x + self.depthwise(x)
+        x = self.pointwise(x)[:, :, self.row_order][:, :, :, self.column_order]
+        tokens = x.flatten(2).transpose(1, 2)
+        query, key, value = self.query_key_value(tokens).unflatten(-1, (3, 2, 8)).permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        tokens = tokens + mixed.transpose(1, 2).flatten(2)
+        weights = torch.tensor([0.5, 0.25]).to(tokens.dtype)
+        pooled = torch.stack([tokens.mean(1), tokens.amax(1)], -1) @ weights
+        return self.head(pooled)
+
+
+class ComplexSignal(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.view_as_complex(x) * 2
+
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x).relu()
+
+
+class Branch(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x,))
+
+
+def save(name: str, model: nn.Module, sample: torch.Tensor, **options) -> None:
+    program = torch.export.export(model.eval(), (sample,), **options)
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes:
+            node.meta.pop("stack_trace", None)
+    torch.export.save(program, FOLDER / f"{name}.pt2")
+    print(f"{name}.pt2", (FOLDER / f"{name}.pt2").stat().st_size)
+
+
+def main() -> None:
+    torch.manual_seed(1)
+    image = torch.randn(2, 3, 16, 16)
+    save("tiny_cnn", TinyCnn(), image)
+    save("tiny_cnn_bf16", TinyCnn().to(torch.bfloat16), image.to(torch.bfloat16))
+    save("tiny_cnn_float64", TinyCnn().to(torch.float64), image.to(torch.float64))
+    save("complex_signal", ComplexSignal(), torch.randn(4, 2))
+    batch = torch.export.Dim("batch", min=2, max=64)
+    save("dynamic_batch", Scale(), torch.randn(8, 4), dynamic_shapes=({0: batch},))
+    save("branch", Branch(), torch.randn(4))
+
+
+if __name__ == "__main__":
+    main()
