@@ -49,8 +49,10 @@ struct SampleRecord {
     std::optional<double> wall_s{};       ///< launch_end: the process, from start to here
     std::optional<double> loading_s{};    ///< launch_end: of it, loading models and capturing cases
     std::optional<Environment> environment{};  ///< environment: only what the writer can know
-    /// campaign: the settings that must agree for a run to resume, as canonical JSON text.
+    /// campaign: what must agree for a run to resume. `settings` is a plan without steps as JSON
+    /// text, `rules` says how many launches and repetitions there are and when to stop.
     std::optional<std::string> settings{};
+    std::optional<std::string> rules{};
 
     friend bool operator==(SampleRecord const&, SampleRecord const&) = default;
 };

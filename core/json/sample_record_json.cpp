@@ -48,6 +48,7 @@ std::string to_json_line(SampleRecord const& record) {
     put(line, "loading_s", record.loading_s);
     if (record.environment) line["environment"] = Line::parse(to_json_text(*record.environment));
     if (record.settings) line["settings"] = Line::parse(*record.settings);
+    put(line, "rules", record.rules);
     // A reason may quote a library's message in any encoding; the line must stay readable.
     return line.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -85,6 +86,7 @@ SampleRecord sample_record_from_json(std::string_view text, std::string_view whe
     if (auto const found = line.find("settings"); found != line.end()) {
         record.settings = found->dump();
     }
+    take(line, "rules", record.rules);
     return record;
 } catch (json::exception const& error) {
     throw InputError{where, error.what(), "one JSON object a line"};

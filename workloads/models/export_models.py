@@ -222,17 +222,12 @@ class NoInitialisation:
             setattr(torch.nn.init, name, function)
 
 
-def sample_input(model: Model, batch: int, precision: str) -> torch.Tensor:
+def exported(model: Model, batch: int, precision: str) -> torch.export.ExportedProgram:
     sample = model.sample(batch)
-    is_cast = precision == "bf16" and sample.is_floating_point()
-    return sample.to(torch.bfloat16) if is_cast else sample
-
-
-def exported(
-    model: Model, module: torch.nn.Module, batch: int, precision: str
-) -> torch.export.ExportedProgram:
+    if precision == "bf16" and sample.is_floating_point():
+        sample = sample.to(torch.bfloat16)
     with torch.no_grad():
-        return torch.export.export(module, (sample_input(model, batch, precision),))
+        return torch.export.export(prepared(model, precision), (sample,))
 
 
 def read_tensors(graph: dict) -> set[str]:
@@ -315,8 +310,7 @@ def compressed(document: dict) -> bytes:
 
 def write(model: Model) -> None:
     for batch, precision in model.variants():
-        program = exported(model, prepared(model, precision), batch, precision)
-        data = compressed(weight_free(program))
+        data = compressed(weight_free(exported(model, batch, precision)))
         if len(data) > LARGEST_FILE:
             raise SystemExit(f"{model.name}: {len(data)} bytes (at most {LARGEST_FILE})")
         path = FOLDER / file_name(model.name, batch, precision)

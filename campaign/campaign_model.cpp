@@ -1,0 +1,38 @@
+#include <utility>
+
+#include "campaign/campaign_settings.hpp"
+#include "core/input_error.hpp"
+#include "workloads/partition.hpp"
+
+namespace derate {
+namespace {
+
+double bytes_of_tensors(ExportedProgram const& program) {
+    double total = 0;
+    for (auto const& value : program.values) {
+        total += static_cast<double>(value.element_count()) *
+                 static_cast<double>(bytes_per_element(value.dtype));
+    }
+    return total;
+}
+
+}  // namespace
+
+CampaignModel campaign_model(LoadedModel const& loaded) {
+    if (!loaded.batch) {
+        throw InputError{loaded.file.string(), "its inputs share no first dimension",
+                         "inputs whose first dimension is the batch size"};
+    }
+    CampaignModel model{.name = loaded.name,
+                        .family = loaded.family,
+                        .batch = *loaded.batch,
+                        .precision = loaded.precision,
+                        .file = std::filesystem::absolute(loaded.file),
+                        .tensor_bytes = bytes_of_tensors(loaded.program)};
+    for (auto& part : partition(loaded.program).subgraphs) {
+        model.subgraphs.push_back(std::move(part.subgraph));
+    }
+    return model;
+}
+
+}  // namespace derate

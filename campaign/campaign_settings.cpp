@@ -1,0 +1,57 @@
+#include "campaign/campaign_settings.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace derate {
+namespace {
+
+std::string number(double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%g", value);
+    return text;
+}
+
+}  // namespace
+
+std::string model_label(std::string_view name, int batch) {
+    return std::string{name} + "/b" + std::to_string(batch);
+}
+
+CampaignRules standard_rules() { return {}; }
+
+CampaignRules quick_rules() {
+    return {.min_launches = 3,
+            .max_launches = 3,
+            .rounds = 2,
+            .repetitions_per_visit = 2,
+            .whole_repetitions = 3,
+            .target_half_width = 0.05,
+            .budget_s = 150};
+}
+
+CampaignRules exact_rules(int runs, std::optional<int> launches) {
+    // Five launches are the least that estimate their own spread; fewer runs than that have none.
+    int const k = launches.value_or(std::min(5, runs));
+    int const each = (runs + k - 1) / k;
+    int const visit = each % 2 == 0 ? 2 : 1;
+    return {.min_launches = k,
+            .max_launches = k,
+            .rounds = each / visit,
+            .repetitions_per_visit = visit,
+            .whole_repetitions = each,
+            .stop_early = false};
+}
+
+std::string to_string(CampaignRules const& rules) {
+    auto text = "launches " + std::to_string(rules.min_launches) + "-" +
+                std::to_string(rules.max_launches) + ", rounds " + std::to_string(rules.rounds) +
+                ", repetitions " + std::to_string(rules.repetitions_per_visit) + ", whole " +
+                std::to_string(rules.whole_repetitions) + ", target " +
+                number(rules.target_half_width);
+    if (rules.budget_s) text += ", budget " + number(*rules.budget_s) + " s";
+    if (!rules.stop_early) text += ", exact";
+    return text;
+}
+
+}  // namespace derate

@@ -1,0 +1,73 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/plan.hpp"
+#include "core/subgraph.hpp"
+#include "workloads/model_set.hpp"
+
+namespace derate {
+
+/// What a campaign times of one model.
+struct CampaignModel {
+    std::string name{};
+    std::string family{};
+    int batch = 1;
+    Precision precision = Precision::fp32;
+    std::filesystem::path file{};
+    std::vector<Subgraph> subgraphs{};
+    double tensor_bytes = 0;  ///< weights and activations together: what it needs in memory
+    bool isolated = true;     ///< its subgraphs, each alone
+    bool in_context = true;   ///< its subgraphs inside whole runs
+    bool whole = true;        ///< the model as a whole
+
+    friend bool operator==(CampaignModel const&, CampaignModel const&) = default;
+};
+
+/// A loaded model with its subgraphs; everything of it is to be timed.
+///
+/// \throws InputError  the batch size cannot be told from the file
+[[nodiscard]] CampaignModel campaign_model(LoadedModel const& loaded);
+
+/// "resnet18/b1": names a model at one batch size in reports.
+[[nodiscard]] std::string model_label(std::string_view name, int batch);
+
+/// How long to go on: k launches x rounds x repetitions a visit.
+struct CampaignRules {
+    int min_launches = 5;
+    int max_launches = 10;
+    int rounds = 3;                    ///< times a launch comes back to every case
+    int repetitions_per_visit = 2;     ///< in a row, once its tensors are prepared
+    int whole_repetitions = 4;         ///< of each whole model, in a launch; spread over the rounds
+    double target_half_width = 0.02;   ///< of the mean's 95 % interval, relative
+    std::optional<double> budget_s{};  ///< wall time of all launches
+    bool stop_early = true;  ///< false: exactly max_launches x rounds x repetitions_per_visit
+
+    friend bool operator==(CampaignRules const&, CampaignRules const&) = default;
+};
+
+[[nodiscard]] CampaignRules standard_rules();
+[[nodiscard]] CampaignRules quick_rules();
+/// Exactly `runs` repetitions of each case where a launch structure divides it, else the next
+/// number that one divides: 50 = 5 launches x 5 rounds x 2.
+[[nodiscard]] CampaignRules exact_rules(int runs, std::optional<int> launches);
+
+/// One line that says all of it; stored with the samples, compared before a run resumes.
+[[nodiscard]] std::string to_string(CampaignRules const& rules);
+
+struct CampaignSettings {
+    std::uint64_t seed = 1;
+    int threads = 1;
+    std::vector<int> cpus{};
+    std::string device = "cpu";
+    std::vector<CacheState> states{CacheState::cold_all};
+    RepetitionPolicy repetition{};
+    bool peaks = false;
+    CampaignRules rules{};
+    std::vector<CampaignModel> models{};
+};
+
+}  // namespace derate

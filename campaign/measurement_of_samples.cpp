@@ -1,0 +1,164 @@
+#include "campaign/measurement_of_samples.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "campaign/host_environment.hpp"
+#include "core/json/environment_json.hpp"
+#include "core/statistics/quantiles.hpp"
+#include "workloads/partition.hpp"
+
+namespace derate {
+namespace {
+
+/// In-context times of every subgraph, as repetitions by launch; one entry a subgraph.
+std::vector<Repetitions> in_context_repetitions(Samples const& samples,
+                                                CampaignModel const& model) {
+    std::vector<Repetitions> parts(model.subgraphs.size());
+    auto const found = samples.in_context.find(model_label(model.name, model.batch));
+    if (found == samples.in_context.end()) return parts;
+    for (auto const& [launch, runs] : found->second) {
+        for (auto const& run : runs) {
+            for (std::size_t i = 0; i < std::min(run.size(), parts.size()); ++i) {
+                if (!(run[i] > 0)) continue;  // below the clock's step: a view
+                parts[i][launch].times_ms.push_back(run[i]);
+                parts[i][launch].steady.push_back(true);
+            }
+        }
+    }
+    return parts;
+}
+
+/// The best probe's peak: the maximum of the medians over launches.
+std::optional<PeakRate> best_peak(std::map<std::string, std::vector<PeakSample>> const& probes) {
+    std::optional<PeakRate> best;
+    for (auto const& [probe, samples] : probes) {
+        std::map<int, std::vector<double>> by_launch;
+        for (auto const& sample : samples) by_launch[sample.launch].push_back(sample.per_second);
+        std::vector<double> rates;
+        for (auto const& [launch, all] : by_launch) rates.push_back(std::ranges::max(all));
+        double const center = median(rates);
+        if (best && best->per_second >= center) continue;
+        best = PeakRate{.per_second = center,
+                        .source = "measured",
+                        .method = probe + ", median over " + std::to_string(rates.size()) +
+                                  " launches of the best of each"};
+        auto const summary = summarize(rates);
+        if (auto const variance = summary.variance()) {
+            best->relative_spread = std::sqrt(*variance) / summary.mean;
+        }
+    }
+    return best;
+}
+
+}  // namespace
+
+Measurement measurement_of(CampaignResult const& result, CampaignSettings const& settings,
+                           CampaignModel const& model, CacheState state, Hardware const& hardware,
+                           std::string const& samples_file, std::string const& tool_version) {
+    auto const& samples = result.samples;
+    auto const label = model_label(model.name, model.batch);
+    Measurement measurement{.model = model.name,
+                            .model_family = model.family,
+                            .batch = model.batch,
+                            .precision = model.precision,
+                            .threads = settings.device == "cpu" ? settings.threads : 0,
+                            .cache_state = state,
+                            .partition = std::string{partition_rule},
+                            .flop_rule = std::string{flop_rule},
+                            .hardware = hardware,
+                            .source = {.origin = "derate " + tool_version,
+                                       .campaign = samples.campaign,
+                                       .date = samples.campaign,
+                                       .file = samples_file,
+                                       .timing = to_string(settings.rules),
+                                       .environment_hash = environment_hash(samples.environment)},
+                            .whole_model = {},
+                            .subgraphs = {}};
+    if (auto const found = samples.whole.find(label); found != samples.whole.end()) {
+        measurement.whole_model = timing_of(found->second);
+    }
+    auto const in_context = in_context_repetitions(samples, model);
+    for (std::size_t i = 0; i < model.subgraphs.size(); ++i) {
+        auto const& subgraph = model.subgraphs[i];
+        MeasuredSubgraph measured{.subgraph = subgraph,
+                                  .isolated = {},
+                                  .in_context = timing_of(in_context[i]),
+                                  .failure = {}};
+        auto const key = case_key(subgraph.descriptor, state, settings.threads, model.precision);
+        if (auto const timed = samples.isolated.find(key); timed != samples.isolated.end()) {
+            measured.isolated = timing_of(timed->second);
+        } else if (auto const failed = samples.failures.find(key);
+                   failed != samples.failures.end()) {
+            measured.failure = failed->second;
+        } else if (auto const model_failed = samples.failures.find(label);
+                   model_failed != samples.failures.end()) {
+            measured.failure = model_failed->second;
+        } else {
+            measured.failure = model.isolated ? "not timed: the budget was spent first"
+                                              : "not timed: only the whole model was asked for";
+        }
+        measurement.subgraphs.push_back(std::move(measured));
+    }
+    return measurement;
+}
+
+Hardware hardware_of(Samples const& samples, std::string const& hardware_id, int threads,
+                     Precision precision) {
+    auto const& environment = samples.environment;
+    bool const gpu = environment.gpu_name.has_value();
+    Hardware hardware{
+        .id = hardware_id,
+        .kind = gpu ? DeviceKind::gpu : DeviceKind::cpu,
+        .name = gpu ? *environment.gpu_name : environment.cpu_name.value_or("unknown processor")};
+    if (!gpu) hardware.last_level_cache_bytes = environment.last_level_cache_bytes;
+    int const threads_of_peak = gpu ? 0 : threads;
+    if (auto const peak = best_peak(samples.peak_flops)) {
+        hardware.compute_peaks.push_back(
+            {.precision = precision, .threads = threads_of_peak, .rate = *peak});
+    }
+    if (auto const peak = best_peak(samples.peak_bandwidth)) {
+        hardware.bandwidth_peaks.push_back({.threads = threads_of_peak, .rate = *peak});
+    }
+    return hardware;
+}
+
+std::vector<ContextRatio> context_ratios(CampaignResult const& result,
+                                         CampaignSettings const& settings, CacheState state) {
+    std::vector<ContextRatio> ratios;
+    for (auto const& model : settings.models) {
+        auto const measurement = measurement_of(result, settings, model, state, {}, "", "");
+        if (!measurement.whole_model) continue;
+        ContextRatio ratio{.model = model_label(model.name, model.batch),
+                           .whole_ms = measurement.whole_model->center_ms,
+                           .whole_over_isolated = {},
+                           .whole_over_in_context = {}};
+        double isolated = 0;
+        double in_context = 0;
+        bool all_isolated = true;
+        for (auto const& part : measurement.subgraphs) {
+            if (part.isolated) isolated += part.isolated->center_ms;
+            all_isolated = all_isolated && part.isolated.has_value();
+            if (part.in_context) in_context += part.in_context->center_ms;
+        }
+        if (all_isolated && isolated > 0) ratio.whole_over_isolated = ratio.whole_ms / isolated;
+        if (in_context > 0) ratio.whole_over_in_context = ratio.whole_ms / in_context;
+        ratios.push_back(std::move(ratio));
+    }
+    return ratios;
+}
+
+double precise_share(CampaignResult const& result, double limit) {
+    double all = 0;
+    double precise = 0;
+    for (auto const& [key, repetitions] : result.samples.isolated) {
+        auto const timing = timing_of(repetitions);
+        if (!timing) continue;
+        all += timing->center_ms;
+        auto const width = relative_half_width(repetitions);
+        if (width && *width <= limit) precise += timing->center_ms;
+    }
+    return all > 0 ? precise / all : 0;
+}
+
+}  // namespace derate

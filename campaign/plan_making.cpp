@@ -1,0 +1,185 @@
+#include "campaign/plan_making.hpp"
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+namespace derate {
+namespace {
+
+constexpr std::size_t compute_probe = 0;
+constexpr std::size_t bandwidth_probe = 1;
+
+/// A cautious guess of a kernel's time, only to plan with: 40 GFLOP/s a thread, 8 GB/s, 5 us a
+/// call.
+double guess_ms(Subgraph const& subgraph, int threads) {
+    return ms_per_second *
+           (subgraph.work.value() / (40e9 * threads) + subgraph.traffic.total().value() / 8e9 +
+            5e-6 * static_cast<double>(subgraph.nodes.size()));
+}
+
+/// Fisher-Yates with the remainder: std::shuffle's result differs between standard libraries, and
+/// the bias of 2^64 modulo a few thousand is nothing.
+template <class Item>
+void shuffle(std::vector<Item>& items, std::mt19937_64& random) {
+    for (std::size_t left = items.size(); left > 1; --left) {
+        std::swap(items[left - 1], items[random() % left]);
+    }
+}
+
+std::vector<std::vector<std::size_t>> memory_groups(CampaignSettings const& settings,
+                                                    std::vector<std::size_t> const& models,
+                                                    double memory_bytes) {
+    std::vector<std::vector<std::size_t>> groups;
+    double room = 0;
+    for (auto const model : models) {
+        // Tensors twice: once for whole runs, once as captured inputs of the cases.
+        double const need = 2 * settings.models[model].tensor_bytes;
+        if (groups.empty() || need > room) {
+            groups.emplace_back();
+            room = memory_bytes;
+        }
+        groups.back().push_back(model);
+        room -= need;
+    }
+    return groups;
+}
+
+/// Of `total` items spread over `rounds`, those of one round.
+int share_of_round(int total, int rounds, int round) {
+    return total * (round + 1) / rounds - total * round / rounds;
+}
+
+}  // namespace
+
+std::vector<DistinctCase> distinct_cases(CampaignSettings const& settings) {
+    std::vector<DistinctCase> cases;
+    std::unordered_set<std::string> seen;
+    for (std::size_t m = 0; m < settings.models.size(); ++m) {
+        auto const& model = settings.models[m];
+        if (!model.isolated) continue;
+        for (auto const& subgraph : model.subgraphs) {
+            for (auto const state : settings.states) {
+                auto key = case_key(subgraph.descriptor, state, settings.threads, model.precision);
+                if (!seen.insert(key).second) continue;
+                cases.push_back({.key = std::move(key),
+                                 .name = std::string{to_string(subgraph.type)} + "/" +
+                                         descriptor_hash(subgraph.descriptor),
+                                 .model = m,
+                                 .subgraph = subgraph.id,
+                                 .state = state,
+                                 .expected_ms = guess_ms(subgraph, settings.threads)});
+            }
+        }
+    }
+    return cases;
+}
+
+Plan plan_without_steps(CampaignSettings const& settings, std::span<DistinctCase const> cases,
+                        std::string const& campaign) {
+    Plan plan{.campaign = campaign,
+              .seed = settings.seed,
+              .threads = settings.threads,
+              .cpus = settings.cpus,
+              .device = settings.device,
+              .repetition = settings.repetition,
+              .peaks = settings.peaks};
+    for (auto const& model : settings.models) {
+        plan.models.push_back({.name = model.name,
+                               .file = model.file.string(),
+                               .batch = model.batch,
+                               .precision = model.precision});
+    }
+    for (auto const& item : cases) {
+        plan.cases.push_back(
+            {.key = item.key, .model = item.model, .subgraph = item.subgraph, .state = item.state});
+    }
+    return plan;
+}
+
+Plan make_plan(CampaignSettings const& settings, std::span<DistinctCase const> cases,
+               LaunchContent const& content, std::string const& campaign, int launch,
+               double memory_bytes) {
+    auto plan = plan_without_steps(settings, cases, campaign);
+    plan.launch = launch;
+    std::mt19937_64 random{settings.seed * 1000003 + static_cast<std::uint64_t>(launch)};
+
+    std::map<std::size_t, std::vector<std::size_t>> cases_of_model;
+    for (auto const index : content.cases) cases_of_model[cases[index].model].push_back(index);
+    std::vector<std::size_t> models;
+    for (std::size_t m = 0; m < settings.models.size(); ++m) {
+        if (cases_of_model.contains(m) || std::ranges::count(content.whole_models, m) > 0 ||
+            std::ranges::count(content.in_context_models, m) > 0) {
+            models.push_back(m);
+        }
+    }
+    // Models that share a group differ from launch to launch.
+    shuffle(models, random);
+
+    auto const& rules = settings.rules;
+    auto const probe = [&plan] {
+        plan.steps.push_back({StepKind::drift, compute_probe});
+        plan.steps.push_back({StepKind::drift, bandwidth_probe});
+    };
+    if (!models.empty()) probe();
+    for (auto& group : memory_groups(settings, models, memory_bytes)) {
+        for (int round = 0; round < rules.rounds; ++round) {
+            shuffle(group, random);
+            for (auto const model : group) {
+                std::vector<std::pair<PlannedStep, int>> visits;
+                for (auto const index : cases_of_model[model]) {
+                    visits.push_back({{StepKind::isolated, index}, rules.repetitions_per_visit});
+                }
+                auto const runs = share_of_round(rules.whole_repetitions, rules.rounds, round);
+                for (int run = 0; run < runs; ++run) {
+                    if (std::ranges::count(content.whole_models, model) > 0) {
+                        visits.push_back({{StepKind::whole, model}, 1});
+                    }
+                    if (std::ranges::count(content.in_context_models, model) > 0) {
+                        visits.push_back({{StepKind::in_context, model}, 1});
+                    }
+                }
+                if (visits.empty()) continue;
+                shuffle(visits, random);
+                for (auto const& [step, times] : visits) {
+                    plan.steps.insert(plan.steps.end(), static_cast<std::size_t>(times), step);
+                }
+                probe();
+            }
+        }
+    }
+    return plan;
+}
+
+double expected_seconds(PlannedStep const& step, CampaignSettings const& settings,
+                        std::span<DistinctCase const> cases, Plan const& plan,
+                        Samples const& known) {
+    auto const last_ms = [](auto const& by_name, std::string const& name) -> std::optional<double> {
+        auto const found = by_name.find(name);
+        if (found == by_name.end() || found->second.empty()) return std::nullopt;
+        return found->second.rbegin()->second.times_ms.back();
+    };
+    constexpr double preparation_ms = 2;  // capture is in memory; the caches are filled anew
+    if (step.kind == StepKind::drift) return 20 / ms_per_second;
+    if (step.kind == StepKind::isolated) {
+        auto const& item = cases[step.index];
+        double const once = last_ms(known.isolated, item.key).value_or(item.expected_ms);
+        return (std::max(settings.repetition.min_timed_ms, once) + once + preparation_ms) /
+               ms_per_second;
+    }
+    auto const& model = plan.models[step.index];
+    double once = 0;
+    if (auto const known_ms = last_ms(known.whole, model_label(model.name, model.batch))) {
+        once = *known_ms;
+    } else {
+        for (auto const& subgraph : settings.models[step.index].subgraphs) {
+            once += guess_ms(subgraph, settings.threads);
+        }
+    }
+    return (std::max(settings.repetition.min_timed_ms, once) + once) / ms_per_second;
+}
+
+}  // namespace derate

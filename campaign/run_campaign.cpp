@@ -1,0 +1,422 @@
+#include "campaign/run_campaign.hpp"
+
+#include <time.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <memory>
+#include <utility>
+
+#include "campaign/child_process.hpp"
+#include "campaign/samples_file.hpp"
+#include "core/input_error.hpp"
+#include "core/json/file.hpp"
+#include "core/json/plan_json.hpp"
+
+namespace derate {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::int64_t monotonic_ns() {
+    struct timespec now {};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+std::string utc_now() {
+    auto const now = std::time(nullptr);
+    struct tm parts {};
+    ::gmtime_r(&now, &parts);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text;
+}
+
+/// Half of what is free, so that a machine in use is not driven out of memory.
+double usable_memory_bytes() {
+    std::ifstream file{"/proc/meminfo"};
+    std::string name;
+    double kibibytes = 0;
+    for (std::string unit; file >> name >> kibibytes; std::getline(file, unit)) {
+        if (name == "MemAvailable:") return kibibytes * 1024 / 2;
+    }
+    return 4e9;
+}
+
+fs::path plan_path(fs::path const& samples) {
+    auto path = samples;
+    return path += ".plan";
+}
+
+/// One run of run_campaign().
+class Campaign {
+  public:
+    Campaign(CampaignSettings const& settings, CampaignFiles const& files,
+             Environment const& machine,
+             std::function<void(CampaignProgress const&)> const& progress)
+        : settings_{settings},
+          files_{files},
+          progress_{progress},
+          cases_{distinct_cases(settings)},
+          file_{files.samples, [this](SampleRecord const& record) { samples_.add(record); }} {
+        if (samples_.settings) {
+            check_same_settings();
+            resumed_ = true;
+        } else if (!samples_.launches.empty()) {
+            throw InputError{files.samples.string(), "its first line is no campaign line",
+                             "a samples file that derate measure or calibrate began"};
+        } else {
+            begin(machine);
+        }
+    }
+
+    CampaignResult run() {
+        bool const complete = samples_.finished;
+        while (!samples_.finished) {
+            auto const content = next_content();
+            if (!content) {
+                append({.kind = SampleKind::finished, .launch = last_launch()});
+                std::error_code error;
+                fs::remove(plan_path(files_.samples), error);
+                break;
+            }
+            run_launch(*content);
+        }
+        return {.samples = samples_,
+                .cases = cases_,
+                .stop_reasons = stop_reasons(),
+                .resumed = resumed_,
+                .complete = complete};
+    }
+
+  private:
+    void begin(Environment const& machine) {
+        auto const date = utc_now();
+        SampleRecord header{.kind = SampleKind::campaign, .launch = -1};
+        header.settings = to_json_text(plan_without_steps(settings_, cases_, ""));
+        header.rules = to_string(settings_.rules);
+        header.reason = date;
+        append(header);
+        SampleRecord environment{.kind = SampleKind::environment, .launch = -1};
+        environment.environment = machine;
+        append(environment);
+    }
+
+    void check_same_settings() const {
+        auto const wanted = plan_without_steps(settings_, cases_, "");
+        auto const found = plan_from_json(*samples_.settings, files_.samples.string() + ":1");
+        bool const same = found == wanted && samples_.rules == to_string(settings_.rules);
+        if (!same) {
+            throw InputError{files_.samples.string(),
+                             "holds repetitions of another measurement (" +
+                                 samples_.rules.value_or("?") + ", " +
+                                 std::to_string(found.models.size()) + " models, threads " +
+                                 std::to_string(found.threads) + ")",
+                             "the same models and flags to resume it, or another --output"};
+        }
+    }
+
+    void append(SampleRecord record) {
+        record.time_ns = monotonic_ns();
+        file_.append(record);
+        read_new();
+    }
+
+    void read_new() {
+        file_.read_new([this](SampleRecord const& record) {
+            samples_.add(record);
+            note(record);
+        });
+    }
+
+    [[nodiscard]] int last_launch() const {
+        return samples_.launches.empty() ? -1 : samples_.launches.rbegin()->first;
+    }
+
+    [[nodiscard]] bool unfinished_launch() const {
+        return !samples_.launches.empty() && !samples_.launches.rbegin()->second.ended;
+    }
+
+    [[nodiscard]] std::optional<StopReason> reason_for(
+        std::string const& name, std::map<std::string, Repetitions> const& timed) const {
+        if (samples_.failures.contains(name)) return StopReason::failed;
+        auto const found = timed.find(name);
+        if (found == timed.end()) return std::nullopt;
+        return stop_reason(found->second, settings_.rules);
+    }
+
+    [[nodiscard]] std::string label(CampaignModel const& model) const {
+        return model_label(model.name, model.batch);
+    }
+
+    /// What the next launch has to time; empty when the campaign is over.
+    [[nodiscard]] std::optional<LaunchContent> next_content() const {
+        int const ended = static_cast<int>(std::ranges::count_if(
+            samples_.launches, [](auto const& launch) { return launch.second.ended; }));
+        bool const goes_on = unfinished_launch();
+        if (!goes_on && ended >= settings_.rules.max_launches) return std::nullopt;
+        bool const least_done = ended >= settings_.rules.min_launches;
+        if (!goes_on && least_done && budget_is_spent()) return std::nullopt;
+
+        LaunchContent content;
+        std::vector<bool> active(settings_.models.size(), !least_done);
+        for (std::size_t i = 0; i < cases_.size(); ++i) {
+            if (reason_for(cases_[i].key, samples_.isolated)) continue;
+            content.cases.push_back(i);
+            active[cases_[i].model] = true;
+        }
+        for (std::size_t m = 0; m < settings_.models.size(); ++m) {
+            auto const& model = settings_.models[m];
+            if (samples_.failures.contains(label(model))) continue;
+            if (model.whole && !reason_for(label(model), samples_.whole)) active[m] = true;
+            if (!active[m]) continue;
+            if (model.whole) content.whole_models.push_back(m);
+            if (model.in_context) content.in_context_models.push_back(m);
+        }
+        if (content.cases.empty() && content.whole_models.empty() &&
+            content.in_context_models.empty()) {
+            return std::nullopt;
+        }
+        return content;
+    }
+
+    [[nodiscard]] bool budget_is_spent() const {
+        return settings_.rules.budget_s && samples_.wall_s() >= *settings_.rules.budget_s;
+    }
+
+    /// Wall time this launch may take, so that the least number of launches shares the budget.
+    [[nodiscard]] double time_limit_s(int launch) const {
+        auto const& rules = settings_.rules;
+        if (!rules.budget_s) return 0;
+        double const left = *rules.budget_s - samples_.wall_s();
+        int const launches_left = std::max(1, rules.min_launches - launch);
+        return std::max(left / launches_left, 1.0);
+    }
+
+    Plan plan_of_launch(LaunchContent const& content) {
+        auto const path = plan_path(files_.samples);
+        if (unfinished_launch()) {
+            // The order was drawn before; sequence numbers of the file mean that plan.
+            auto plan = plan_from_json(read_text(path), path.string());
+            auto const& done = samples_.launches.rbegin()->second.done;
+            plan.done.assign(done.begin(), done.end());
+            return plan;
+        }
+        int const launch = last_launch() + 1;
+        auto plan =
+            make_plan(settings_, cases_, content, samples_.campaign, launch, usable_memory_bytes());
+        plan.time_limit_s = time_limit_s(launch);
+        return plan;
+    }
+
+    void run_launch(LaunchContent const& content) {
+        plan_ = plan_of_launch(content);
+        if (!file_.is_in_place()) {
+            throw InputError{files_.samples.string(), "the file or its folder is gone",
+                             "that it stays while a measurement runs"};
+        }
+        auto const path = plan_path(files_.samples);
+        write_atomically(path, to_json_text(plan_));
+        begin_eta();
+        auto const records_before = samples_.launches[plan_.launch].done.size();
+        ChildProcess child{{files_.bench_program.string(), "--plan", path.string(), "--samples",
+                            files_.samples.string()}};
+        std::optional<ChildExit> end;
+        while (!(end = child.wait(250))) {
+            read_new();
+            report();
+        }
+        read_new();
+        file_.cut_torn_line();
+        report();
+        if (end->code == 0 && !unfinished_launch()) {
+            crashes_ = 0;
+            return;
+        }
+        handle_crash(*end, samples_.launches[plan_.launch].done.size() > records_before);
+    }
+
+    /// A second crash at one step is laid to its case: it is recorded as failed, and the launch
+    /// goes on.
+    void handle_crash(ChildExit const& end, bool went_on) {
+        if (end.code == 2 || end.code == 4) {
+            throw EnvironmentRefused{files_.bench_program.filename().string(),
+                                     end.last_words.empty() ? "refused" : last_line(end.last_words),
+                                     "see its message"};
+        }
+        crashes_ = went_on ? 1 : crashes_ + 1;
+        auto const how = end.signal
+                             ? "ended by signal " + std::to_string(*end.signal) + " (" +
+                                   ::strsignal(*end.signal) + ")"
+                             : "ended with exit code " + std::to_string(end.code.value_or(-1));
+        if (end.signal == SIGINT || end.signal == SIGTERM) {
+            throw EnvironmentRefused{files_.bench_program.filename().string(), how,
+                                     "run the same command again to go on"};
+        }
+        auto const step = step_in_flight();
+        if (!step || crashes_ > 3) {
+            throw EnvironmentRefused{
+                files_.bench_program.filename().string(),
+                how + (end.last_words.empty() ? "" : ": " + last_line(end.last_words)),
+                "a program that runs; the samples so far are kept"};
+        }
+        // Once may be bad luck (the kernel short of memory, a person's kill); twice is the case.
+        if (std::exchange(crashed_step_, *step) != *step) return;
+        SampleRecord failure{.kind = SampleKind::failure, .launch = plan_.launch};
+        failure.sequence = *step;
+        auto const& planned = plan_.steps[static_cast<std::size_t>(*step)];
+        auto const model =
+            planned.kind == StepKind::isolated ? plan_.cases[planned.index].model : planned.index;
+        failure.model = plan_.models[model].name;
+        failure.batch = plan_.models[model].batch;
+        if (planned.kind == StepKind::isolated) failure.case_key = plan_.cases[planned.index].key;
+        failure.reason = "derate-bench " + how +
+                         (end.last_words.empty() ? "" : ": " + last_line(end.last_words));
+        append(failure);
+    }
+
+    /// First step that has no record and is no drift probe.
+    [[nodiscard]] std::optional<std::int64_t> step_in_flight() const {
+        auto const& done = samples_.launches.at(plan_.launch).done;
+        for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+            auto const sequence = static_cast<std::int64_t>(i);
+            if (done.contains(sequence) || plan_.steps[i].kind == StepKind::drift) continue;
+            auto const& step = plan_.steps[i];
+            auto const name =
+                step.kind == StepKind::isolated
+                    ? plan_.cases[step.index].key
+                    : model_label(plan_.models[step.index].name, plan_.models[step.index].batch);
+            if (!samples_.failures.contains(name)) return sequence;
+        }
+        return std::nullopt;
+    }
+
+    static std::string last_line(std::string const& text) {
+        auto const end = text.find_last_not_of(" \n");
+        if (end == std::string::npos) return {};
+        auto const begin = text.find_last_of('\n', end);
+        return text.substr(begin == std::string::npos ? 0 : begin + 1,
+                           end - (begin == std::string::npos ? 0 : begin + 1) + 1);
+    }
+
+    [[nodiscard]] std::map<std::string, StopReason> stop_reasons() const {
+        auto const otherwise = settings_.rules.stop_early ? StopReason::budget : StopReason::exact;
+        std::map<std::string, StopReason> reasons;
+        for (auto const& item : cases_) {
+            reasons[item.key] = reason_for(item.key, samples_.isolated).value_or(otherwise);
+        }
+        for (auto const& model : settings_.models) {
+            if (!model.whole) continue;
+            reasons[label(model)] = reason_for(label(model), samples_.whole).value_or(otherwise);
+        }
+        return reasons;
+    }
+
+    void begin_eta() {
+        expected_s_.assign(plan_.steps.size(), 0);
+        for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+            expected_s_[i] = expected_seconds(plan_.steps[i], settings_, cases_, plan_, samples_);
+        }
+        launch_began_ns_ = monotonic_ns();
+        settled_ = 0;
+        for (auto const& [name, reason] : stop_reasons()) {
+            settled_ += reason != StopReason::budget && reason != StopReason::exact ? 1 : 0;
+        }
+    }
+
+    void note(SampleRecord const& record) {
+        if (record.case_key) {
+            latest_ = *record.case_key;
+        } else if (record.model && record.kind == SampleKind::whole) {
+            latest_ = model_label(*record.model, record.batch.value_or(1));
+        }
+    }
+
+    void report() {
+        if (!progress_ || latest_.empty()) return;
+        CampaignProgress now{.launch = plan_.launch,
+                             .steps_done = samples_.launches[plan_.launch].done.size(),
+                             .steps = plan_.steps.size(),
+                             .cases_settled = settled_,
+                             .cases = cases_.size() + settings_.models.size(),
+                             .latest = latest_,
+                             .target_half_width = settings_.rules.target_half_width};
+        auto const& timed =
+            samples_.isolated.contains(latest_) ? samples_.isolated : samples_.whole;
+        if (auto const found = timed.find(latest_); found != timed.end()) {
+            if (auto const timing = timing_of(found->second)) now.latest_ms = timing->center_ms;
+            now.latest_half_width = relative_half_width(found->second);
+        }
+        for (auto const& item : cases_) {
+            if (item.key == latest_) now.latest = item.name;
+        }
+        now.remaining_s = remaining_s();
+        progress_(now);
+    }
+
+    /// Guessed time of the steps to come, scaled by how the guess of the steps done came true.
+    [[nodiscard]] double remaining_s() const {
+        auto const& done = samples_.launches.at(plan_.launch).done;
+        double expected_done = 0;
+        double expected_all = 0;
+        for (std::size_t i = 0; i < expected_s_.size(); ++i) {
+            expected_all += expected_s_[i];
+            if (done.contains(static_cast<std::int64_t>(i))) expected_done += expected_s_[i];
+        }
+        double const elapsed = static_cast<double>(monotonic_ns() - launch_began_ns_) * 1e-9;
+        double const scale = expected_done > 1 ? elapsed / expected_done : 1;
+        double of_launch = (expected_all - expected_done) * scale;
+        if (plan_.time_limit_s > 0) of_launch = std::min(of_launch, plan_.time_limit_s - elapsed);
+        int const more = std::max(0, settings_.rules.min_launches - plan_.launch - 1);
+        double const whole_launch = plan_.time_limit_s > 0
+                                        ? std::min(expected_all * scale, plan_.time_limit_s)
+                                        : expected_all * scale;
+        return std::max(0.0, of_launch) + more * whole_launch;
+    }
+
+    CampaignSettings const& settings_;
+    CampaignFiles const& files_;
+    std::function<void(CampaignProgress const&)> const& progress_;
+    std::vector<DistinctCase> cases_;
+    Samples samples_;
+    SamplesFile file_;
+    Plan plan_;
+    std::vector<double> expected_s_;
+    std::int64_t launch_began_ns_ = 0;
+    std::size_t settled_ = 0;
+    std::string latest_;
+    bool resumed_ = false;
+    int crashes_ = 0;  ///< in a row without a record between them
+    std::optional<std::int64_t> crashed_step_;
+};
+
+}  // namespace
+
+CampaignResult run_campaign(CampaignSettings const& settings, CampaignFiles const& files,
+                            Environment const& machine,
+                            std::function<void(CampaignProgress const&)> const& progress) {
+    return Campaign{settings, files, machine, progress}.run();
+}
+
+double expected_campaign_seconds(CampaignSettings const& settings) {
+    auto const cases = distinct_cases(settings);
+    LaunchContent content;
+    for (std::size_t i = 0; i < cases.size(); ++i) content.cases.push_back(i);
+    for (std::size_t m = 0; m < settings.models.size(); ++m) {
+        if (settings.models[m].whole) content.whole_models.push_back(m);
+        if (settings.models[m].in_context) content.in_context_models.push_back(m);
+    }
+    auto const plan = make_plan(settings, cases, content, "", 0, usable_memory_bytes());
+    double launch_s = 1;
+    for (auto const& step : plan.steps) {
+        launch_s += expected_seconds(step, settings, cases, plan, {});
+    }
+    double const all = launch_s * settings.rules.min_launches;
+    return settings.rules.budget_s ? std::min(all, *settings.rules.budget_s) : all;
+}
+
+}  // namespace derate

@@ -1,0 +1,258 @@
+#include "campaign/run_campaign.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+
+#include "campaign/measurement_of_samples.hpp"
+#include "campaign/samples_file.hpp"
+#include "core/input_error.hpp"
+
+namespace derate {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder of its own for each test, and an environment variable for its length.
+class RunCampaign : public testing::Test {
+  protected:
+    RunCampaign() {
+        std::string name = fs::temp_directory_path() / "derate_campaign_XXXXXX";
+        folder_ = ::mkdtemp(name.data());
+    }
+    ~RunCampaign() override {
+        for (auto const* name : {"SYNTHETIC_PAUSE_US", "SYNTHETIC_CRASH_AT", "SYNTHETIC_FAIL_CASE",
+                                 "SYNTHETIC_TEAR_AT"}) {
+            ::unsetenv(name);
+        }
+        fs::remove_all(folder_);
+    }
+
+    [[nodiscard]] CampaignFiles files() const {
+        return {.samples = folder_ / "x.samples.jsonl", .bench_program = SYNTHETIC_BENCH};
+    }
+
+    fs::path folder_;
+};
+
+Subgraph subgraph(int id, std::string const& descriptor) {
+    return {.id = id,
+            .fusion_pattern = "Conv2d",
+            .type = OperationType::conv2d,
+            .nodes = {{.name = "n", .op = "conv2d"}},
+            .work = Flops{1e6},
+            .traffic = {Bytes{1e4}, Bytes{1e4}, Bytes{1e4}},
+            .descriptor = descriptor};
+}
+
+CampaignSettings small_settings() {
+    CampaignSettings settings;
+    settings.rules = exact_rules(6, 3);
+    settings.models = {{.name = "first",
+                        .family = "f",
+                        .file = "/models/first.pt2",
+                        .subgraphs = {subgraph(0, "a"), subgraph(1, "b"), subgraph(2, "a")}},
+                       {.name = "second",
+                        .family = "s",
+                        .file = "/models/second.pt2",
+                        .subgraphs = {subgraph(0, "b"), subgraph(1, "c")}}};
+    return settings;
+}
+
+std::string key_of(std::string const& descriptor) {
+    return case_key(descriptor, CacheState::cold_all, 1, Precision::fp32);
+}
+
+/// Every repetition by its place, without its times of day.
+std::map<std::pair<int, std::int64_t>, std::string> repetitions_of(fs::path const& samples) {
+    std::map<std::pair<int, std::int64_t>, std::string> all;
+    read_samples(samples, [&](SampleRecord const& record) {
+        if (!record.sequence) return;
+        auto const text =
+            record.case_key.value_or(record.model.value_or(record.probe.value_or(""))) + " " +
+            std::to_string(record.time_ms.value_or(-1));
+        EXPECT_TRUE(all.emplace(std::pair{record.launch, *record.sequence}, text).second)
+            << "launch " << record.launch << " step " << *record.sequence << " recorded twice";
+    });
+    return all;
+}
+
+TEST_F(RunCampaign, TimesEachDistinctSubgraphOnceForAllModels) {
+    auto const settings = small_settings();
+    auto const result = run_campaign(settings, files(), {});
+    EXPECT_EQ(result.cases.size(), 3);
+    ASSERT_EQ(result.samples.isolated.size(), 3);
+    for (auto const& [key, repetitions] : result.samples.isolated) {
+        EXPECT_EQ(repetitions.size(), 3) << key;  // launches
+        for (auto const& [launch, times] : repetitions) EXPECT_EQ(times.times_ms.size(), 2);
+        EXPECT_EQ(result.stop_reasons.at(key), StopReason::exact);
+    }
+    auto const second = measurement_of(result, settings, settings.models[1], CacheState::cold_all,
+                                       {}, "x.samples.jsonl", "0");
+    ASSERT_EQ(second.subgraphs.size(), 2);
+    EXPECT_TRUE(second.whole_model.has_value());
+    EXPECT_TRUE(second.subgraphs[0].isolated.has_value()) << "shared with the first model";
+}
+
+TEST_F(RunCampaign, FinishedOutputIsReturnedAsItIs) {
+    auto const first = run_campaign(small_settings(), files(), {});
+    auto const size = fs::file_size(files().samples);
+    auto const again = run_campaign(small_settings(), files(), {});
+    EXPECT_FALSE(first.complete);
+    EXPECT_TRUE(again.complete);
+    EXPECT_EQ(fs::file_size(files().samples), size);
+    EXPECT_EQ(again.samples.repetitions, first.samples.repetitions);
+    EXPECT_FALSE(fs::exists(folder_ / "x.samples.jsonl.plan"));
+}
+
+TEST_F(RunCampaign, OtherSettingsOnTheSameOutputAreRefused) {
+    (void)run_campaign(small_settings(), files(), {});
+    auto other = small_settings();
+    other.threads = 2;
+    EXPECT_THROW((void)run_campaign(other, files(), {}), InputError);
+    other = small_settings();
+    other.rules.max_launches = 4;
+    EXPECT_THROW((void)run_campaign(other, files(), {}), InputError);
+}
+
+TEST_F(RunCampaign, OutputInUseIsRefused) {
+    std::ofstream{files().samples};
+    int const descriptor = ::open(files().samples.c_str(), O_RDONLY);
+    ASSERT_EQ(::flock(descriptor, LOCK_EX), 0);
+    EXPECT_THROW((void)run_campaign(small_settings(), files(), {}), EnvironmentRefused);
+    ::close(descriptor);
+    EXPECT_NO_THROW((void)run_campaign(small_settings(), files(), {}));
+}
+
+TEST_F(RunCampaign, TornLineOfAKilledWriterIsCutOff) {
+    (void)run_campaign(small_settings(), files(), {});
+    auto const undisturbed = repetitions_of(files().samples);
+    auto const size = fs::file_size(files().samples);
+    ASSERT_GT(undisturbed.size(), 20U);
+    fs::remove(files().samples);
+
+    ::setenv("SYNTHETIC_PAUSE_US", "2000", 1);
+    auto const pid = ::fork();
+    if (pid == 0) {
+        (void)run_campaign(small_settings(), files(), {});
+        ::_exit(0);
+    }
+    while (!fs::exists(files().samples) || fs::file_size(files().samples) < size / 3) ::usleep(500);
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    ::usleep(20000);
+    std::ofstream{files().samples, std::ios::app} << R"({"kind":"isol)";
+
+    ::unsetenv("SYNTHETIC_PAUSE_US");
+    auto const result = run_campaign(small_settings(), files(), {});
+    EXPECT_TRUE(result.resumed);
+    EXPECT_EQ(repetitions_of(files().samples), undisturbed);
+}
+
+TEST_F(RunCampaign, BenchThatDiesInTheMiddleOfALineLeavesNone) {
+    ::setenv("SYNTHETIC_TEAR_AT", "5", 1);
+    auto const result = run_campaign(small_settings(), files(), {});
+    EXPECT_EQ(result.samples.failures.size(), 1);
+    EXPECT_NO_THROW((void)repetitions_of(files().samples));
+}
+
+TEST_F(RunCampaign, KilledAnywhereItEndsLikeAnUndisturbedRun) {
+    (void)run_campaign(small_settings(), files(), {});
+    auto const undisturbed = repetitions_of(files().samples);
+    fs::remove(files().samples);
+
+    for (int kill = 0; kill < 10; ++kill) {
+        auto const pid = ::fork();
+        if (pid == 0) {
+            ::setenv("SYNTHETIC_PAUSE_US", "500", 1);
+            try {
+                (void)run_campaign(small_settings(), files(), {});
+            } catch (...) {
+            }
+            ::_exit(0);
+        }
+        ::usleep(static_cast<useconds_t>(2000 + 2500 * kill));
+        ::kill(pid, SIGKILL);
+        ::waitpid(pid, nullptr, 0);
+        if (fs::exists(files().samples)) {
+            EXPECT_NO_THROW((void)repetitions_of(files().samples)) << "after kill " << kill;
+        }
+    }
+    // The killed campaign's child goes with it; its lock may outlive it by a moment.
+    for (int attempt = 0; attempt < 100; ++attempt) {
+        try {
+            (void)run_campaign(small_settings(), files(), {});
+            break;
+        } catch (EnvironmentRefused const&) {
+            ::usleep(10000);
+        }
+    }
+    EXPECT_EQ(repetitions_of(files().samples), undisturbed);
+}
+
+TEST_F(RunCampaign, CrashOfTheBenchIsTheFailureOfOneCase) {
+    ::setenv("SYNTHETIC_CRASH_AT", "6", 1);
+    auto const result = run_campaign(small_settings(), files(), {});
+    ASSERT_EQ(result.samples.failures.size(), 1);
+    EXPECT_NE(result.samples.failures.begin()->second.find("signal 11"), std::string::npos);
+    EXPECT_TRUE(result.samples.finished);
+}
+
+TEST_F(RunCampaign, FailedCaseIsAResultAndTheRestGoesOn) {
+    ::setenv("SYNTHETIC_FAIL_CASE", key_of("b").c_str(), 1);
+    auto const settings = small_settings();
+    auto const result = run_campaign(settings, files(), {});
+    EXPECT_EQ(result.samples.failures.at(key_of("b")), "synthetic failure");
+    EXPECT_EQ(result.stop_reasons.at(key_of("b")), StopReason::failed);
+    EXPECT_TRUE(result.samples.isolated.contains(key_of("a")));
+    auto const first =
+        measurement_of(result, settings, settings.models[0], CacheState::cold_all, {}, "", "");
+    EXPECT_EQ(first.subgraphs[1].failure, "synthetic failure");
+}
+
+TEST_F(RunCampaign, StopsWhenIntervalsAreNarrow) {
+    auto settings = small_settings();
+    settings.rules = {.min_launches = 4,
+                      .max_launches = 30,
+                      .rounds = 1,
+                      .repetitions_per_visit = 3,
+                      .whole_repetitions = 3,
+                      .target_half_width = 0.03};
+    auto const result = run_campaign(settings, files(), {});
+    for (auto const& item : result.cases) {
+        EXPECT_NE(result.stop_reasons.at(item.key), StopReason::budget);
+        if (result.stop_reasons.at(item.key) != StopReason::precise) continue;
+        EXPECT_LE(relative_half_width(result.samples.isolated.at(item.key)).value(), 0.03);
+    }
+    EXPECT_LT(result.samples.launches.size(), 30);
+    EXPECT_GE(result.samples.launches.size(), 4);
+}
+
+TEST_F(RunCampaign, SpentBudgetIsNoPass) {
+    auto settings = small_settings();
+    settings.rules = {.min_launches = 2,
+                      .max_launches = 1000,
+                      .rounds = 1,
+                      .repetitions_per_visit = 1,
+                      .whole_repetitions = 1,
+                      .target_half_width = 1e-9,
+                      .budget_s = 0.05};
+    ::setenv("SYNTHETIC_PAUSE_US", "2000", 1);
+    auto const result = run_campaign(settings, files(), {});
+    EXPECT_LE(result.samples.launches.size(), 6);
+    EXPECT_EQ(result.stop_reasons.at(key_of("a")), StopReason::budget);
+}
+
+TEST_F(RunCampaign, ProgramThatIsNotThereIsAnEnvironmentFault) {
+    auto where = files();
+    where.bench_program = folder_ / "nothing";
+    EXPECT_THROW((void)run_campaign(small_settings(), where, {}), EnvironmentRefused);
+}
+
+}  // namespace
+}  // namespace derate

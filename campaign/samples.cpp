@@ -1,0 +1,134 @@
+#include "campaign/samples.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "campaign/campaign_settings.hpp"
+#include "core/statistics/quantiles.hpp"
+
+namespace derate {
+namespace {
+
+/// A time that can be one: zero and less mean a broken clock, not a fast machine.
+bool is_time(std::optional<double> const& time_ms) {
+    return time_ms && std::isfinite(*time_ms) && *time_ms > 0;
+}
+
+void append(LaunchRepetitions& launch, SampleRecord const& record) {
+    launch.times_ms.push_back(*record.time_ms);
+    launch.steady.push_back(record.steady.value_or(true));
+}
+
+void add_peak(Samples& samples, SampleRecord const& record) {
+    if (!record.probe || !record.per_second || !(*record.per_second > 0)) return;
+    auto& peaks = record.unit == "byte" ? samples.peak_bandwidth : samples.peak_flops;
+    peaks[*record.probe].push_back({.launch = record.launch, .per_second = *record.per_second});
+}
+
+}  // namespace
+
+void Samples::add(SampleRecord const& record) {
+    if (record.kind == SampleKind::campaign) {
+        settings = record.settings;
+        rules = record.rules;
+        campaign = record.reason.value_or("");
+        return;
+    }
+    if (record.kind == SampleKind::finished) {
+        finished = true;
+        return;
+    }
+    if (record.kind == SampleKind::environment) {
+        if (record.environment) environment = merge(environment, *record.environment);
+        if (record.launch < 0) return;  // the machine's half, written before the first launch
+    }
+
+    auto& launch = launches[record.launch];
+    if (launch.first_ns == 0) launch.first_ns = record.time_ns;
+    launch.last_ns = std::max(launch.last_ns, record.time_ns);
+    if (record.sequence) launch.done.insert(*record.sequence);
+    auto const model = record.model ? model_label(*record.model, record.batch.value_or(1)) : "";
+    switch (record.kind) {
+        case SampleKind::isolated:
+            if (!is_time(record.time_ms) || !record.case_key) break;
+            append(isolated[*record.case_key][record.launch], record);
+            ++repetitions;
+            break;
+        case SampleKind::whole:
+            if (!is_time(record.time_ms)) break;
+            append(whole[model][record.launch], record);
+            ++repetitions;
+            break;
+        case SampleKind::in_context:
+            in_context[model][record.launch].push_back(record.subgraph_ms);
+            ++repetitions;
+            break;
+        case SampleKind::drift:
+            if (!is_time(record.time_ms) || !record.probe) break;
+            drift[*record.probe].push_back(
+                {.launch = record.launch, .time_ns = record.time_ns, .time_ms = *record.time_ms});
+            break;
+        case SampleKind::peak:
+            add_peak(*this, record);
+            break;
+        case SampleKind::failure:
+            failures[record.case_key.value_or(model)] = record.reason.value_or("no reason given");
+            break;
+        case SampleKind::launch_end:
+            launch.ended = true;
+            launch.complete = record.reason != "time_limit";
+            launch.wall_s += record.wall_s.value_or(0);
+            launch.loading_s += record.loading_s.value_or(0);
+            break;
+        default:
+            break;
+    }
+    if (record.time_ms && record.kind != SampleKind::drift) {
+        launch.timed_s += *record.time_ms * record.iterations.value_or(1) / ms_per_second;
+    }
+}
+
+double Samples::wall_s() const {
+    double total = 0;
+    for (auto const& [number, launch] : launches) {
+        double const seen = static_cast<double>(launch.last_ns - launch.first_ns) * 1e-9;
+        total += std::max(launch.wall_s, seen);
+    }
+    return total;
+}
+
+double Samples::timed_s() const {
+    double total = 0;
+    for (auto const& [number, launch] : launches) total += launch.timed_s;
+    return total;
+}
+
+std::vector<LaunchTimes> launch_times(Repetitions const& repetitions) {
+    std::vector<LaunchTimes> launches;
+    for (auto const& [number, launch] : repetitions) {
+        std::vector<double> times;
+        for (std::size_t i = 0; i < launch.times_ms.size(); ++i) {
+            if (launch.steady[i]) times.push_back(launch.times_ms[i]);
+        }
+        bool const steady = 2 * times.size() >= launch.times_ms.size();
+        if (!steady) times = launch.times_ms;
+        if (times.empty()) continue;
+        std::ranges::sort(times);
+        launches.push_back({.times_ms = summarize(times),
+                            .lower_quartile_ms = quantile_of_sorted(times, 0.25),
+                            .median_ms = quantile_of_sorted(times, 0.5),
+                            .upper_quartile_ms = quantile_of_sorted(times, 0.75),
+                            .min_ms = times.front(),
+                            .max_ms = times.back(),
+                            .steady = steady});
+    }
+    return launches;
+}
+
+std::optional<Timing> timing_of(Repetitions const& repetitions) {
+    auto launches = launch_times(repetitions);
+    if (launches.empty()) return std::nullopt;
+    return timing_of(std::move(launches));
+}
+
+}  // namespace derate

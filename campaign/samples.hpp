@@ -1,0 +1,79 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/environment.hpp"
+#include "core/measurement.hpp"
+#include "core/sample_record.hpp"
+
+namespace derate {
+
+/// The repetitions of one case or model in one launch.
+struct LaunchRepetitions {
+    std::vector<double> times_ms{};
+    std::vector<bool> steady{};  ///< as many
+};
+
+/// By launch number.
+using Repetitions = std::map<int, LaunchRepetitions>;
+
+struct DriftSample {
+    int launch = 0;
+    std::int64_t time_ns = 0;
+    double time_ms = 0;
+};
+
+struct PeakSample {
+    int launch = 0;
+    double per_second = 0;
+};
+
+/// How far one launch came.
+struct LaunchProgress {
+    std::set<std::int64_t> done{};  ///< sequence numbers with a record
+    bool ended = false;
+    bool complete = false;  ///< ended, and not for lack of time
+    double wall_s = 0;      ///< as the launch says; of an interrupted one, from its timestamps
+    double loading_s = 0;
+    double timed_s = 0;  ///< inside timed iterations
+    std::int64_t first_ns = 0;
+    std::int64_t last_ns = 0;
+};
+
+/// What a samples file says so far: every record once, in the order of the file.
+struct Samples {
+    std::optional<std::string> settings{};  ///< of the campaign line
+    std::optional<std::string> rules{};
+    std::string campaign{};                         ///< its id
+    Environment environment{};                      ///< machine and libraries
+    std::map<std::string, Repetitions> isolated{};  ///< by case key
+    std::map<std::string, Repetitions> whole{};     ///< by model_label()
+    /// By model_label() and launch: one vector a run, by Subgraph::id.
+    std::map<std::string, std::map<int, std::vector<std::vector<double>>>> in_context{};
+    std::map<std::string, std::vector<DriftSample>> drift{};          ///< by probe
+    std::map<std::string, std::vector<PeakSample>> peak_flops{};      ///< by probe, FLOP/s
+    std::map<std::string, std::vector<PeakSample>> peak_bandwidth{};  ///< by probe, bytes/s
+    std::map<std::string, std::string> failures{};  ///< reason by case key or model_label()
+    std::map<int, LaunchProgress> launches{};
+    std::int64_t repetitions = 0;
+    bool finished = false;
+
+    void add(SampleRecord const& record);
+
+    [[nodiscard]] double wall_s() const;  ///< of all launches
+    [[nodiscard]] double timed_s() const;
+};
+
+/// Repetitions as launches for a Timing.
+///
+/// Repetitions that were not steady are left out of a launch, unless most of it was unsteady: then
+/// all are used and the launch says so.
+[[nodiscard]] std::vector<LaunchTimes> launch_times(Repetitions const& repetitions);
+
+[[nodiscard]] std::optional<Timing> timing_of(Repetitions const& repetitions);
+
+}  // namespace derate

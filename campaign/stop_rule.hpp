@@ -1,0 +1,37 @@
+#pragma once
+#include <optional>
+#include <string_view>
+
+#include "campaign/campaign_settings.hpp"
+#include "campaign/samples.hpp"
+
+namespace derate {
+
+/// Why a case is not timed any more.
+enum class StopReason {
+    precise,      ///< the interval is as narrow as asked
+    noise_floor,  ///< more launches do not narrow it, or there may be no more of them
+    budget,       ///< the time was spent first
+    failed,       ///< it cannot be timed
+    exact,        ///< as many repetitions as asked for
+};
+
+[[nodiscard]] std::string_view to_string(StopReason reason);
+
+/// Relative half-width of the 95 % interval of the mean over launches of the launch medians.
+///
+/// Launches are the independent unit: t on k-1 degrees of freedom, whatever the number of
+/// repetitions.
+/// \return  fraction of the mean; empty below two launches
+[[nodiscard]] std::optional<double> relative_half_width(Repetitions const& repetitions);
+
+/// Looked at when a launch has ended, never inside one: looking at every repetition and stopping at
+/// a lucky one would make intervals too narrow.
+///
+/// `noise_floor`: from the seventh launch on, when the last two launches narrowed the half-width by
+/// less than a tenth, or when max_launches are done.
+/// \return  empty while the case is to go on
+[[nodiscard]] std::optional<StopReason> stop_reason(Repetitions const& repetitions,
+                                                    CampaignRules const& rules);
+
+}  // namespace derate

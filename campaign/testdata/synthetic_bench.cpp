@@ -1,0 +1,176 @@
+// A program that follows derate-bench's protocol (--plan FILE --samples FILE) without a model or a
+// clock: times are drawn from a seeded log-normal distribution around a value that the case's key
+// decides. The tests of resume, locks and failures start it in derate-bench's place.
+//
+// The environment tells it what to do besides:
+//   SYNTHETIC_PAUSE_US     sleep so long at every step
+//   SYNTHETIC_CRASH_AT     end by SIGSEGV at this step of launch 0, before its line
+//   SYNTHETIC_FAIL_CASE    report this case key as failed
+//   SYNTHETIC_TEAR_AT      write half a line at this step of launch 0, then end by SIGKILL
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <random>
+#include <set>
+#include <string>
+
+#include "core/json/file.hpp"
+#include "core/json/plan_json.hpp"
+#include "core/json/sample_record_json.hpp"
+
+namespace derate {
+namespace {
+
+std::int64_t monotonic_ns() {
+    struct timespec now {};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+long number_from_environment(char const* name, long otherwise) {
+    auto const* text = std::getenv(name);
+    return text == nullptr ? otherwise : std::atol(text);
+}
+
+class Writer {
+  public:
+    explicit Writer(char const* path) : descriptor_{::open(path, O_WRONLY | O_APPEND)} {
+        if (descriptor_ < 0) std::exit(2);
+    }
+    void write(SampleRecord record) {
+        record.time_ns = monotonic_ns();
+        put(to_json_line(record) + "\n");
+    }
+    void tear(SampleRecord const& record) {
+        auto const line = to_json_line(record);
+        put(line.substr(0, line.size() / 2));
+    }
+
+  private:
+    void put(std::string const& text) {
+        if (::write(descriptor_, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+            std::fprintf(stderr, "samples: cannot write\n");
+            std::exit(2);
+        }
+    }
+    int descriptor_;
+};
+
+/// Between 0.1 and 1.1 ms, decided by the name alone; the draw by name, launch and step.
+double drawn_ms(std::string const& name, int launch, std::int64_t sequence) {
+    std::uint64_t hash = 0xcbf29ce484222325ULL;
+    for (unsigned char const byte : name) hash = (hash ^ byte) * 0x100000001b3ULL;
+    double const center = 0.1 + static_cast<double>(hash % 1000) / 1000;
+    std::mt19937_64 of_launch{hash + static_cast<std::uint64_t>(launch)};
+    std::mt19937_64 of_step{hash * 31 + static_cast<std::uint64_t>(launch * 1000003 + sequence)};
+    std::normal_distribution<double> normal;
+    return center * std::exp(0.01 * normal(of_launch) + 0.02 * normal(of_step));
+}
+
+int run(char const* plan_file, char const* samples_file) {
+    auto const plan = plan_from_json(read_text(plan_file), plan_file);
+    Writer writer{samples_file};
+    std::set<std::int64_t> const done{plan.done.begin(), plan.done.end()};
+    auto const began = monotonic_ns();
+
+    SampleRecord environment{.kind = SampleKind::environment, .launch = plan.launch};
+    environment.environment = Environment{.libtorch = "synthetic", .threads = plan.threads};
+    writer.write(environment);
+    if (plan.peaks) {
+        for (auto const& [probe, unit, rate] :
+             {std::tuple{"fma_synthetic", "flop", 1e11}, std::tuple{"copy", "byte", 2e10}}) {
+            SampleRecord peak{.kind = SampleKind::peak, .launch = plan.launch};
+            peak.probe = probe;
+            peak.unit = unit;
+            peak.per_second = rate * drawn_ms(probe, plan.launch, 0);
+            writer.write(peak);
+        }
+    }
+    auto const pause = number_from_environment("SYNTHETIC_PAUSE_US", 0);
+    auto const crash_at = number_from_environment("SYNTHETIC_CRASH_AT", -1);
+    auto const tear_at = number_from_environment("SYNTHETIC_TEAR_AT", -1);
+    auto const* fail_case = std::getenv("SYNTHETIC_FAIL_CASE");
+    bool out_of_time = false;
+    for (std::int64_t sequence = 0; sequence < static_cast<std::int64_t>(plan.steps.size());
+         ++sequence) {
+        if (done.contains(sequence)) continue;
+        if (plan.time_limit_s > 0 &&
+            static_cast<double>(monotonic_ns() - began) * 1e-9 > plan.time_limit_s) {
+            out_of_time = true;
+            break;
+        }
+        if (pause > 0) ::usleep(static_cast<useconds_t>(pause));
+        if (plan.launch == 0 && sequence == crash_at) std::raise(SIGSEGV);
+        auto const& step = plan.steps[static_cast<std::size_t>(sequence)];
+        SampleRecord record{.kind = SampleKind::isolated, .launch = plan.launch};
+        record.sequence = sequence;
+        std::size_t model = step.index;
+        std::string name;
+        switch (step.kind) {
+            case StepKind::isolated:
+                name = plan.cases[step.index].key;
+                record.case_key = name;
+                record.subgraph = plan.cases[step.index].subgraph;
+                model = plan.cases[step.index].model;
+                break;
+            case StepKind::whole:
+                record.kind = SampleKind::whole;
+                name = plan.models[model].name;
+                break;
+            case StepKind::in_context:
+                record.kind = SampleKind::in_context;
+                name = plan.models[model].name;
+                record.subgraph_ms = {drawn_ms(name + "0", plan.launch, sequence)};
+                break;
+            case StepKind::drift:
+                record.kind = SampleKind::drift;
+                name = step.index == 0 ? "compute" : "bandwidth";
+                record.probe = name;
+                break;
+        }
+        if (step.kind != StepKind::drift) {
+            record.model = plan.models[model].name;
+            record.batch = plan.models[model].batch;
+        }
+        if (fail_case != nullptr && record.case_key == fail_case) {
+            record.kind = SampleKind::failure;
+            record.reason = "synthetic failure";
+            writer.write(record);
+            continue;
+        }
+        record.iterations = 1;
+        record.time_ms = drawn_ms(name, plan.launch, sequence);
+        record.steady = true;
+        record.warmup = 1;
+        if (plan.launch == 0 && sequence == tear_at) {
+            writer.tear(record);
+            ::kill(::getpid(), SIGKILL);
+        }
+        writer.write(record);
+    }
+    SampleRecord end{.kind = SampleKind::launch_end, .launch = plan.launch};
+    end.reason = out_of_time ? "time_limit" : "complete";
+    end.wall_s = static_cast<double>(monotonic_ns() - began) * 1e-9;
+    end.loading_s = 0.0;
+    writer.write(end);
+    return 0;
+}
+
+}  // namespace
+}  // namespace derate
+
+int main(int argc, char** argv) {
+    if (argc != 5 || std::string{argv[1]} != "--plan" || std::string{argv[3]} != "--samples") {
+        std::fprintf(stderr, "usage: synthetic_bench --plan FILE --samples FILE\n");
+        return 2;
+    }
+    return derate::run(argv[2], argv[4]);
+}

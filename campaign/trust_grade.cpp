@@ -1,0 +1,103 @@
+#include "campaign/trust_grade.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace derate {
+namespace {
+
+std::string percent(double fraction) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f %%", 100 * fraction);
+    return text;
+}
+
+void judge_machine(Environment const& e, std::vector<TrustReason>& reasons) {
+    bool const guest = e.hypervisor && *e.hypervisor != "none";
+    if (guest && !e.governor) {
+        reasons.push_back({TrustGrade::c,
+                           "virtual machine (" + *e.hypervisor + ") whose clocks are unknown",
+                           "measure on bare metal, or on a guest that shows cpufreq"});
+    } else if (guest) {
+        reasons.push_back(
+            {TrustGrade::b, "virtual machine (" + *e.hypervisor + ")", "measure on bare metal"});
+    } else if (!e.governor) {
+        reasons.push_back({TrustGrade::b, "the clock's governor is unknown",
+                           "a kernel with cpufreq for this processor"});
+    }
+    if (e.governor && *e.governor != "performance") {
+        reasons.push_back({TrustGrade::b, "governor \"" + *e.governor + "\" changes clocks",
+                           "cpupower frequency-set -g performance"});
+    }
+    if (e.turbo.value_or(false)) {
+        reasons.push_back({TrustGrade::b, "turbo is on: clocks depend on temperature and load",
+                           "switch boost off (sys/devices/system/cpu/cpufreq/boost)"});
+    }
+    if (e.blas && *e.blas == "reference") {
+        reasons.push_back({TrustGrade::d, "matrix products run on reference BLAS",
+                           "install OpenBLAS or use LibTorch's own wheel"});
+    }
+    double const cpus = e.logical_cpus.value_or(1);
+    // Our own earlier work is in the load average too; half a CPU of it is usual on an idle
+    // machine.
+    if (e.load_average && *e.load_average > 0.5 && *e.load_average > 0.25 * cpus) {
+        char text[96];
+        std::snprintf(text, sizeof text, "other load: %.2f on average over the last minute",
+                      *e.load_average);
+        reasons.push_back({TrustGrade::d, text, "stop it, wait a minute, and measure again"});
+    }
+    if (e.build_type && *e.build_type != "Release") {
+        reasons.push_back(
+            {TrustGrade::d, "derate-bench is a " + *e.build_type + " build", "the preset release"});
+    }
+}
+
+void judge_measurement(MeasuredQuality const& quality, std::vector<TrustReason>& reasons) {
+    if (quality.quick) {
+        reasons.push_back({TrustGrade::c, "quick mode", "measure without --quick"});
+    } else if (quality.launches < 5) {
+        reasons.push_back({TrustGrade::b, std::to_string(quality.launches) + " launches",
+                           "five or more (--launches, a larger --budget)"});
+    }
+    if (quality.precise_share < 0.5) {
+        reasons.push_back(
+            {TrustGrade::b,
+             "intervals within 2 % for only " + percent(quality.precise_share) + " of the time",
+             "more launches (a larger --budget), a quieter machine"});
+    }
+    for (auto const& probe : quality.drift) {
+        if (!probe.drifted) continue;
+        reasons.push_back({TrustGrade::d,
+                           "the host drifted: " + probe.probe + " probe, trend " +
+                               percent(probe.relative_trend) + ", range " +
+                               percent(probe.relative_range),
+                           "a machine without neighbours, or another time"});
+    }
+}
+
+}  // namespace
+
+std::string_view to_string(TrustGrade grade) {
+    switch (grade) {
+        case TrustGrade::a:
+            return "A";
+        case TrustGrade::b:
+            return "B";
+        case TrustGrade::c:
+            return "C";
+        case TrustGrade::d:
+            return "D";
+    }
+    return {};
+}
+
+Trust judge_trust(Environment const& environment, std::optional<MeasuredQuality> const& quality) {
+    Trust trust;
+    judge_machine(environment, trust.reasons);
+    if (quality) judge_measurement(*quality, trust.reasons);
+    std::ranges::stable_sort(trust.reasons, std::ranges::greater{}, &TrustReason::at_best);
+    if (!trust.reasons.empty()) trust.grade = trust.reasons.front().at_best;
+    return trust;
+}
+
+}  // namespace derate
