@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -11,6 +10,7 @@
 #include <tuple>
 
 #include "core/evidence.hpp"
+#include "core/statistics/distributions.hpp"
 
 namespace derate {
 namespace {
@@ -19,8 +19,7 @@ constexpr double confidence_level = 0.95;
 constexpr int min_kernels_for_prediction = 3;  // two give t on one degree of freedom: 12.7 sigma
 
 double two_sided_t(double degrees_of_freedom) {
-    return boost::math::quantile(boost::math::students_t{degrees_of_freedom},
-                                 0.5 + confidence_level / 2);
+    return student_t_quantile(0.5 + confidence_level / 2, degrees_of_freedom);
 }
 
 // A total order on everything that enters a sum, so that sums do not depend on the order of input.

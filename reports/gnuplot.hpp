@@ -5,7 +5,8 @@
 
 namespace derate {
 
-/// The picture as a self-contained SVG element, `width` pixels wide, drawn by gnuplot's svg terminal.
+/// The picture as a self-contained SVG element, `width` pixels wide, drawn by gnuplot's svg
+/// terminal.
 ///
 /// \throws EnvironmentRefused  gnuplot is not installed
 /// \throws std::invalid_argument  see check_drawable()

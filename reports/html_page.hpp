@@ -19,7 +19,8 @@ struct PageSection {
 /// One self-contained HTML file: the Vega scripts are inlined, nothing is loaded from a network.
 ///
 /// \throws EnvironmentRefused  this build has no Vega scripts (see vega_scripts_missing())
-[[nodiscard]] std::string html_page(std::string const& title, std::vector<PageSection> const& sections);
+[[nodiscard]] std::string html_page(std::string const& title,
+                                    std::vector<PageSection> const& sections);
 
 /// Why this build cannot write HTML; empty if it can.
 [[nodiscard]] std::string vega_scripts_missing();

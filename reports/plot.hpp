@@ -13,16 +13,17 @@ struct PlotAxis {
     std::string title;  ///< without the unit
     AxisScale scale = AxisScale::linear;
     AxisUnit unit = AxisUnit::none;
-    std::vector<std::string> categories;  ///< of a category axis, in order; x or y then counts them from 0
+    std::vector<std::string>
+        categories;  ///< of a category axis, in order; x or y then counts them from 0
 };
 
 enum class Mark {
     points,
     line,
-    band,      ///< between `low` and `high`
-    intervals, ///< a vertical bar from `low` to `high` at each x
-    bars,      ///< from 0 to y, centred on x
-    cells,     ///< a heatmap: `value` at (x, y), both category axes
+    band,       ///< between `low` and `high`
+    intervals,  ///< a vertical bar from `low` to `high` at each x
+    bars,       ///< from 0 to y, centred on x
+    cells,      ///< a heatmap: `value` at (x, y), both category axes
 };
 
 /// What is drawn with one mark and one colour. All non-empty vectors have the length of `x`.
@@ -62,5 +63,16 @@ void check_drawable(Plot const& plot);
 
 /// A tick or cell as a person reads it: "12.5 MFLOP", "3 MB", "0.35", "87 %".
 [[nodiscard]] std::string axis_label(double value, AxisUnit unit);
+
+struct AxisTick {
+    double position = 0;
+    std::string label;
+};
+
+/// Where an axis of `plot` is labelled: decades, round steps or its categories. The outermost ticks
+/// of a numeric axis enclose all that is drawn, so they are its range too.
+///
+/// \param axis  `plot.x` or `plot.y` itself
+[[nodiscard]] std::vector<AxisTick> axis_ticks(Plot const& plot, PlotAxis const& axis);
 
 }  // namespace derate

@@ -222,12 +222,17 @@ class NoInitialisation:
             setattr(torch.nn.init, name, function)
 
 
-def exported(model: Model, batch: int, precision: str) -> torch.export.ExportedProgram:
+def sample_input(model: Model, batch: int, precision: str) -> torch.Tensor:
     sample = model.sample(batch)
-    if precision == "bf16" and sample.is_floating_point():
-        sample = sample.to(torch.bfloat16)
+    is_cast = precision == "bf16" and sample.is_floating_point()
+    return sample.to(torch.bfloat16) if is_cast else sample
+
+
+def exported(
+    model: Model, module: torch.nn.Module, batch: int, precision: str
+) -> torch.export.ExportedProgram:
     with torch.no_grad():
-        return torch.export.export(prepared(model, precision), (sample,))
+        return torch.export.export(module, (sample_input(model, batch, precision),))
 
 
 def read_tensors(graph: dict) -> set[str]:
@@ -310,7 +315,8 @@ def compressed(document: dict) -> bytes:
 
 def write(model: Model) -> None:
     for batch, precision in model.variants():
-        data = compressed(weight_free(exported(model, batch, precision)))
+        program = exported(model, prepared(model, precision), batch, precision)
+        data = compressed(weight_free(program))
         if len(data) > LARGEST_FILE:
             raise SystemExit(f"{model.name}: {len(data)} bytes (at most {LARGEST_FILE})")
         path = FOLDER / file_name(model.name, batch, precision)

@@ -1,0 +1,82 @@
+#pragma once
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "calibration/cross_validate.hpp"
+#include "core/calibration.hpp"
+#include "core/evidence.hpp"
+#include "core/operation_type.hpp"
+
+namespace derate {
+
+/// How far one kernel's prediction was off.
+struct KernelOutcome {
+    int case_index = -1;  ///< into Evidence::cases; -1 where there is none (simulations)
+    OperationType type = OperationType::meta;
+    double measured_ms = 0;
+    double predicted_ms = 0;
+    double log_variance = 0;  ///< served, of log(measured / predicted); > 0
+    bool extrapolated = false;
+    bool unseen_regime = false;
+
+    [[nodiscard]] double log_error() const;  ///< log(measured / predicted)
+};
+
+/// How far one model's prediction was off: what the gate's statistical rules look at.
+struct ModelOutcome {
+    std::string model;
+    std::string family;
+    int batch = 1;
+    double measured_ms = 0;
+    double predicted_ms = 0;
+    Interval interval;               ///< served 95 % prediction interval, ms
+    double log_variance = 0;         ///< served, of log(measured / predicted); > 0
+    bool independent_truth = false;  ///< timed as a whole; false: `measured_ms` is a sum of parts
+    std::vector<KernelOutcome> kernels;
+
+    [[nodiscard]] double log_error() const;      ///< log(measured / predicted)
+    [[nodiscard]] double error_percent() const;  ///< 100 (predicted / measured - 1)
+    [[nodiscard]] bool inside_interval() const { return interval.contains(measured_ms); }
+    [[nodiscard]] double standardised() const;  ///< log error / sqrt(log variance)
+    /// 100 (sqrt(upper / lower) - 1): half of a log-normal interval's width.
+    [[nodiscard]] double half_width_percent() const;
+};
+
+[[nodiscard]] std::vector<ModelOutcome> outcomes_of(CrossValidation const& predicted,
+                                                    Evidence const& evidence);
+
+/// mean over outcomes of |error_percent|
+[[nodiscard]] double mape_percent(std::span<ModelOutcome const> outcomes);
+
+/// 100 (exp(mean log(predicted / measured)) - 1)
+[[nodiscard]] double bias_percent(std::span<ModelOutcome const> outcomes);
+
+/// Share of outcomes inside their interval.
+[[nodiscard]] double coverage(std::span<ModelOutcome const> outcomes);
+
+[[nodiscard]] double median_half_width_percent(std::span<ModelOutcome const> outcomes);
+
+/// The least difference that a repeated measurement of the same model shows anyway.
+struct NoiseFloor {
+    enum class Basis {
+        repeated_campaigns,  ///< the same model timed on two visits or more
+        launches,            ///< process launches of one visit: a lower bound of the former
+    };
+    double percent = 0;  ///< mean absolute relative difference
+    Basis basis = Basis::launches;
+    int models = 0;  ///< it rests on
+};
+
+[[nodiscard]] std::string_view to_string(NoiseFloor::Basis basis);  ///< in words
+
+/// Mean over models of |difference| between two measurements of the same total, in percent.
+///
+/// Over pairs of campaigns where models were timed twice. Else from launches: two launches differ
+/// by 2/sqrt(pi) standard deviations on average (normal), which is what is reported. \return empty
+/// when no model was timed twice in either sense
+[[nodiscard]] std::optional<NoiseFloor> noise_floor(Evidence const& evidence);
+
+}  // namespace derate

@@ -1,0 +1,102 @@
+#include "core/repetition.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <stdexcept>
+
+namespace derate {
+namespace {
+
+constexpr std::size_t smallest_window_with_quartiles = 8;
+
+double mean(std::span<double const> values) {
+    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+/// Order statistic at `fraction` of the way, without interpolation: enough to compare two halves.
+double order_statistic(std::vector<double>& values, double fraction) {
+    auto const rank =
+        static_cast<std::ptrdiff_t>(fraction * static_cast<double>(values.size() - 1));
+    std::ranges::nth_element(values, values.begin() + rank);
+    return values[static_cast<std::size_t>(rank)];
+}
+
+struct Shape {
+    double lower_quartile;
+    double median;
+    double upper_quartile;
+    double median_absolute_deviation;
+};
+
+Shape shape_of(std::span<double const> times) {
+    std::vector<double> values{times.begin(), times.end()};
+    Shape shape{};
+    shape.lower_quartile = order_statistic(values, 0.25);
+    shape.median = order_statistic(values, 0.5);
+    shape.upper_quartile = order_statistic(values, 0.75);
+    for (auto& value : values) value = std::abs(value - shape.median);
+    shape.median_absolute_deviation = order_statistic(values, 0.5);
+    return shape;
+}
+
+bool agree(double a, double b, double tolerance) {
+    return std::abs(a - b) <= tolerance * std::min(a, b);
+}
+
+}  // namespace
+
+double Repetition::mean_ms() const { return mean(iteration_ms); }
+
+bool is_steady(std::span<double const> window_ms, double before) {
+    if (window_ms.size() == 1) return agree(window_ms[0], before, 0.10);
+    auto const half = window_ms.size() / 2;
+    auto const first = window_ms.first(half);
+    auto const second = window_ms.last(window_ms.size() - half);
+    if (window_ms.size() < smallest_window_with_quartiles) {
+        return agree(mean(first), mean(second), 0.10);
+    }
+    auto const a = shape_of(first);
+    auto const b = shape_of(second);
+    return agree(a.lower_quartile, b.lower_quartile, 0.05) && agree(a.median, b.median, 0.05) &&
+           agree(a.upper_quartile, b.upper_quartile, 0.05) &&
+           std::abs(a.median_absolute_deviation - b.median_absolute_deviation) <=
+               0.10 * std::min(a.median, b.median);
+}
+
+Repetition take_repetition(RunIteration const& run_iteration, RepetitionPolicy const& policy) {
+    if (policy.min_warmup_iterations < 1) {
+        throw std::invalid_argument{
+            "take_repetition: the first iteration of a repetition never counts"};
+    }
+    if (policy.min_iterations < 1 || policy.max_iterations < policy.min_iterations) {
+        throw std::invalid_argument{"take_repetition: bad bounds on the number of iterations"};
+    }
+    Repetition repetition;
+    double last_ms = 0;
+    double warmup_ms = 0;
+    for (; repetition.warmup < policy.min_warmup_iterations; ++repetition.warmup) {
+        last_ms = run_iteration();
+        warmup_ms += last_ms;
+    }
+    double typical_ms = last_ms;
+    while (true) {
+        auto const wanted = std::ceil(policy.min_timed_ms / std::max(typical_ms, 1e-9));
+        auto const count =
+            static_cast<std::size_t>(std::clamp(wanted, static_cast<double>(policy.min_iterations),
+                                                static_cast<double>(policy.max_iterations)));
+        auto& window = repetition.iteration_ms;
+        window.clear();
+        window.reserve(count);
+        while (window.size() < count) window.push_back(run_iteration());
+        repetition.steady = is_steady(window, last_ms);
+        auto const window_ms = std::accumulate(window.begin(), window.end(), 0.0);
+        if (repetition.steady || warmup_ms + window_ms > policy.max_warmup_ms) return repetition;
+        repetition.warmup += static_cast<int>(count);
+        warmup_ms += window_ms;
+        last_ms = window.back();
+        typical_ms = window_ms / static_cast<double>(count);
+    }
+}
+
+}  // namespace derate

@@ -1,0 +1,42 @@
+#pragma once
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "core/plan.hpp"
+
+namespace derate {
+
+/// One repetition of a case: the iterations that count, and what was thrown away before them.
+struct Repetition {
+    std::vector<double> iteration_ms{};  ///< one or more, in order
+    int warmup = 0;                      ///< iterations run before and thrown away, >= 1
+    bool steady = false;                 ///< the warm-up was seen to end
+
+    [[nodiscard]] double mean_ms() const;
+};
+
+/// Runs one iteration of a case and returns how long it took, in ms, > 0: the clock lies inside, so
+/// that a synthetic case goes the same way as a real one.
+using RunIteration = std::function<double()>;
+
+/// Warms a case up until it is steady and times it.
+///
+/// The first `min_warmup_iterations` are thrown away. Then windows follow, each as long as
+/// `min_timed_ms` asks for at the speed just seen. A window whose halves agree is the repetition;
+/// one whose halves do not is warm-up, and another follows until `max_warmup_ms` was spent; then
+/// the last window is kept and marked not steady.
+///
+/// \throws std::invalid_argument  no warm-up asked for, or fewer than one iteration
+[[nodiscard]] Repetition take_repetition(RunIteration const& run_iteration,
+                                         RepetitionPolicy const& policy);
+
+/// Whether a window of times shows no trend of warming up: quartiles of its halves within 5 % of
+/// each other and their median absolute deviations within 10 % of the median. A window of fewer
+/// than 8 has no quartiles: then the means of its halves agree within 10 %, a single time with
+/// `before`.
+///
+/// \param before  the iteration that ran before the window, ms
+[[nodiscard]] bool is_steady(std::span<double const> window_ms, double before);
+
+}  // namespace derate
