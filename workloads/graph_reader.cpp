@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <limits>
 #include <unordered_map>
 #include <utility>
@@ -152,6 +153,18 @@ class GraphReader {
         return text;
     }
 
+    /// Words that stand in descriptors without quotes.
+    [[nodiscard]] std::string_view identifier_of(element value, std::string_view what) const {
+        auto const text = text_of(value, what);
+        bool const is_plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
+            return std::isalnum(c) != 0 || c == '_' || c == '.';
+        });
+        if (text.empty() || !is_plain) {
+            refuse(std::string{what} + " \"" + std::string{text} + "\"", "letters, digits and '_'");
+        }
+        return text;
+    }
+
     [[nodiscard]] std::int64_t integer_of(element value, std::string_view what) const {
         std::int64_t number = 0;
         if (value.get(number) != simdjson::SUCCESS) {
@@ -229,7 +242,9 @@ class GraphReader {
         auto const [kind, content] = only_member(value, "size");
         if (kind != "as_int") refuse("dynamic shape", static_export);
         auto const extent = integer_of(content, "size");
-        if (extent < 0) refuse("size or stride " + std::to_string(extent), "at least 0");
+        if (extent < 0 || extent > max_elements) {
+            refuse("size or stride " + std::to_string(extent), "0 to 2^48");
+        }
         return extent;
     }
 
@@ -399,7 +414,7 @@ class GraphReader {
         std::size_t index = 0;
         for (auto const node : list_of(member(graph, "nodes"), "nodes")) {
             place_ = place + std::to_string(index++);
-            auto const target = text_of(member(node, "target"), "target");
+            auto const target = identifier_of(member(node, "target"), "target");
             if (target.starts_with("torch.ops.higher_order.")) {
                 inline_region(scope, node, target);
             } else {
@@ -572,7 +587,8 @@ class GraphReader {
             return Layout::strided;
         }
         if (kind == "as_device") {
-            Device device{.type = text(member(content, "type")), .index = {}};
+            Device device{.type = std::string{identifier_of(member(content, "type"), "device")},
+                          .index = {}};
             if (element index;
                 content["index"].get(index) == simdjson::SUCCESS && !index.is_null()) {
                 device.index = integer(index);

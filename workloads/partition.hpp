@@ -16,7 +16,7 @@ struct ProgramSubgraph {
     Subgraph subgraph;
     std::vector<int> nodes;  ///< consecutive indices into ExportedProgram::nodes, one or more
     /// Tensors it reads and does not make itself, each once, in order of first use. `weights` are
-    /// parameters, buffers and constants of the program, `activations` everything else.
+    /// parameters, buffers and constants of the program or views of them, `activations` all else.
     std::vector<ValueId> activations;
     std::vector<ValueId> weights;
     /// Tensors it makes (or changes in place) that a later node reads or the program returns.

@@ -1,0 +1,94 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "workloads/exported_program.hpp"
+
+namespace derate {
+
+[[nodiscard]] TensorValue const& value_of(ExportedProgram const& program, ValueId id);
+
+/// The tensor argument of that name; null when absent or None.
+[[nodiscard]] TensorValue const* tensor_argument(ExportedProgram const& program,
+                                                 ProgramNode const& node, std::string_view name);
+/// The first tensor that the call returns; null when it returns none.
+[[nodiscard]] TensorValue const* first_result(ExportedProgram const& program,
+                                              ProgramNode const& node);
+
+[[nodiscard]] bool flag_argument(ProgramNode const& node, std::string_view name, bool otherwise);
+/// An integer or float argument.
+[[nodiscard]] double number_argument(ProgramNode const& node, std::string_view name,
+                                     double otherwise);
+/// A list of integers, or one integer; empty when absent.
+[[nodiscard]] std::vector<std::int64_t> integers_argument(ProgramNode const& node,
+                                                          std::string_view name);
+
+/// Memory of the elements, an expanded dimension (stride 0) counted once.
+[[nodiscard]] double unique_bytes(TensorValue const& value);
+
+enum class MemoryOrder { contiguous, channels_last, strided };
+[[nodiscard]] std::string_view to_string(MemoryOrder order);
+
+/// How the elements lie: row-major without gaps, NHWC without gaps, or otherwise. Dimensions of
+/// size 1 decide nothing; a tensor that is both counts as contiguous.
+[[nodiscard]] MemoryOrder memory_order(TensorValue const& value);
+
+/// Both have the same sizes and the same strides wherever a size is not 1.
+[[nodiscard]] bool same_element_order(TensorValue const& a, TensorValue const& b);
+
+/// `value` takes the shape `sizes` without a copy, as Tensor::view demands.
+[[nodiscard]] bool can_view(TensorValue const& value, std::vector<std::int64_t> const& sizes);
+
+struct ConvolutionShape {
+    std::int64_t batch = 1;
+    std::int64_t in_channels = 1;
+    std::int64_t out_channels = 1;
+    std::int64_t groups = 1;
+    bool transposed = false;
+    std::vector<std::int64_t> kernel;  ///< one entry a spatial dimension, as all below
+    std::vector<std::int64_t> stride;
+    std::vector<std::int64_t> padding;  ///< empty where the call names a mode ("same")
+    std::string padding_mode;
+    std::vector<std::int64_t> dilation;
+    std::vector<std::int64_t> input_spatial;
+    std::vector<std::int64_t> output_spatial;
+};
+[[nodiscard]] ConvolutionShape convolution_shape(ExportedProgram const& program,
+                                                 ProgramNode const& node);
+
+/// A product of `batch` matrices m x k with matrices k x n.
+struct MatmulShape {
+    std::int64_t batch = 1;
+    std::int64_t m = 1;
+    std::int64_t n = 1;
+    std::int64_t k = 1;
+};
+/// Of linear, addmm, mm, bmm, baddbmm, matmul and an einsum of two tensors; empty when the shapes
+/// are not those of a product.
+[[nodiscard]] std::optional<MatmulShape> matmul_shape(ExportedProgram const& program,
+                                                      ProgramNode const& node);
+
+struct AttentionShape {
+    std::int64_t batch = 1;
+    std::int64_t heads = 1;
+    std::int64_t key_heads = 1;  ///< fewer than heads in grouped-query attention
+    std::int64_t query_length = 1;
+    std::int64_t key_length = 1;
+    std::int64_t head_size = 1;
+    std::int64_t value_size = 1;
+};
+[[nodiscard]] AttentionShape attention_shape(ExportedProgram const& program,
+                                             ProgramNode const& node);
+
+struct PoolShape {
+    std::vector<std::int64_t> kernel;  ///< of an adaptive pool: the largest window
+    std::vector<std::int64_t> stride;
+    std::vector<std::int64_t> output_spatial;
+    double window_elements = 0;  ///< read in all windows of all channels, padding included
+};
+[[nodiscard]] PoolShape pool_shape(ExportedProgram const& program, ProgramNode const& node);
+
+}  // namespace derate
