@@ -17,6 +17,7 @@ output. A test asks max|a - b| / max_abs <= 1e-5 over the samples in fp32.
 Environment: workloads/models/requirements.txt.
 """
 
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -86,11 +87,23 @@ def embedding_rows(graph: dict, input_name: str) -> int:
     return 2
 
 
-def golden(model: export_models.Model, batch: int, precision: str) -> dict:
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """An eager model with seeded weights, and its input."""
+
+    module: torch.nn.Module
+    values: torch.Tensor
+    input_name: str
+    bound: int | None  # of the values of an integer input
+
+
+def subject(model: export_models.Model, batch: int, precision: str) -> Subject:
     module = export_models.prepared(model, precision)
     program = export_models.exported(model, module, batch, precision)
     document = export_models.weight_free(program)
     fill(module, document)
+    if isinstance(module, export_models.LogitsOnly):
+        module.model.config._attn_implementation = "sdpa"
 
     (name,) = program.graph_signature.user_inputs
     sample = export_models.sample_input(model, batch, precision)
@@ -100,10 +113,13 @@ def golden(model: export_models.Model, batch: int, precision: str) -> dict:
     else:
         bound = embedding_rows(document["graph_module"]["graph"], name)
         values = torch.from_numpy(seeded_values.integer_input(name, shape, bound))
-    if isinstance(module, export_models.LogitsOnly):
-        module.model.config._attn_implementation = "sdpa"
+    return Subject(module, values, name, bound)
+
+
+def golden(model: export_models.Model, batch: int, precision: str) -> dict:
+    run = subject(model, batch, precision)
     with torch.inference_mode():
-        output = module(values).contiguous()
+        output = run.module(run.values).contiguous()
 
     if not torch.isfinite(output).all() or output.abs().max() == 0:
         raise SystemExit(f"{model.name}: the output is zero or not finite and would prove nothing")
@@ -115,10 +131,10 @@ def golden(model: export_models.Model, batch: int, precision: str) -> dict:
         "batch": batch,
         "precision": precision,
         "input": {
-            "name": name,
-            "shape": list(shape),
-            "dtype": str(sample.dtype).removeprefix("torch."),
-            "bound": bound,
+            "name": run.input_name,
+            "shape": list(run.values.shape),
+            "dtype": str(run.values.dtype).removeprefix("torch."),
+            "bound": run.bound,
         },
         "output": {
             "shape": list(output.shape),
