@@ -1,5 +1,6 @@
 #include "core/json/calibration_files.hpp"
 
+#include <cctype>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -37,6 +38,25 @@ std::optional<Evidence> read_evidence_of(Calibration const& calibration,
     }
     auto const text = gzip_expand(bytes, path.string());
     return evidence_from_json(parse_json(text, path.string()), path.string());
+}
+
+std::string calibration_file_name(Precision precision, int threads) {
+    std::string name = "efficiency_curves";
+    if (precision != Precision::fp32) {
+        name += '_';
+        for (char const letter : to_string(precision)) {
+            name += static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+        }
+    }
+    if (threads > 1) name += "_t" + std::to_string(threads);
+    return name + ".json";
+}
+
+std::filesystem::path curve_file_in(std::filesystem::path const& output,
+                                    Calibration const& calibration) {
+    if (output.extension() == ".json") return output;
+    return output / to_string(calibration.kind) / calibration.hardware_id /
+           calibration_file_name(calibration.precision, calibration.threads);
 }
 
 void write_calibration(Calibration calibration, Evidence const& evidence,

@@ -5,35 +5,36 @@
 
 #include "core/calibration.hpp"
 #include "core/evidence.hpp"
-#include "core/hardware.hpp"
 
 namespace derate {
+
+/// The calibration in a curve file (efficiency_curves.json, legacy_curves.json).
+///
+/// \throws InputError  not there, not readable, or not a valid calibration
+[[nodiscard]] Calibration read_calibration(std::filesystem::path const& curves);
+
+/// The evidence a calibration rests on, from the folder `evidence/` beside its curve file.
+///
+/// \return empty where the calibration names none, as legacy files do
+/// \throws InputError  a named file is not there, its SHA-256 differs, or it is not valid evidence
+[[nodiscard]] std::optional<Evidence> read_evidence_of(Calibration const& calibration,
+                                                       std::filesystem::path const& curves);
 
 /// "efficiency_curves[_<precision>][_t<threads>].json": plain for FP32 at the default of one thread
 /// (or where threads have no meaning), e.g. "efficiency_curves_bf16_t2.json".
 [[nodiscard]] std::string calibration_file_name(Precision precision, int threads);
 
-/// The same for the evidence: "evidence[_<precision>][_t<threads>].json.gz".
-[[nodiscard]] std::string evidence_file_name(Precision precision, int threads);
+/// The curve file that `--output` means: itself when it ends in ".json", else
+/// `<output>/<cpu|gpu>/<hardware id>/<calibration_file_name()>`, a folder in the registry's layout.
+[[nodiscard]] std::filesystem::path curve_file_in(std::filesystem::path const& output,
+                                                  Calibration const& calibration);
 
-/// Where a calibration and what belongs to it lie.
-struct CalibrationFiles {
-    std::filesystem::path calibration;
-    std::filesystem::path evidence;
-    std::optional<std::filesystem::path> hardware;  ///< empty beside a single file
-};
-
-/// Writes a calibration with its evidence, and with what is known of the hardware.
+/// Writes evidence to `evidence/<stem>.json.gz` beside `curves`, then the calibration to `curves`
+/// with that file's name and hash as its one piece of evidence: whoever sees the new curves finds
+/// what they rest on. `<stem>` is that of `curves`.
 ///
-/// `output` ending in ".json" is the calibration itself, with `evidence/` beside it; else it is a
-/// folder in the registry's layout: `<output>/<cpu|gpu>/<hardware id>/` gets hardware.json, the
-/// calibration and `evidence/`. A hardware.json that is there keeps what this one does not know
-/// (peaks of other precisions). The calibration's provenance gets the evidence file's name and
-/// hash. Everything is made before the first file is written; each file is replaced whole, the
-/// calibration last, so that a reader never sees one without its evidence.
-///
-/// \throws InputError  a path that cannot be written; a hardware.json that cannot be read
-CalibrationFiles write_calibration(std::filesystem::path const& output, Calibration calibration,
-                                   Evidence const& evidence, Hardware const& hardware);
+/// \throws InputError  naming the path that cannot be written
+void write_calibration(Calibration calibration, Evidence const& evidence,
+                       std::filesystem::path const& curves);
 
 }  // namespace derate
