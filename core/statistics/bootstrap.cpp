@@ -1,11 +1,15 @@
 #include "core/statistics/bootstrap.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <random>
+#include <set>
 #include <stdexcept>
 
+#include "core/statistics/distributions.hpp"
 #include "core/statistics/quantiles.hpp"
 
 namespace derate {
@@ -53,6 +57,41 @@ Interval percentile_interval(std::span<double const> sorted_replicates, double c
     double const tail = (1 - confidence) / 2;
     return {.lower = quantile_of_sorted(sorted_replicates, tail),
             .upper = quantile_of_sorted(sorted_replicates, 1 - tail)};
+}
+
+double widening_for_few_clusters(int clusters, double confidence) {
+    auto const g = static_cast<double>(clusters);
+    double const probability = (1 + confidence) / 2;
+    return std::sqrt(g / (g - 1)) * student_t_quantile(probability, g - 1) /
+           normal_quantile(probability);
+}
+
+std::optional<ClusterMean> cluster_interval_of_mean(std::span<double const> values,
+                                                    std::span<int const> cluster_of,
+                                                    double confidence, BootstrapPlan const& plan) {
+    if (values.size() != cluster_of.size()) {
+        throw std::invalid_argument{"one cluster label per value"};
+    }
+    auto const clusters =
+        static_cast<int>(std::set<int>(cluster_of.begin(), cluster_of.end()).size());
+    if (clusters < 2) return std::nullopt;
+
+    auto const mean_of = [&](std::span<std::size_t const> drawn) {
+        double sum = 0;
+        for (auto const i : drawn) sum += values[i];
+        return sum / static_cast<double>(drawn.size());
+    };
+    double const mean =
+        std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+    auto const percentiles =
+        percentile_interval(cluster_bootstrap(cluster_of, mean_of, plan), confidence);
+    double const widening = widening_for_few_clusters(clusters, confidence);
+    return ClusterMean{
+        .mean = mean,
+        .interval = {.lower = mean - widening * (mean - percentiles.lower),
+                     .upper = mean + widening * (percentiles.upper - mean)},
+        .clusters = clusters,
+    };
 }
 
 }  // namespace derate

@@ -1,0 +1,162 @@
+#include "calibration/gate.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace derate {
+namespace {
+
+struct RuleText {
+    GateRule rule;
+    std::string_view name;
+    std::string_view question;
+};
+
+constexpr std::array rule_texts{
+    RuleText{GateRule::schema, "schema", "Does the file obey its schema?"},
+    RuleText{GateRule::evidence_intact, "evidence_intact",
+             "Are the evidence files there, with the recorded hashes?"},
+    RuleText{GateRule::evidence_recomputes, "evidence_recomputes",
+             "Does refitting the evidence give the served predictions?"},
+    RuleText{GateRule::claims_recompute, "claims_recompute",
+             "Are the recorded claims of accuracy what the evidence gives?"},
+    RuleText{GateRule::held_out_unseen, "held_out_unseen",
+             "Did no held-out model take part in the fit?"},
+    RuleText{GateRule::independent_truth, "independent_truth",
+             "Were whole models timed, not summed from their parts?"},
+    RuleText{GateRule::measurement_quality, "measurement_quality",
+             "Were there enough launches, steady and without drift?"},
+    RuleText{GateRule::noise_floor, "noise_floor",
+             "Do measurements repeat better than the accuracy that is claimed by them?"},
+    RuleText{GateRule::accuracy, "accuracy",
+             "Is the error of models that were left out below the limit?"},
+    RuleText{GateRule::bias, "bias", "Is the mean error equivalent to zero?"},
+    RuleText{GateRule::variance, "variance", "Is the served variance not understated?"},
+    RuleText{GateRule::coverage, "coverage", "Do the 95 % intervals cover?"},
+    RuleText{GateRule::not_worse, "not_worse",
+             "Is it, kernel by kernel, not worse than the calibration it replaces?"},
+};
+
+RuleText const& text_of(GateRule rule) {
+    return *std::ranges::find(rule_texts, rule, &RuleText::rule);
+}
+
+RuleResult without_evidence(GateRule rule) {
+    return {.rule = rule,
+            .verdict = Verdict::fail,
+            .figures = {},
+            .reason = "There is no evidence to judge by."};
+}
+
+}  // namespace
+
+std::string_view to_string(Verdict verdict) {
+    switch (verdict) {
+        case Verdict::pass:
+            return "PASS";
+        case Verdict::fail:
+            return "FAIL";
+        case Verdict::inconclusive:
+            break;
+    }
+    return "INCONCLUSIVE";
+}
+
+Verdict worse(Verdict a, Verdict b) {
+    if (a == Verdict::fail || b == Verdict::fail) return Verdict::fail;
+    return a == Verdict::inconclusive ? a : b;
+}
+
+std::string_view to_string(GateRule rule) { return text_of(rule).name; }
+std::string_view question_of(GateRule rule) { return text_of(rule).question; }
+
+std::optional<double> RuleResult::figure(std::string_view name) const {
+    auto const found = std::ranges::find(figures, name, &Figure::name);
+    if (found == figures.end()) return std::nullopt;
+    return found->value;
+}
+
+Verdict GateReport::verdict() const {
+    auto all = Verdict::pass;
+    for (auto const& result : results) all = worse(all, result.verdict);
+    return all;
+}
+
+RuleResult const* GateReport::find(GateRule rule) const {
+    auto const found = std::ranges::find(results, rule, &RuleResult::rule);
+    return found == results.end() ? nullptr : &*found;
+}
+
+std::vector<GateRule> rules_for(CurveSource source) {
+    if (source == CurveSource::legacy_hardcoded || source == CurveSource::conservative_default) {
+        return {GateRule::schema};
+    }
+    std::vector<GateRule> all;
+    for (auto const& text : rule_texts) all.push_back(text.rule);
+    return all;
+}
+
+GateComputation compute_for_gate(Calibration const& calibration, Evidence const& evidence,
+                                 LeaveOut what) {
+    bool const with_residual = std::ranges::any_of(
+        calibration.curves,
+        [](EfficiencyCurve const& curve) { return curve.residual_model.has_value(); });
+    FitOptions const options{
+        .residual = with_residual ? ResidualForm::gaussian_process : ResidualForm::none,
+        .nested_intervals = true,
+    };
+    return {
+        .left_out = cross_validate(evidence, what, options),
+        .served = predict_models(evidence, calibration),
+        .refitted = predict_models(evidence, fit_calibration(evidence, options)),
+    };
+}
+
+GateReport judge(GateSubject const& subject, std::optional<GateComputation> const& computation,
+                 std::span<PairedKernel const> replaced, GateLimits const& limits) {
+    GateReport report;
+    bool const has_evidence = subject.evidence.has_value() && computation.has_value();
+    std::vector<ModelOutcome> outcomes;
+    if (has_evidence) outcomes = outcomes_of(computation->left_out, *subject.evidence);
+
+    auto const answer = [&](GateRule rule) -> RuleResult {
+        if (rule == GateRule::schema) return judge_schema(subject.schema_violations);
+        if (rule == GateRule::evidence_intact) return judge_evidence_intact(subject.evidence_files);
+        if (!has_evidence) return without_evidence(rule);
+        switch (rule) {
+            case GateRule::evidence_recomputes:
+                return judge_recomputes(computation->served, computation->refitted, limits);
+            case GateRule::claims_recompute:
+                return judge_claims(subject.calibration, outcomes, computation->left_out.left_out,
+                                    limits);
+            case GateRule::held_out_unseen:
+                return judge_held_out(subject.calibration, *subject.evidence);
+            case GateRule::independent_truth:
+                return judge_independent_truth(subject.calibration.source, *subject.evidence);
+            case GateRule::measurement_quality:
+                return judge_measurement_quality(*subject.evidence, limits);
+            case GateRule::noise_floor:
+                return judge_noise_floor(noise_floor(*subject.evidence), outcomes, limits);
+            case GateRule::accuracy:
+                return judge_accuracy(outcomes, limits);
+            case GateRule::bias:
+                return judge_bias(outcomes, limits);
+            case GateRule::variance:
+                return judge_variance(outcomes, limits);
+            case GateRule::coverage:
+                return judge_coverage(outcomes, limits);
+            case GateRule::schema:
+            case GateRule::evidence_intact:
+            case GateRule::not_worse:
+                break;
+        }
+        return judge_not_worse(replaced, limits);
+    };
+    for (auto const rule : rules_for(subject.calibration.source)) {
+        report.results.push_back(answer(rule));
+    }
+    return report;
+}
+
+}  // namespace derate

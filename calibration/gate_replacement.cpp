@@ -1,0 +1,319 @@
+// The rule that compares a calibration with the one it replaces. Formulas: docs/statistics.md.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "calibration/gate.hpp"
+#include "calibration/gate_text.hpp"
+#include "core/statistics/bootstrap.hpp"
+#include "core/statistics/distributions.hpp"
+#include "core/statistics/multiple_testing.hpp"
+#include "core/statistics/quantiles.hpp"
+#include "core/statistics/sample_summary.hpp"
+
+namespace derate {
+namespace {
+
+/// A mean of kernels' log ratios whose clusters are the largest units there are several of.
+struct ClusteredMean {
+    double mean = 0;
+    double standard_error = 0;  ///< cluster-robust
+    double degrees_of_freedom = 1;
+
+    /// P-value of "mean <= bound".
+    [[nodiscard]] double above(double bound) const {
+        return student_t_survival((mean - bound) / standard_error, degrees_of_freedom);
+    }
+    /// P-value of "|mean| <= bound".
+    [[nodiscard]] double beyond(double bound) const {
+        return std::min(1.0, 2 * student_t_survival((std::abs(mean) - bound) / standard_error,
+                                                    degrees_of_freedom));
+    }
+};
+
+struct Observation {
+    double value = 0;
+    std::string_view model;
+    std::string_view family;
+};
+
+/// Cluster-robust mean: residuals are summed in each cluster before they are squared (Liang and
+/// Zeger 1986), with G / (G - 1) for few clusters. Families are the clusters; where a type occurs
+/// in one family only, models, then single kernels.
+std::optional<ClusteredMean> clustered_mean(std::vector<Observation> const& observations) {
+    if (observations.size() < 2) return std::nullopt;
+    double mean = 0;
+    for (auto const& o : observations) mean += o.value / static_cast<double>(observations.size());
+
+    std::map<std::string_view, double> sums;
+    for (auto const& o : observations) sums[o.family] += o.value - mean;
+    if (sums.size() < 3) {
+        sums.clear();
+        for (auto const& o : observations) sums[o.model] += o.value - mean;
+    }
+    std::vector<double> cluster_sums;
+    if (sums.size() >= 3) {
+        for (auto const& [label, sum] : sums) cluster_sums.push_back(sum);
+    } else {
+        for (auto const& o : observations) cluster_sums.push_back(o.value - mean);
+    }
+    auto const g = static_cast<double>(cluster_sums.size());
+    double squares = 0;
+    for (double const s : cluster_sums) squares += s * s;
+    double const standard_error =
+        std::sqrt(g / (g - 1) * squares) / static_cast<double>(observations.size());
+    // Identical ratios (nothing was measured anew) leave no spread; a tiny one keeps tests defined.
+    return ClusteredMean{mean, std::max(standard_error, 1e-9), g - 1};
+}
+
+/// Middle of the shortest interval that holds half of the values: where most of them lie, even when
+/// nearly half were moved elsewhere, which would drag a mean or a median along.
+double densest_half(std::vector<double> values) {
+    std::ranges::sort(values);
+    std::size_t const half = values.size() / 2 + 1;
+    std::size_t best = 0;
+    for (std::size_t i = 0; i + half <= values.size(); ++i) {
+        if (values[i + half - 1] - values[i] < values[best + half - 1] - values[best]) best = i;
+    }
+    return median(std::span{values}.subspan(best, half));
+}
+
+std::optional<double> campaign_ratio(PairedKernel const& kernel) {
+    if (!kernel.measured_new_ms || !kernel.measured_old_ms) return std::nullopt;
+    return std::log(*kernel.measured_new_ms / *kernel.measured_old_ms);
+}
+
+/// Times of a model's common kernels, summed, new over old, as logarithm.
+std::map<std::string, double> model_shifts(std::span<PairedKernel const> kernels) {
+    std::map<std::string, std::pair<double, double>> totals;
+    for (auto const& kernel : kernels) {
+        if (!campaign_ratio(kernel)) continue;
+        auto& [now, before] = totals[kernel.model];
+        now += *kernel.measured_new_ms;
+        before += *kernel.measured_old_ms;
+    }
+    std::map<std::string, double> shifts;
+    for (auto const& [model, times] : totals) shifts[model] = std::log(times.first / times.second);
+    return shifts;
+}
+
+double percent(double log_ratio) { return 100 * std::expm1(log_ratio); }
+
+/// What one operation type's kernels say.
+struct TypeComparison {
+    OperationType type;
+    double share = 0;                        ///< of all models' time
+    std::optional<ClusteredMean> moved;      ///< log(new / old prediction), less what was measured
+    std::optional<ClusteredMean> error_gap;  ///< |log error| of the new less that of the old
+};
+
+/// |log(measured / predicted)| against all measurements there are of the kernel, so that neither
+/// calibration is judged by its own campaign alone.
+double absolute_error(PairedKernel const& kernel, double predicted_ms) {
+    double sum = 0;
+    int count = 0;
+    for (auto const& measured : {kernel.measured_new_ms, kernel.measured_old_ms}) {
+        if (!measured) continue;
+        sum += std::abs(std::log(*measured / predicted_ms));
+        ++count;
+    }
+    return count == 0 ? 0 : sum / count;
+}
+
+std::vector<TypeComparison> compare_types(std::span<PairedKernel const> kernels) {
+    std::map<OperationType, std::vector<PairedKernel const*>> by_type;
+    double total_share = 0;
+    for (auto const& kernel : kernels) {
+        by_type[kernel.type].push_back(&kernel);
+        total_share += kernel.share;
+    }
+    std::vector<TypeComparison> comparisons;
+    for (auto const& [type, members] : by_type) {
+        std::vector<Observation> moved;
+        std::vector<Observation> gaps;
+        double share = 0;
+        for (auto const* kernel : members) {
+            share += kernel->share;
+            double const prediction = std::log(kernel->predicted_new_ms / kernel->predicted_old_ms);
+            double const measurement = campaign_ratio(*kernel).value_or(0);
+            moved.push_back({prediction - measurement, kernel->model, kernel->family});
+            gaps.push_back({absolute_error(*kernel, kernel->predicted_new_ms) -
+                                absolute_error(*kernel, kernel->predicted_old_ms),
+                            kernel->model, kernel->family});
+        }
+        comparisons.push_back({type, total_share > 0 ? share / total_share : 0,
+                               clustered_mean(moved), clustered_mean(gaps)});
+    }
+    return comparisons;
+}
+
+std::string join(std::vector<std::string> const& parts) {
+    std::string line;
+    for (auto const& part : parts) line += (line.empty() ? "" : "; ") + part;
+    return line;
+}
+
+}  // namespace
+
+RuleResult judge_not_worse(std::span<PairedKernel const> kernels, GateLimits const& limits) {
+    RuleResult result{.rule = GateRule::not_worse};
+    if (kernels.empty()) {
+        result.reason = "It replaces no calibration with evidence.";
+        return result;
+    }
+    std::vector<std::string> failures;
+    std::vector<std::string> doubts;
+
+    // Do the two campaigns tell the same of the same kernels?
+    double common = 0;
+    auto const shifts = model_shifts(kernels);
+    if (!shifts.empty()) {
+        std::vector<double> values;
+        for (auto const& [model, shift] : shifts) values.push_back(shift);
+        common = densest_half(values);
+        double const tolerance = std::log1p(limits.campaign_shift_percent / 100);
+        std::vector<std::string> apart;
+        for (auto const& [model, shift] : shifts) {
+            if (std::abs(shift - common) > tolerance) apart.push_back(model);
+        }
+        double const share = static_cast<double>(apart.size()) / static_cast<double>(shifts.size());
+        result.figures = {{"common_shift_percent", percent(common)},
+                          {"models_apart", static_cast<double>(apart.size())},
+                          {"models_compared", static_cast<double>(shifts.size())}};
+        if (apart.size() >= 2 && share >= 0.1) {
+            failures.push_back(text(
+                "the kernels of %zu of %zu models (%s) moved by more than %.0f %% against the "
+                "others since the replaced calibration was measured",
+                apart.size(), shifts.size(), apart.front().c_str(), limits.campaign_shift_percent));
+        } else if (!apart.empty()) {
+            doubts.push_back(text("the kernels of %s moved by more than %.0f %% against the others",
+                                  apart.front().c_str(), limits.campaign_shift_percent));
+        }
+        if (std::abs(common) > tolerance) {
+            doubts.push_back(text("all models moved by %+.0f %%: is the environment the same?",
+                                  percent(common)));
+        }
+    }
+
+    // Did predictions move although measurements did not, or errors grow?
+    auto const comparisons = compare_types(kernels);
+    double const tolerance = std::log1p(limits.shift_percent / 100);
+    std::vector<double> moved_p;
+    std::vector<double> worse_p;
+    for (auto const& c : comparisons) {
+        moved_p.push_back(c.moved ? c.moved->beyond(tolerance) : 1);
+        worse_p.push_back(c.error_gap ? c.error_gap->above(tolerance) : 1);
+    }
+    auto const moved_holm = holm_adjusted(moved_p);
+    auto const worse_holm = holm_adjusted(worse_p);
+    double largest_move = 0;
+    for (std::size_t i = 0; i < comparisons.size(); ++i) {
+        auto const& c = comparisons[i];
+        if (!c.moved || !c.error_gap) continue;
+        auto const name = std::string{to_string(c.type)};
+        if (std::abs(c.moved->mean) > std::abs(largest_move)) largest_move = c.moved->mean;
+        // A move that lowers the error is what a better fit does.
+        bool const better = c.error_gap->mean < 0 && 1 - c.error_gap->above(0) < limits.alpha;
+        if (worse_holm[i] < limits.alpha) {
+            failures.push_back(
+                text("errors of %s grew by %.0f points", name.c_str(), 100 * c.error_gap->mean));
+        } else if (moved_holm[i] < limits.alpha && !better) {
+            failures.push_back(
+                text("predictions of %s moved by %+.0f %% although its measured "
+                     "times did not",
+                     name.c_str(), percent(c.moved->mean)));
+        } else if (c.share > 0.1 && std::abs(c.moved->mean) > tolerance && !better) {
+            doubts.push_back(
+                text("predictions of %s moved by %+.0f %%, too few kernels to tell "
+                     "whether by chance",
+                     name.c_str(), percent(c.moved->mean)));
+        }
+    }
+    result.figures.push_back({"largest_type_move_percent", percent(largest_move)});
+    result.figures.push_back({"kernels_compared", static_cast<double>(kernels.size())});
+
+    if (!failures.empty()) {
+        result.verdict = Verdict::fail;
+        result.reason =
+            "Against the replaced calibration " + join(failures) + " (Holm over types).";
+    } else if (!doubts.empty()) {
+        result.verdict = Verdict::inconclusive;
+        result.reason = "Against the replaced calibration " + join(doubts) + ".";
+    } else {
+        result.reason = text(
+            "%zu kernels compared with the replaced calibration; no type moved by more than "
+            "%.0f %% without being measured so (Holm over types).",
+            kernels.size(), limits.shift_percent);
+    }
+    return result;
+}
+
+std::vector<PairedKernel> pair_kernels(Calibration const& current, Evidence const& current_evidence,
+                                       Calibration const& replaced,
+                                       Evidence const& replaced_evidence) {
+    // A kernel is the same where its descriptor is; files without descriptors name it by its place.
+    auto const key_of = [](Evidence const& evidence, CrossValidatedModel const& model,
+                           std::size_t position) {
+        auto const index = static_cast<std::size_t>(model.kernels[position].case_index);
+        auto const& descriptor = evidence.cases[index].subgraph.descriptor;
+        if (!descriptor.empty()) return descriptor;
+        return model.model + "/" + std::to_string(model.batch) + "/" + std::to_string(position);
+    };
+    std::map<std::string, SampleSummary> times_new;
+    std::map<std::string, SampleSummary> times_old;
+    auto const collect = [&](Evidence const& evidence, CrossValidation const& predicted,
+                             std::map<std::string, SampleSummary>& times) {
+        for (auto const& model : predicted.models) {
+            for (std::size_t k = 0; k < model.kernels.size(); ++k) {
+                auto& summary = times[key_of(evidence, model, k)];
+                summary = merge(summary, {.count = 1, .mean = model.kernels[k].measured_ms});
+            }
+        }
+    };
+    auto const new_by_new = predict_models(current_evidence, current);
+    auto const new_by_old = predict_models(current_evidence, replaced);
+    auto const old_by_new = predict_models(replaced_evidence, current);
+    auto const old_by_old = predict_models(replaced_evidence, replaced);
+    collect(current_evidence, new_by_new, times_new);
+    collect(replaced_evidence, old_by_old, times_old);
+
+    std::vector<PairedKernel> kernels;
+    std::set<std::string> seen;  // model/batch/position: once, though both evidences hold it
+    auto const pair = [&](Evidence const& evidence, CrossValidation const& by_new,
+                          CrossValidation const& by_old) {
+        for (std::size_t m = 0; m < by_new.models.size(); ++m) {
+            auto const& model = by_new.models[m];
+            double total = 0;
+            for (auto const& kernel : model.kernels) total += kernel.measured_ms;
+            for (std::size_t k = 0; k < model.kernels.size(); ++k) {
+                auto const place =
+                    model.model + "/" + std::to_string(model.batch) + "/" + std::to_string(k);
+                if (!seen.insert(place).second) continue;
+                auto const key = key_of(evidence, model, k);
+                auto const measured = [&key](auto const& times) -> std::optional<double> {
+                    auto const found = times.find(key);
+                    if (found == times.end()) return std::nullopt;
+                    return found->second.mean;
+                };
+                auto const index = static_cast<std::size_t>(model.kernels[k].case_index);
+                kernels.push_back({
+                    .type = evidence.cases[index].subgraph.type,
+                    .model = model.model,
+                    .family = model.family,
+                    .predicted_new_ms = model.kernels[k].predicted_ms,
+                    .predicted_old_ms = by_old.models[m].kernels[k].predicted_ms,
+                    .measured_new_ms = measured(times_new),
+                    .measured_old_ms = measured(times_old),
+                    .share = model.kernels[k].measured_ms / total,
+                });
+            }
+        }
+    };
+    pair(current_evidence, new_by_new, new_by_old);
+    pair(replaced_evidence, old_by_new, old_by_old);
+    return kernels;
+}
+
+}  // namespace derate

@@ -1,0 +1,299 @@
+// The gate's statistical rules: accuracy, bias, variance, coverage. Formulas and their limits:
+// docs/statistics.md.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "calibration/gate.hpp"
+#include "calibration/gate_text.hpp"
+#include "core/statistics/bootstrap.hpp"
+#include "core/statistics/distributions.hpp"
+#include "core/statistics/mean_tests.hpp"
+#include "core/statistics/multiple_testing.hpp"
+#include "core/statistics/proportion.hpp"
+#include "core/statistics/quantiles.hpp"
+#include "core/statistics/variance_test.hpp"
+
+namespace derate {
+namespace {
+
+std::vector<int> family_labels(std::span<ModelOutcome const> outcomes) {
+    std::vector<std::string_view> families;
+    for (auto const& outcome : outcomes) families.push_back(outcome.family);
+    return cluster_labels(families);
+}
+
+template <class Property>
+std::vector<double> each(std::span<ModelOutcome const> outcomes, Property const& property) {
+    std::vector<double> values;
+    for (auto const& outcome : outcomes) values.push_back(property(outcome));
+    return values;
+}
+
+int count_models(std::span<ModelOutcome const> outcomes) {
+    std::set<std::string_view> names;
+    for (auto const& outcome : outcomes) names.insert(outcome.model);
+    return static_cast<int>(names.size());
+}
+
+int count_families(std::span<ModelOutcome const> outcomes) {
+    std::set<std::string_view> names;
+    for (auto const& outcome : outcomes) names.insert(outcome.family);
+    return static_cast<int>(names.size());
+}
+
+/// What every statistical rule needs before it may say PASS.
+std::optional<std::string> too_few(std::span<ModelOutcome const> outcomes,
+                                   GateLimits const& limits) {
+    int const models = count_models(outcomes);
+    int const families = count_families(outcomes);
+    if (models >= limits.fewest_models && families >= limits.fewest_families) return std::nullopt;
+    return text("%d models of %d families are too few to claim it (at least %d of %d).", models,
+                families, limits.fewest_models, limits.fewest_families);
+}
+
+/// Interval of a ratio of true to served variance, from standardised squares s_j (one a model)
+/// whose mean is `ratio` = mean s: ratio over quantiles of the resampled mean / ratio. Resampling
+/// about the observed ratio is a test of every null ratio at once.
+Interval variance_ratio_interval(std::vector<double> const& squares,
+                                 std::vector<int> const& families, double ratio, double confidence,
+                                 BootstrapPlan const& plan) {
+    auto const relative_mean = [&](std::span<std::size_t const> drawn) {
+        double sum = 0;
+        for (auto const i : drawn) sum += squares[i];
+        return std::log(std::max(sum / static_cast<double>(drawn.size()) / ratio, 1e-12));
+    };
+    auto const replicates = cluster_bootstrap(families, relative_mean, plan);
+    auto const percentiles = percentile_interval(replicates, confidence);
+    int const clusters = static_cast<int>(std::set<int>(families.begin(), families.end()).size());
+    double const widening = widening_for_few_clusters(clusters, confidence);
+    return {.lower = ratio * std::exp(-widening * percentiles.upper),
+            .upper = ratio * std::exp(-widening * percentiles.lower)};
+}
+
+/// Of one model's kernels, the mean of z^2 weighted by share of time; empty without kernels.
+std::optional<double> kernel_square(ModelOutcome const& outcome) {
+    double weight = 0;
+    double sum = 0;
+    for (auto const& kernel : outcome.kernels) {
+        if (!(kernel.log_variance > 0)) continue;
+        double const e = kernel.log_error();
+        weight += kernel.predicted_ms;
+        sum += kernel.predicted_ms * e * e / kernel.log_variance;
+    }
+    if (!(weight > 0)) return std::nullopt;
+    return sum / weight;
+}
+
+}  // namespace
+
+RuleResult judge_accuracy(std::span<ModelOutcome const> outcomes, GateLimits const& limits) {
+    RuleResult result{.rule = GateRule::accuracy, .verdict = Verdict::inconclusive};
+    auto const errors = each(outcomes, [](auto const& o) { return std::abs(o.error_percent()); });
+    if (errors.empty()) {
+        result.reason = "No model could be left out and predicted.";
+        return result;
+    }
+    double const mape = mape_percent(outcomes);
+    result.figures = {{"mape_percent", mape},
+                      {"median_percent", median(errors)},
+                      {"p90_percent", quantile(errors, 0.9)},
+                      {"limit_percent", limits.mape_percent},
+                      {"models", static_cast<double>(count_models(outcomes))}};
+    auto const interval = cluster_interval_of_mean(errors, family_labels(outcomes),
+                                                   1 - 2 * limits.alpha, limits.bootstrap);
+    if (!interval) {
+        result.reason = text("MAPE %.1f %% over one family: its interval is unknown.", mape);
+        return result;
+    }
+    result.figures.push_back({"mape_lower_percent", interval->interval.lower});
+    result.figures.push_back({"mape_upper_percent", interval->interval.upper});
+    auto const figures = text("MAPE %.1f %% (%.0f %% interval over families %.1f to %.1f)", mape,
+                              100 * (1 - 2 * limits.alpha), std::max(0.0, interval->interval.lower),
+                              interval->interval.upper);
+    if (interval->interval.lower > limits.mape_percent) {
+        result.verdict = Verdict::fail;
+        result.reason = figures + text(" is above the limit of %.0f %%.", limits.mape_percent);
+    } else if (auto const few = too_few(outcomes, limits)) {
+        result.reason = figures + ". " + *few;
+    } else if (interval->interval.upper < limits.mape_percent) {
+        result.verdict = Verdict::pass;
+        result.reason = figures + text(" is below the limit of %.0f %%.", limits.mape_percent);
+    } else {
+        result.reason =
+            figures + text(": the limit of %.0f %% lies inside; more models would tell.",
+                           limits.mape_percent);
+    }
+    return result;
+}
+
+RuleResult judge_bias(std::span<ModelOutcome const> outcomes, GateLimits const& limits) {
+    RuleResult result{.rule = GateRule::bias, .verdict = Verdict::inconclusive};
+    bool const independent = std::ranges::all_of(outcomes, &ModelOutcome::independent_truth);
+    double const margin_percent =
+        independent ? limits.bias_margin_percent : limits.bias_margin_of_summed_percent;
+    double const margin = std::log1p(margin_percent / 100);
+    auto const ratios = each(outcomes, [](auto const& o) { return -o.log_error(); });
+    auto const families = family_labels(outcomes);
+    auto const interval =
+        ratios.empty()
+            ? std::nullopt
+            : cluster_interval_of_mean(ratios, families, 1 - 2 * limits.alpha, limits.bootstrap);
+    if (!interval) {
+        result.reason = "Too few families to give the mean error an interval.";
+        return result;
+    }
+    auto const in_percent = [](double log_ratio) { return 100 * std::expm1(log_ratio); };
+    result.figures = {{"bias_percent", in_percent(interval->mean)},
+                      {"bias_lower_percent", in_percent(interval->interval.lower)},
+                      {"bias_upper_percent", in_percent(interval->interval.upper)},
+                      {"margin_percent", margin_percent}};
+    if (auto const tost = equivalence_test(ratios, -margin, margin, limits.alpha)) {
+        result.figures.push_back({"tost_p_value", tost->p_value});
+        result.figures.push_back({"t_test_p_value", one_sample_t_test(ratios)->p_value});
+    }
+    auto const figures =
+        text("Bias %+.1f %% (%.0f %% interval over families %+.1f to %+.1f)",
+             in_percent(interval->mean), 100 * (1 - 2 * limits.alpha),
+             in_percent(interval->interval.lower), in_percent(interval->interval.upper));
+    auto const& [lower, upper] = interval->interval;
+    if (lower > margin || upper < -margin) {
+        result.verdict = Verdict::fail;
+        result.reason = figures + text(" lies outside the margin of %.0f %%.", margin_percent);
+    } else if (auto const few = too_few(outcomes, limits)) {
+        result.reason = figures + ". " + *few;
+    } else if (lower > -margin && upper < margin) {
+        result.verdict = Verdict::pass;
+        result.reason = figures + text(" is inside the margin of %.0f %%.", margin_percent);
+    } else {
+        result.reason = figures + text(" crosses the margin of %.0f %%; more models would tell.",
+                                       margin_percent);
+    }
+    return result;
+}
+
+RuleResult judge_variance(std::span<ModelOutcome const> outcomes, GateLimits const& limits) {
+    RuleResult result{.rule = GateRule::variance, .verdict = Verdict::inconclusive};
+    if (!std::ranges::all_of(outcomes, [](auto const& o) { return o.log_variance > 0; })) {
+        result.verdict = Verdict::fail;
+        result.reason = "A prediction was served without a variance.";
+        return result;
+    }
+    auto const z = each(outcomes, [](auto const& o) { return o.standardised(); });
+    if (count_families(outcomes) < 2) {
+        result.reason = "Too few families to judge the variance by.";
+        return result;
+    }
+    auto const textbook = *unit_variance_test(z);
+    double const ratio = textbook.statistic / textbook.degrees_of_freedom;
+    std::vector<double> squares;
+    for (double const one : z) squares.push_back(one * one);
+    auto const families = family_labels(outcomes);
+    // Two looks at one claim, whole models and their kernels: each at half of alpha (Bonferroni).
+    double const confidence = 1 - limits.alpha;
+    auto const bootstrap =
+        variance_ratio_interval(squares, families, ratio, confidence, limits.bootstrap);
+    auto const passing =
+        variance_ratio_interval(squares, families, ratio, 1 - 2 * limits.alpha, limits.bootstrap);
+    double const n = textbook.degrees_of_freedom;
+    // With few models the bootstrap sees no tail; chi-squared knows one, so the wider holds.
+    double const upper =
+        std::max(passing.upper, textbook.statistic / chi_squared_quantile(limits.alpha, n));
+    double const lower = std::min(
+        bootstrap.lower, textbook.statistic / chi_squared_quantile(1 - limits.alpha / 2, n));
+    result.figures = {{"statistic", textbook.statistic},
+                      {"degrees_of_freedom", n},
+                      {"textbook_p_value", textbook.p_value},
+                      {"ratio", ratio},
+                      {"ratio_lower", lower},
+                      {"ratio_upper", upper}};
+
+    std::vector<double> kernel_squares;
+    std::vector<int> kernel_families;
+    for (std::size_t i = 0; i < outcomes.size(); ++i) {
+        if (auto const square = kernel_square(outcomes[i])) {
+            kernel_squares.push_back(*square);
+            kernel_families.push_back(families[i]);
+        }
+    }
+    double kernel_lower = 0;
+    if (std::set<int>(kernel_families.begin(), kernel_families.end()).size() >= 2) {
+        double kernel_ratio = 0;
+        for (double const s : kernel_squares) {
+            kernel_ratio += s / static_cast<double>(kernel_squares.size());
+        }
+        kernel_lower = variance_ratio_interval(kernel_squares, kernel_families, kernel_ratio,
+                                               confidence, limits.bootstrap)
+                           .lower;
+        result.figures.push_back({"kernel_ratio", kernel_ratio});
+        result.figures.push_back({"kernel_ratio_lower", kernel_lower});
+    }
+
+    auto const figures = text(
+        "Squared errors are %.2f times the served variance (interval over families %.2f to "
+        "%.2f; chi-squared %.1f on %.0f)",
+        ratio, lower, upper, textbook.statistic, n);
+    if (lower > 1) {
+        result.verdict = Verdict::fail;
+        result.reason = figures + ": it is understated.";
+    } else if (kernel_lower > limits.kernel_variance_ratio) {
+        result.verdict = Verdict::fail;
+        result.reason =
+            figures + text("; those of kernels %.2f times (at least %.2f): it is understated.",
+                           *result.figure("kernel_ratio"), kernel_lower);
+    } else if (auto const few = too_few(outcomes, limits)) {
+        result.reason = figures + ". " + *few;
+    } else if (upper < limits.variance_ratio) {
+        result.verdict = Verdict::pass;
+        result.reason =
+            figures + text(": not understated by %.0f times or more.", limits.variance_ratio);
+        if (upper < 0.5) result.reason += " Intervals are wider than they need to be.";
+    } else {
+        result.reason =
+            figures + text(": too few models to exclude that it is understated %.0f times.",
+                           limits.variance_ratio);
+    }
+    return result;
+}
+
+RuleResult judge_coverage(std::span<ModelOutcome const> outcomes, GateLimits const& limits) {
+    RuleResult result{.rule = GateRule::coverage, .verdict = Verdict::inconclusive};
+    if (outcomes.empty()) {
+        result.reason = "No model could be left out and predicted.";
+        return result;
+    }
+    auto const trials = static_cast<std::int64_t>(outcomes.size());
+    auto const inside =
+        static_cast<std::int64_t>(std::ranges::count_if(outcomes, &ModelOutcome::inside_interval));
+    auto const exact = clopper_pearson_interval(inside, trials, 1 - 2 * limits.alpha);
+    auto const score = wilson_interval(inside, trials);
+    double const covered = static_cast<double>(inside) / static_cast<double>(trials);
+    result.figures = {{"coverage_95", covered},
+                      {"coverage_lower", exact.lower},
+                      {"coverage_upper", exact.upper},
+                      {"wilson_95_lower", score.lower},
+                      {"wilson_95_upper", score.upper},
+                      {"median_half_width_percent", median_half_width_percent(outcomes)}};
+    auto const figures = text(
+        "%lld of %lld models lie in their 95 %% interval (%.0f %% binomial "
+        "interval %.0f to %.0f %%)",
+        static_cast<long long>(inside), static_cast<long long>(trials),
+        100 * (1 - 2 * limits.alpha), 100 * exact.lower, 100 * exact.upper);
+    if (exact.upper < limits.coverage_fail_below) {
+        result.verdict = Verdict::fail;
+        result.reason = figures + text(": below %.0f %%.", 100 * limits.coverage_fail_below);
+    } else if (auto const few = too_few(outcomes, limits)) {
+        result.reason = figures + ". " + *few;
+    } else if (exact.lower > limits.coverage_pass_above) {
+        result.verdict = Verdict::pass;
+        result.reason = figures + text(": above %.0f %%.", 100 * limits.coverage_pass_above);
+    } else {
+        result.reason = figures + text(": too few models to show more than %.0f %%.",
+                                       100 * limits.coverage_pass_above);
+    }
+    return result;
+}
+
+}  // namespace derate
