@@ -4,6 +4,13 @@ namespace derate {
 
 std::string_view to_string(DeviceKind kind) { return kind == DeviceKind::cpu ? "cpu" : "gpu"; }
 
+std::optional<DeviceKind> parse_device_kind(std::string_view name) {
+    for (auto const kind : {DeviceKind::cpu, DeviceKind::gpu}) {
+        if (to_string(kind) == name) return kind;
+    }
+    return std::nullopt;
+}
+
 std::optional<PeakRate> Hardware::compute_peak(Precision precision, int threads) const {
     for (auto const& peak : compute_peaks) {
         if (peak.precision == precision && (threads == 0 || peak.threads == threads)) {

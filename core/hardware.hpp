@@ -12,6 +12,7 @@ namespace derate {
 enum class DeviceKind { cpu, gpu };
 
 [[nodiscard]] std::string_view to_string(DeviceKind kind);  ///< "cpu", "gpu"
+[[nodiscard]] std::optional<DeviceKind> parse_device_kind(std::string_view name);
 
 /// A peak rate and why to believe it. Efficiencies are fractions of it; predicted times do not
 /// depend on it.

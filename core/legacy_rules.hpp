@@ -100,6 +100,15 @@ struct LegacyRate {
     friend bool operator==(LegacyRate const&, LegacyRate const&) = default;
 };
 
+/// A number of the original that no latency depends on; kept because people look for it.
+struct LegacyConstant {
+    double value = 0;
+    std::string meaning;  ///< with its unit
+    std::string cite;
+
+    friend bool operator==(LegacyConstant const&, LegacyConstant const&) = default;
+};
+
 /// Every hard-coded number and choice of the legacy estimator for one class of hardware, as data.
 ///
 ///     latency = max(flops / (rate * compute_scale), bytes / (bandwidth * bandwidth_scale))
@@ -108,9 +117,11 @@ struct LegacyRate {
 /// The scales multiply rates that are derated already, so they may exceed 1 and are no fractions of
 /// a peak. Nothing is known of their spread.
 struct LegacyRules {
-    std::string hardware_class;   ///< "GPU", "CPU", "TPU", "other"
-    std::string served_profile;   ///< the thermal profile the curves were fitted at
-    double bytes_per_second = 0;  ///< peak of DRAM, > 0; the same in every profile
+    std::string hardware_class;  ///< "GPU", "CPU", "TPU", "other"
+    std::string served_profile;  ///< the thermal profile the curves were fitted at
+    /// Peak of DRAM, > 0; the same in every profile. Empty where rules are of a class, not a
+    /// device.
+    std::optional<double> bytes_per_second;
     std::vector<LegacyRate> rates;
     std::map<std::string, LegacyFeature> features;  ///< by name
     std::vector<LegacyScale> compute_scales;        ///< tried in order
@@ -122,6 +133,7 @@ struct LegacyRules {
     /// to "CONV2D_DEPTHWISE" (groups equal in_channels, above 1) or "CONV2D_POINTWISE" (kernel
     /// 1x1).
     std::map<std::string, std::map<std::string, std::string>> operator_types;
+    std::map<std::string, LegacyConstant> constants;  ///< by name
 
     friend bool operator==(LegacyRules const&, LegacyRules const&) = default;
 };

@@ -1,0 +1,57 @@
+#include "core/json/hardware_json.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/input_error.hpp"
+#include "core/json/file.hpp"
+
+namespace derate {
+namespace {
+
+constexpr auto* orin = R"({
+  "$schema": "hardware_v1.json", "hardware_id": "orin", "device_kind": "gpu", "name": "Orin",
+  "compute_peaks": [{"precision": "FP16", "threads": null,
+                     "rate": {"per_second": 2e12, "source": "measured", "method": "fma",
+                              "relative_spread": 0.01, "clock_hz": 1.3e9}}],
+  "bandwidth_peaks": [{"threads": null,
+                       "rate": {"per_second": 2e11, "source": "data_sheet", "method": "",
+                                "relative_spread": null, "clock_hz": null}}],
+  "last_level_cache_bytes": 4194304, "power_mode": "maxn"})";
+
+TEST(HardwareJson, WritesWhatItRead) {
+    auto const json = parse_json(orin, "hardware.json");
+    auto const hardware = hardware_from_json(json, "hardware.json");
+    EXPECT_EQ(hardware.compute_peak(Precision::fp16, 0)->clock_hz, 1.3e9);
+    EXPECT_EQ(hardware.bandwidth_peak(0)->per_second, 2e11);
+    EXPECT_EQ(hardware.compute_peak(Precision::fp32, 0), std::nullopt);
+    EXPECT_EQ(to_json(hardware), json);
+}
+
+TEST(HardwareJson, NamesThePlaceOfAFault) {
+    auto const refusal = [](auto const& change) -> std::string {
+        auto json = parse_json(orin, "f");
+        change(json);
+        try {
+            (void)hardware_from_json(json, "f");
+        } catch (InputError const& error) {
+            return error.what();
+        }
+        return "";
+    };
+    using testing::StartsWith;
+    EXPECT_THAT(refusal([](auto& json) { json["compute_peaks"][0]["rate"]["per_second"] = -1; }),
+                StartsWith("f#/compute_peaks/0/rate/per_second: got -1"));
+    EXPECT_THAT(refusal([](auto& json) { json["device_kind"] = "tpu"; }),
+                StartsWith("f#/device_kind: got \"tpu\""));
+    EXPECT_THAT(refusal([](auto& json) { json["$schema"] = "hardware_v2.json"; }),
+                StartsWith("f#/$schema: got \"hardware_v2.json\""));
+    EXPECT_THAT(refusal([](auto& json) { json["bandwidth_peaks"][0]["rate"] = nullptr; }),
+                StartsWith("f#/bandwidth_peaks/0/rate: is null"));
+    EXPECT_THAT(refusal([](auto& json) { json["power"] = 1; }), StartsWith("f#/power"));
+}
+
+}  // namespace
+}  // namespace derate
