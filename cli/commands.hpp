@@ -35,6 +35,7 @@ struct Command {
     Run (*add)(CLI::App& command);
 };
 
+[[nodiscard]] Run add_inspect(CLI::App& command);
 [[nodiscard]] Run add_reference(CLI::App& command);
 
 }  // namespace derate::cli

@@ -17,6 +17,10 @@ namespace {
 // One entry a subcommand, in the order of `derate --help`.
 std::vector<Command> const& commands() {
     static std::vector<Command> const all{
+        {.name = "inspect",
+         .summary = "List a model's subgraphs: pattern, type, shapes, work and memory traffic",
+         .examples = "  derate inspect --model resnet50\n  derate inspect --model my.pt2 --json\n",
+         .add = add_inspect},
         {.name = "reference",
          .summary = "Print shell completions, the man page or the command reference",
          .examples = "  source <(derate reference bash)\n  derate reference man > derate.1\n",

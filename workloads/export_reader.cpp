@@ -34,11 +34,15 @@ bool values_matter(ProgramInput const& input, TensorValue const& value) {
 
 void read_archived_constants(Pt2Archive const& archive, ExportedProgram& program,
                              std::string const& where) {
-    bool wanted = false;
-    for (auto const& input : program.inputs) {
-        wanted |= values_matter(input, program.values[static_cast<std::size_t>(input.value)]);
+    std::vector<bool> is_read(program.values.size(), false);
+    for (auto const& node : program.nodes) {
+        for (auto const id : tensors_read(node)) is_read[static_cast<std::size_t>(id)] = true;
     }
-    if (!wanted) return;
+    auto const is_wanted = [&](ProgramInput const& input) {
+        auto const id = static_cast<std::size_t>(input.value);
+        return is_read[id] && values_matter(input, program.values[id]);
+    };
+    if (std::none_of(program.inputs.begin(), program.inputs.end(), is_wanted)) return;
 
     auto budget = constants_limit;
     for (std::string_view const folder : {"weights", "constants"}) {
@@ -50,7 +54,7 @@ void read_archived_constants(Pt2Archive const& archive, ExportedProgram& program
         for (auto const& input : program.inputs) {
             auto const& value = program.values[static_cast<std::size_t>(input.value)];
             auto const entry = config->find(input.name);
-            if (!values_matter(input, value) || entry == config->end() || !entry->is_object()) {
+            if (!is_wanted(input) || entry == config->end() || !entry->is_object()) {
                 continue;
             }
             auto const path = entry->find("path_name");

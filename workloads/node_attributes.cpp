@@ -126,6 +126,15 @@ std::string layout_of(std::vector<TensorValue const*> const& inputs) {
     return std::string{to_string(common.value_or(MemoryOrder::contiguous))};
 }
 
+/// The tensor that the call works on, where it is not the first one: addmm starts with its bias,
+/// embedding with its table.
+TensorValue const* main_input(ExportedProgram const& program, ProgramNode const& node,
+                              OperatorKind kind) {
+    if (kind == OperatorKind::linear) return tensor_argument(program, node, "mat1");
+    if (kind == OperatorKind::embedding) return tensor_argument(program, node, "indices");
+    return nullptr;
+}
+
 }  // namespace
 
 SubgraphNode describe_node(ExportedProgram const& program, ProgramNode const& node) {
@@ -139,10 +148,13 @@ SubgraphNode describe_node(ExportedProgram const& program, ProgramNode const& no
     std::vector<TensorValue const*> inputs;
     for (auto const id : tensors_read(node)) inputs.push_back(&value_of(program, id));
     auto const* result = first_result(program, node);
+    auto const kind = kind_of(program, node);
+    if (auto const* main = main_input(program, node, kind); main != nullptr) {
+        std::swap(*std::find(inputs.begin(), inputs.end(), main), inputs.front());
+    }
     if (!inputs.empty()) described.input_shape = inputs.front()->sizes;
     if (result != nullptr) described.output_shape = result->sizes;
 
-    auto const kind = kind_of(program, node);
     if (kind == view) {
         attributes["view"] = true;
         return described;

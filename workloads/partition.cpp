@@ -216,21 +216,28 @@ ProgramSubgraph assemble(ExportedProgram const& program, Storage const& storage,
         }
     }
 
-    // What later nodes read: a value by name, or memory that this run changed through another name.
+    auto const add_output = [&](ValueId id) {
+        run.outputs.push_back(id);
+        auto const root = storage.root(id);
+        if (!made_roots.contains(root)) return;
+        output.add(id, unique_bytes(value_of(program, id)), root,
+                   unique_bytes(value_of(program, root)));
+    };
+    std::map<ValueId, ValueId> changed;  // memory from outside -> its last in-place result
+    std::set<ValueId> returned_roots;
     for (int i = first; i < end; ++i) {
         auto const& node = program.nodes[static_cast<std::size_t>(i)];
         for (auto const id : tensors_returned(node)) {
             auto const root = storage.root(id);
-            bool const changes_other = is_in_place(node) && !made_roots.contains(root);
-            bool const is_live = storage.is_read_from(id, end) ||
-                                 (changes_other && storage.is_memory_read_from(id, end));
-            if (!is_live) continue;
-            run.outputs.push_back(id);
-            if (made_roots.contains(root)) {
-                output.add(id, unique_bytes(value_of(program, id)), root,
-                           unique_bytes(value_of(program, root)));
-            }
+            if (is_in_place(node) && !made_roots.contains(root)) changed[root] = id;
+            if (!storage.is_read_from(id, end)) continue;
+            add_output(id);
+            returned_roots.insert(root);
         }
+    }
+    // Memory changed through a name that nobody reads again, while another name of it is read.
+    for (auto const& [root, id] : changed) {
+        if (storage.is_memory_read_from(id, end) && !returned_roots.contains(root)) add_output(id);
     }
 
     run.subgraph.work = Flops{work};

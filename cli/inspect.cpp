@@ -1,0 +1,200 @@
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cli/commands.hpp"
+#include "core/format_quantity.hpp"
+#include "core/input_error.hpp"
+#include "workloads/descriptor.hpp"
+#include "workloads/model_set.hpp"
+#include "workloads/partition.hpp"
+
+namespace derate::cli {
+namespace {
+
+struct InspectFlags {
+    std::string model;
+    std::optional<int> batch;
+    std::string precision;
+};
+
+std::string shape_text(std::vector<std::int64_t> const& shape) {
+    std::string text;
+    for (auto const extent : shape) {
+        if (!text.empty()) text += 'x';
+        text += std::to_string(extent);
+    }
+    return text.empty() ? "scalar" : text;
+}
+
+/// "1x64x56x56 -> 1x128x28x28": the first kernel's first input, the last kernel's result.
+std::string shapes_of(Subgraph const& subgraph) {
+    SubgraphNode const* first = nullptr;
+    SubgraphNode const* last = nullptr;
+    for (auto const& node : subgraph.nodes) {
+        if (node.attributes.contains("view") && subgraph.type != OperationType::meta) continue;
+        if (first == nullptr) first = &node;
+        last = &node;
+    }
+    return shape_text(first->input_shape) + " -> " + shape_text(last->output_shape);
+}
+
+std::string intensity_text(Flops work, Bytes traffic) {
+    if (traffic.value() == 0) return "-";
+    return format_significant(work.value() / traffic.value(), 3);
+}
+
+nlohmann::json to_json(LoadedModel const& model, Partition const& cut) {
+    nlohmann::json json{{"model", model.name},
+                        {"model_family", model.family},
+                        {"precision", to_string(model.precision)},
+                        {"batch", model.batch ? nlohmann::json(*model.batch) : nullptr},
+                        {"partition", partition_rule},
+                        {"flop_rule", flop_rule},
+                        {"torch_version", model.program.torch_version},
+                        {"unknown_operators", unknown_operators(model.program)},
+                        {"subgraphs", nlohmann::json::array()}};
+    double work = 0;
+    double bytes = 0;
+    for (auto const& [subgraph, nodes, activations, weights, outputs] : cut.subgraphs) {
+        auto const traffic = subgraph.traffic.total().value();
+        work += subgraph.work.value();
+        bytes += traffic;
+        nlohmann::json item{
+            {"subgraph_id", subgraph.id},
+            {"fusion_pattern", subgraph.fusion_pattern},
+            {"operation_type", to_string(subgraph.type)},
+            {"case", case_name(subgraph.type, subgraph.descriptor)},
+            {"flops", subgraph.work.value()},
+            {"bytes",
+             {{"input", subgraph.traffic.input.value()},
+              {"weights", subgraph.traffic.weights.value()},
+              {"output", subgraph.traffic.output.value()}}},
+            {"arithmetic_intensity",
+             traffic > 0 ? nlohmann::json(subgraph.work.value() / traffic) : nullptr},
+            {"descriptor", subgraph.descriptor},
+            {"nodes", nlohmann::json::array()}};
+        for (auto const& node : subgraph.nodes) {
+            nlohmann::json attributes = nlohmann::json::object();
+            for (auto const& [key, value] : node.attributes) {
+                std::visit([&attributes, &name = key](auto const& v) { attributes[name] = v; },
+                           value);
+            }
+            item["nodes"].push_back({{"name", node.name},
+                                     {"op", node.op},
+                                     {"input_shape", node.input_shape},
+                                     {"output_shape", node.output_shape},
+                                     {"attributes", std::move(attributes)}});
+        }
+        json["subgraphs"].push_back(std::move(item));
+    }
+    json["total"] = {{"flops", work}, {"bytes", bytes}};
+    return json;
+}
+
+using Row = std::vector<std::string>;
+
+/// Columns as wide as their widest cell, words to the left, numbers (from `first_number` on) right.
+void print_table(std::vector<Row> const& rows, std::size_t first_number) {
+    std::vector<std::size_t> widths(rows.front().size(), 0);
+    for (auto const& row : rows) {
+        for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    }
+    for (auto const& row : rows) {
+        std::string line;
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            std::string const gap(widths[i] - row[i].size(), ' ');
+            if (i > 0) line += "  ";
+            line += i >= first_number ? gap + row[i] : row[i] + gap;
+        }
+        line.erase(line.find_last_not_of(' ') + 1);
+        std::puts(line.c_str());
+    }
+}
+
+void print_text(LoadedModel const& model, Partition const& cut) {
+    struct TypeTotal {
+        int subgraphs = 0;
+        double work = 0;
+        double bytes = 0;
+    };
+    std::map<OperationType, TypeTotal> types;
+    std::map<std::string, int> distinct;
+    TypeTotal total;
+    std::vector<Row> rows{{"id", "pattern", "type", "shapes", "work", "memory", "FLOP/byte"}};
+    for (auto const& item : cut.subgraphs) {
+        auto const& subgraph = item.subgraph;
+        auto const traffic = subgraph.traffic.total();
+        rows.push_back({std::to_string(subgraph.id), subgraph.fusion_pattern,
+                        std::string{to_string(subgraph.type)}, shapes_of(subgraph),
+                        format_flops(subgraph.work), format_bytes(traffic),
+                        intensity_text(subgraph.work, traffic)});
+        ++distinct[subgraph.descriptor];
+        for (auto* sum : {&types[subgraph.type], &total}) {
+            ++sum->subgraphs;
+            sum->work += subgraph.work.value();
+            sum->bytes += traffic.value();
+        }
+    }
+    std::printf("%s, %s%s: %d subgraphs (%zu distinct), %s, %s of memory traffic\n\n",
+                model.name.c_str(),
+                model.batch ? ("batch " + std::to_string(*model.batch) + ", ").c_str() : "",
+                std::string{to_string(model.precision)}.c_str(), total.subgraphs, distinct.size(),
+                format_flops(Flops{total.work}).c_str(), format_bytes(Bytes{total.bytes}).c_str());
+    print_table(rows, 4);
+
+    std::vector<std::pair<OperationType, TypeTotal>> by_work{types.begin(), types.end()};
+    std::stable_sort(by_work.begin(), by_work.end(),
+                     [](auto const& a, auto const& b) { return a.second.work > b.second.work; });
+    std::vector<Row> sums{{"type", "subgraphs", "work", "share", "memory", "share"}};
+    auto const share = [](double part, double whole) {
+        return whole > 0 ? format_significant(100 * part / whole, 3) + " %" : std::string{"-"};
+    };
+    for (auto const& [type, sum] : by_work) {
+        sums.push_back({std::string{to_string(type)}, std::to_string(sum.subgraphs),
+                        format_flops(Flops{sum.work}), share(sum.work, total.work),
+                        format_bytes(Bytes{sum.bytes}), share(sum.bytes, total.bytes)});
+    }
+    std::puts("");
+    print_table(sums, 1);
+}
+
+}  // namespace
+
+Run add_inspect(CLI::App& command) {
+    auto flags = std::make_shared<InspectFlags>();
+    command.add_option("--model", flags->model, "Name of a shipped model, or FILE.pt2")->required();
+    command.add_option("--batch", flags->batch, "Batch size (default 1; a file has its own)");
+    command.add_option("--precision", flags->precision, "fp32, fp16 or bf16 (default fp32)");
+    return [flags](CommonFlags const& common) {
+        std::optional<Precision> precision;
+        if (!flags->precision.empty()) {
+            precision = parse_precision(flags->precision);
+            if (!precision) {
+                throw InputError{"--precision " + flags->precision, "no such precision",
+                                 "fp32, fp16, bf16 or int8"};
+            }
+        }
+        auto const model = load_model(flags->model, flags->batch, precision);
+        auto const cut = partition(model.program);
+        if (auto const unknown = unknown_operators(model.program);
+            !unknown.empty() && !common.quiet) {
+            std::string names;
+            for (auto const& name : unknown) names += (names.empty() ? "" : ", ") + name;
+            std::fprintf(stderr,
+                         "derate: %s: work unknown, counted as one FLOP per element returned\n",
+                         names.c_str());
+        }
+        if (common.json) {
+            std::puts(to_json(model, cut).dump(2).c_str());
+        } else {
+            print_text(model, cut);
+        }
+        return exit_pass;
+    };
+}
+
+}  // namespace derate::cli

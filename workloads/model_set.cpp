@@ -1,0 +1,227 @@
+#include "workloads/model_set.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "core/input_error.hpp"
+#include "core/json/file.hpp"
+
+namespace derate {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array all_roles{CatalogueRole::calibration, CatalogueRole::held_out,
+                               CatalogueRole::extra};
+
+fs::path program_folder() {
+    std::error_code error;
+    auto const program = fs::read_symlink("/proc/self/exe", error);
+    return error ? fs::path{} : program.parent_path();
+}
+
+template <class T>
+T member(nlohmann::json const& object, char const* key, std::string const& where) {
+    auto const found = object.find(key);
+    try {
+        if (found != object.end()) return found->get<T>();
+    } catch (nlohmann::json::exception const&) {
+        throw InputError{where + "/" + key, "has the wrong type", "see docs/taxonomy.md"};
+    }
+    throw InputError{where, std::string{"no member \""} + key + "\"", "see docs/taxonomy.md"};
+}
+
+ModelFile read_file_entry(nlohmann::json const& json, fs::path const& directory,
+                          std::string const& where) {
+    auto const precision = parse_precision(member<std::string>(json, "precision", where));
+    if (!precision) throw InputError{where, "unknown precision", "fp32, fp16, bf16 or int8"};
+    auto const batch = member<int>(json, "batch", where);
+    if (batch < 1) throw InputError{where, "batch " + std::to_string(batch), "1 or more"};
+    return {.path = directory / member<std::string>(json, "file", where),
+            .batch = batch,
+            .precision = *precision};
+}
+
+bool names_a_file(std::string_view text) {
+    return text.find('/') != std::string_view::npos || text.ends_with(".pt2") ||
+           text.ends_with(".json.gz");
+}
+
+std::string describe(int batch, Precision precision) {
+    return "batch " + std::to_string(batch) + " in " + std::string{to_string(precision)};
+}
+
+/// The Python line that exports the model of `program` with another batch or precision.
+std::string export_line(ExportedProgram const& program, std::string const& name,
+                        std::optional<int> old_batch, int batch, Precision precision) {
+    std::string const dtype = precision == Precision::bf16   ? "torch.bfloat16"
+                              : precision == Precision::fp16 ? "torch.float16"
+                                                             : "torch.float32";
+    std::string arguments;
+    for (auto const& input : program.inputs) {
+        if (input.kind != InputKind::user_input) continue;
+        auto const& value = program.values.at(static_cast<std::size_t>(input.value));
+        bool const is_float = is_floating_point(value.dtype);
+        arguments += is_float ? "torch.randn(" : "torch.zeros(";
+        for (std::size_t i = 0; i < value.sizes.size(); ++i) {
+            bool const is_batch = i == 0 && old_batch;
+            arguments += std::to_string(is_batch ? batch : value.sizes[i]) + ", ";
+        }
+        if (value.sizes.empty()) arguments += "(), ";
+        arguments += "dtype=";
+        arguments += is_float ? dtype : "torch." + std::string{to_string(value.dtype)};
+        arguments += "), ";
+    }
+    if (!arguments.empty()) arguments.pop_back();
+    return "torch.export.save(torch.export.export(model.eval().to(" + dtype + "), (" + arguments +
+           ")), \"" + name + "_b" + std::to_string(batch) + ".pt2\")";
+}
+
+LoadedModel load_file(fs::path const& file, std::optional<int> batch,
+                      std::optional<Precision> precision) {
+    auto name = file.filename().string();
+    for (std::string_view const ending : {".pt2", ".json.gz"}) {
+        if (name.ends_with(ending) && name.size() > ending.size()) {
+            name.resize(name.size() - ending.size());
+        }
+    }
+    LoadedModel model{.name = name,
+                      .family = name,
+                      .batch = {},
+                      .file = file,
+                      .program = read_exported_program(file)};
+    model.batch = batch_of(model.program);
+    model.precision = precision_of(model.program);
+    bool const other_batch = batch && batch != model.batch;
+    bool const other_precision = precision && precision != model.precision;
+    if (!other_batch && !other_precision) return model;
+
+    if (precision == Precision::int8) {
+        throw InputError{file.string(), "INT8 is not supported for exported models",
+                         "fp32, fp16 or bf16"};
+    }
+    auto const wanted_batch = batch.value_or(model.batch.value_or(1));
+    auto const wanted_precision = precision.value_or(model.precision);
+    auto const has = model.batch ? describe(*model.batch, model.precision)
+                                 : std::string{to_string(model.precision)} +
+                                       " and inputs that share no batch dimension";
+    throw InputError{
+        file.string(),
+        "was exported with " + has + ", not " + describe(wanted_batch, wanted_precision),
+        "an export of that: " +
+            export_line(model.program, name, model.batch, wanted_batch, wanted_precision)};
+}
+
+LoadedModel load_shipped(std::string_view name, int batch, Precision precision) {
+    auto const entry = find_model(name);
+    for (auto const& file : entry.files) {
+        if (file.batch != batch || file.precision != precision) continue;
+        return {.name = entry.name,
+                .family = entry.family,
+                .batch = batch,
+                .precision = precision,
+                .file = file.path,
+                .program = read_exported_program(file.path)};
+    }
+    std::string shipped;
+    for (auto const& file : entry.files) {
+        if (!shipped.empty()) shipped += ", ";
+        shipped += describe(file.batch, file.precision);
+    }
+    if (precision == Precision::int8) {
+        throw InputError{entry.name, "INT8 is not supported for exported models", shipped};
+    }
+    auto const program = read_exported_program(entry.files.front().path);
+    throw InputError{entry.name, "is not shipped with " + describe(batch, precision),
+                     shipped + "; or export it: " +
+                         export_line(program, entry.name, batch_of(program), batch, precision)};
+}
+
+}  // namespace
+
+std::string_view to_string(CatalogueRole role) {
+    switch (role) {
+        case CatalogueRole::calibration:
+            return "calibration";
+        case CatalogueRole::held_out:
+            return "held_out";
+        case CatalogueRole::extra:
+            return "extra";
+    }
+    return {};
+}
+
+fs::path models_directory() {
+    std::vector<fs::path> candidates;
+    if (char const* const given = std::getenv("DERATE_MODELS"); given != nullptr && *given != 0) {
+        candidates = {given};  // nothing else is meant when it is set
+    } else {
+        auto const program = program_folder();
+        if (!program.empty()) candidates.push_back(program / "../share/derate/models");
+        candidates.emplace_back(DERATE_SOURCE_MODELS);
+    }
+    for (auto const& candidate : candidates) {
+        std::error_code error;
+        if (fs::is_regular_file(candidate / "catalogue.json", error)) return candidate;
+    }
+    throw InputError{candidates.front().string(), "no catalogue.json",
+                     "the folder of the shipped models; DERATE_MODELS names it"};
+}
+
+std::vector<CatalogueEntry> read_catalogue(fs::path const& directory) {
+    auto const path = directory / "catalogue.json";
+    auto const json = read_json(path);
+    if (!json.is_array()) throw InputError{path.string(), "not a list", "a list of models"};
+    std::vector<CatalogueEntry> entries;
+    for (std::size_t i = 0; i < json.size(); ++i) {
+        auto const where = path.string() + "#/" + std::to_string(i);
+        auto const& item = json[i];
+        if (!item.is_object()) throw InputError{where, "not an object", "a model"};
+        CatalogueEntry entry{.name = member<std::string>(item, "name", where),
+                             .family = member<std::string>(item, "family", where),
+                             .files = {}};
+        auto const role_name = member<std::string>(item, "role", where);
+        auto const role = std::find_if(all_roles.begin(), all_roles.end(),
+                                       [&](auto r) { return to_string(r) == role_name; });
+        if (role == all_roles.end()) {
+            throw InputError{where + "/role", "\"" + role_name + "\"",
+                             "calibration, held_out or extra"};
+        }
+        entry.role = *role;
+        auto const files = member<std::vector<nlohmann::json>>(item, "files", where);
+        for (std::size_t f = 0; f < files.size(); ++f) {
+            entry.files.push_back(
+                read_file_entry(files[f], directory, where + "/files/" + std::to_string(f)));
+        }
+        if (entry.files.empty()) throw InputError{where + "/files", "is empty", "one or more"};
+        entries.push_back(std::move(entry));
+    }
+    return entries;
+}
+
+CatalogueEntry find_model(std::string_view name) {
+    auto entries = read_catalogue(models_directory());
+    std::vector<std::string> names;
+    for (auto& entry : entries) {
+        if (entry.name == name) return std::move(entry);
+        names.push_back(entry.name);
+    }
+    auto const meant = nearest_name(name, names);
+    throw InputError{name, "no such model",
+                     (meant.empty() ? "" : "did you mean '" + meant + "'? ") +
+                         std::string{"'derate list models' names all; a model of your own is a "
+                                     "file that ends in .pt2"}};
+}
+
+LoadedModel load_model(std::string_view name_or_file, std::optional<int> batch,
+                       std::optional<Precision> precision) {
+    if (batch && *batch < 1) {
+        throw InputError{"--batch " + std::to_string(*batch), "not a batch size", "1 or more"};
+    }
+    if (names_a_file(name_or_file)) return load_file(name_or_file, batch, precision);
+    return load_shipped(name_or_file, batch.value_or(1), precision.value_or(Precision::fp32));
+}
+
+}  // namespace derate
