@@ -4,6 +4,7 @@
     python export_models.py                    every model of the set, and catalogue.json
     python export_models.py resnet18 swin_t    these models only; the catalogue stays as it is
     python export_models.py --catalogue        catalogue.json only, from the files that are there
+    python export_models.py --table            the table of docs/models.md, from the files too
 
 Needs the environment pinned in requirements.txt; whoever only uses the exports needs no Python.
 
@@ -340,11 +341,43 @@ def write_catalogue() -> None:
     (FOLDER / "catalogue.json").write_text(f"[\n{lines}\n]\n")
 
 
+def parameter_count(document: dict) -> int:
+    """Elements of the parameters that a node reads; a parameter with two names counts once."""
+    module = document["graph_module"]
+    count = 0
+    for spec in module["signature"]["input_specs"]:
+        if "parameter" in spec:
+            meta = module["graph"]["tensor_values"][spec["parameter"]["arg"]["name"]]
+            count += math.prod(size["as_int"] for size in meta["sizes"])
+    return count
+
+
+def print_table() -> None:
+    """Markdown, ordered by family; FLOPs come from flop_golden.json."""
+    flops = json.loads((FOLDER.parent / "testdata" / "flop_golden.json").read_text())["files"]
+    print("| family | model | input | parameters, million | GFLOP | nodes | role |")
+    print("|---|---|---|---:|---:|---:|---|")
+    for model in sorted(MODELS, key=lambda m: (m.family, m.name)):
+        name = file_name(model.name, 1, "fp32")
+        document = json.loads(gzip.decompress((FOLDER / name).read_bytes()))
+        sizes = "x".join(str(size) for size in model.sample(1).shape[1:])
+        shape = sizes if model.sample(1).is_floating_point() else f"{sizes} tokens"
+        print(
+            f"| {model.family} | `{model.name}` | {shape} | {parameter_count(document) / 1e6:.1f} "
+            f"| {flops[name]['total'] / 1e9:.2f} | {len(document['graph_module']['graph']['nodes'])} "
+            f"| {model.role.replace('_', ' ')} |"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("models", nargs="*", metavar="NAME", help="default: all")
     parser.add_argument("--catalogue", action="store_true", help="write catalogue.json only")
+    parser.add_argument("--table", action="store_true", help="print the table of docs/models.md")
     arguments = parser.parse_args()
+    if arguments.table:
+        print_table()
+        return
     unknown = set(arguments.models) - {model.name for model in MODELS}
     if unknown:
         sys.exit(f"no such model: {', '.join(sorted(unknown))}")
