@@ -202,8 +202,7 @@ class Campaign {
         if (unfinished_launch()) {
             // The order was drawn before; sequence numbers of the file mean that plan.
             auto plan = plan_from_json(read_text(path), path.string());
-            auto const& done = samples_.launches.rbegin()->second.done;
-            plan.done.assign(done.begin(), done.end());
+            plan.done = samples_.launches.rbegin()->second.done.ascending();
             return plan;
         }
         int const launch = last_launch() + 1;

@@ -4,10 +4,13 @@
 #include <cmath>
 
 #include "campaign/campaign_settings.hpp"
+#include "core/input_error.hpp"
 #include "core/statistics/quantiles.hpp"
 
 namespace derate {
 namespace {
+
+constexpr std::int64_t max_sequence = 1'000'000'000;  // a year of steps; more is a damaged file
 
 /// A time that can be one: zero and less mean a broken clock, not a fast machine.
 bool is_time(std::optional<double> const& time_ms) {
@@ -27,6 +30,32 @@ void add_peak(Samples& samples, SampleRecord const& record) {
 
 }  // namespace
 
+bool SequenceSet::insert(std::int64_t sequence) {
+    if (sequence < 0 || sequence > max_sequence) {
+        throw InputError{"samples", "sequence number " + std::to_string(sequence),
+                         "0 to " + std::to_string(max_sequence)};
+    }
+    auto const index = static_cast<std::size_t>(sequence);
+    if (contains(sequence)) return false;
+    if (index >= present_.size()) present_.resize(index + 1);
+    present_[index] = true;
+    ++count_;
+    return true;
+}
+
+bool SequenceSet::contains(std::int64_t sequence) const {
+    auto const index = static_cast<std::size_t>(sequence);
+    return index < present_.size() && present_[index];
+}
+
+std::vector<std::int64_t> SequenceSet::ascending() const {
+    std::vector<std::int64_t> sequences;
+    for (std::size_t i = 0; i < present_.size(); ++i) {
+        if (present_[i]) sequences.push_back(static_cast<std::int64_t>(i));
+    }
+    return sequences;
+}
+
 void Samples::add(SampleRecord const& record) {
     if (record.kind == SampleKind::campaign) {
         settings = record.settings;
@@ -44,9 +73,9 @@ void Samples::add(SampleRecord const& record) {
     }
 
     auto& launch = launches[record.launch];
+    if (record.sequence && !launch.done.insert(*record.sequence)) return;
     if (launch.first_ns == 0) launch.first_ns = record.time_ns;
     launch.last_ns = std::max(launch.last_ns, record.time_ns);
-    if (record.sequence) launch.done.insert(*record.sequence);
     auto const model = record.model ? model_label(*record.model, record.batch.value_or(1)) : "";
     switch (record.kind) {
         case SampleKind::isolated:

@@ -2,7 +2,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -32,9 +31,24 @@ struct PeakSample {
     double per_second = 0;
 };
 
+/// Sequence numbers with a record: a bit each, because a file may hold millions.
+class SequenceSet {
+  public:
+    /// \param sequence  0 or more
+    /// \return false if it was there
+    bool insert(std::int64_t sequence);
+    [[nodiscard]] bool contains(std::int64_t sequence) const;
+    [[nodiscard]] std::size_t size() const { return count_; }
+    [[nodiscard]] std::vector<std::int64_t> ascending() const;
+
+  private:
+    std::vector<bool> present_;
+    std::size_t count_ = 0;
+};
+
 /// How far one launch came.
 struct LaunchProgress {
-    std::set<std::int64_t> done{};  ///< sequence numbers with a record
+    SequenceSet done{};
     bool ended = false;
     bool complete = false;  ///< ended, and not for lack of time
     double wall_s = 0;      ///< as the launch says; of an interrupted one, from its timestamps
@@ -44,7 +58,8 @@ struct LaunchProgress {
     std::int64_t last_ns = 0;
 };
 
-/// What a samples file says so far: every record once, in the order of the file.
+/// What a samples file says so far, in the order of the file. A sequence number that its launch has
+/// had before is the same repetition again and counts once.
 struct Samples {
     std::optional<std::string> settings{};  ///< of the campaign line
     std::optional<std::string> rules{};
