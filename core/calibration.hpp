@@ -39,13 +39,19 @@ struct DataPoint {
     std::optional<Interval> prediction_interval;
 };
 
-/// t = kernel_seconds * n_kernels + flop_coefficient * F^flop_exponent + byte_seconds * B
+/// t = kernel_seconds * n_kernels + flop_coefficient * F^flop_exponent
+///     + byte_coefficient * B^byte_exponent
 ///     + cache_byte_seconds * max(0, B_activations - last_level_cache_bytes), in seconds.
+///
+/// With exponents 1 the coefficients are seconds per kernel, per FLOP and per byte. GPUs have 0.5:
+/// small kernels leave most of the device idle, so that rate grows with size; beyond the data it
+/// grows without bound.
 struct AdditiveRoofline {
     double kernel_seconds = 0;    ///< > 0
     double flop_coefficient = 0;  ///< >= 0; seconds per FLOP^flop_exponent; 0 for zero-FLOP kernels
     double flop_exponent = 1;     ///< 1 on CPUs, 0.5 on GPUs
-    double byte_seconds = 0;      ///< > 0; seconds per byte
+    double byte_coefficient = 0;  ///< > 0; seconds per byte^byte_exponent
+    double byte_exponent = 1;     ///< 1 on CPUs, 0.5 on GPUs
     double cache_byte_seconds = 0;  ///< >= 0; 0 where the term is not fitted
     double last_level_cache_bytes = 0;
 };
@@ -82,17 +88,19 @@ struct FittedCurve {
 
 /// A Gaussian process on the log residual of the fitted curve over log shape features.
 ///
-/// Correction of log t at features x: sum over points of weights_i k(x, x_i), with
-/// k(x, y) = amplitude^2 exp(-|x - y|^2 / (2 length_scale^2)).
+/// With k(x, y) = amplitude^2 exp(-(|x - y|^2 + regime_distance [regimes differ]) / (2
+/// length_scale^2)) and k the vector of k(x, point_i), the correction of log t at x is weights . k;
+/// its variance is amplitude^2 - |factor k|^2, and of log t of one kernel noise^2 more.
 struct ResidualModel {
     std::vector<std::string> features;  ///< names, core/kernel_features.hpp
-    std::vector<double> points;   ///< inducing points, row-major, count x features; <= 64 points
-    std::vector<double> weights;  ///< count
-    std::vector<double>
-        packed_covariance;  ///< packed lower triangle of what the posterior variance needs
-    double amplitude = 0;
-    double length_scale = 1;
-    double noise = 0;
+    std::vector<double> points;         ///< inducing points, row-major, count x features; <= 64
+    std::vector<std::string> point_regimes;  ///< count; core/kernel_features.hpp
+    std::vector<double> weights;             ///< count
+    std::vector<double> packed_factor;  ///< lower triangle, row after row, count (count + 1) / 2
+    double amplitude = 0;               ///< of log t
+    double length_scale = 1;            ///< in natural logarithms of sizes
+    double noise = 0;                   ///< of log t, one kernel
+    double regime_distance = 0;         ///< squared distance of two regimes
 };
 
 /// One operation type's curve: how long a kernel of it takes, and how sure that is.
@@ -106,17 +114,28 @@ struct EfficiencyCurve {
     std::vector<FittedCurve> diagnostics;     ///< fits that lost, shown beside it
     std::optional<ResidualModel> residual_model;
     std::optional<double> log_variance;  ///< out-of-fold, of log(measured/predicted) of one kernel
+    /// Out-of-fold variance over the residual model's own: a kernel's log variance is this times
+    /// (posterior variance + noise^2). Empty without a residual model: then it is `log_variance`.
+    std::optional<double> variance_scale;
     double mean_correction = 1;          ///< smearing factor: mean = exp(fit of log t) * this
     std::optional<Interval> work_range;  ///< seen in calibration, on `axis`
+    std::optional<Interval> byte_range;  ///< bytes seen in calibration
+    std::vector<std::string> regimes;    ///< seen in calibration, core/kernel_features.hpp
+    int kernels = 0;                     ///< distinct kernels it was fitted on
 };
 
-/// How kernels' errors combine to a whole model's (method: docs/statistics.md).
+/// How kernels' errors combine to a whole model's (docs/uncertainty.md).
 struct IntervalModel {
     double same_type_correlation = 0;
     double cross_type_correlation = 0;
-    double model_log_variance = 0;          ///< whole-model term (context, session)
-    double degrees_of_freedom = 1;          ///< of the t quantile; calibration models - 1
-    double extrapolation_log_variance = 0;  ///< added per kernel outside the range
+    double variance_factor = 1;     ///< out-of-fold mean of z^2 of whole models, shrunk to 1
+    double model_log_variance = 0;  ///< whole-model term, beside the context factor's
+    double degrees_of_freedom = 1;  ///< calibration models - 1
+    double t_quantile = 12.706204736432095;  ///< 0.975 quantile of Student's t
+    /// Added to a kernel's log variance times its squared log distance from the fitted range.
+    double extrapolation_log_variance = 0;
+    double unseen_regime_log_variance = 0;  ///< added where no calibration case shows the regime
+    double foreign_partition_log_variance = 0;  ///< added to the whole where partitions differ
 };
 
 /// Whole-model time over the sum of its isolated parts, on calibration models only.
@@ -170,7 +189,8 @@ struct Calibration {
     std::optional<PeakRate> peak_bandwidth;  ///< denominator of bandwidth efficiencies
     std::vector<EfficiencyCurve>
         curves;  ///< types and, for fallback, parents' and device's fits below
-    std::map<std::string, EfficiencyCurve> parent_curves;  ///< key: parent name or "device"
+    /// Price types that `curves` lacks. Key: parent name or "device".
+    std::map<std::string, EfficiencyCurve> parent_curves;
     IntervalModel intervals;
     ContextFactor context;
     Provenance provenance;
