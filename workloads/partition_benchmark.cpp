@@ -1,0 +1,40 @@
+// What reading and cutting a model costs beside parsing its JSON with the strict reader of our own
+// files: the ratio is why the graph has a reader of its own.
+#include <benchmark/benchmark.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/json/file.hpp"
+#include "workloads/model_set.hpp"
+#include "workloads/partition.hpp"
+
+namespace derate {
+namespace {
+
+char const* const models[] = {"resnet50", "maxvit_t", "gpt2"};
+
+void read_graph(benchmark::State& state) {
+    auto const file = load_model(models[state.range(0)]).file;
+    for (auto _ : state) benchmark::DoNotOptimize(read_exported_program(file));
+    state.SetLabel(models[state.range(0)]);
+}
+BENCHMARK(read_graph)->DenseRange(0, 2)->Unit(benchmark::kMillisecond);
+
+void cut_into_subgraphs(benchmark::State& state) {
+    auto const program = load_model(models[state.range(0)]).program;
+    for (auto _ : state) benchmark::DoNotOptimize(partition(program));
+    state.SetLabel(models[state.range(0)]);
+}
+BENCHMARK(cut_into_subgraphs)->DenseRange(0, 2)->Unit(benchmark::kMillisecond);
+
+void read_as_any_json(benchmark::State& state) {
+    auto const file = load_model(models[state.range(0)]).file;
+    for (auto _ : state) benchmark::DoNotOptimize(read_json(file));
+    state.SetLabel(models[state.range(0)]);
+}
+BENCHMARK(read_as_any_json)->DenseRange(0, 2)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace derate
+
+BENCHMARK_MAIN();
