@@ -97,22 +97,6 @@ std::vector<GateRule> rules_for(CurveSource source) {
     return all;
 }
 
-GateComputation compute_for_gate(Calibration const& calibration, Evidence const& evidence,
-                                 LeaveOut what) {
-    bool const with_residual = std::ranges::any_of(
-        calibration.curves,
-        [](EfficiencyCurve const& curve) { return curve.residual_model.has_value(); });
-    FitOptions const options{
-        .residual = with_residual ? ResidualForm::gaussian_process : ResidualForm::none,
-        .nested_intervals = true,
-    };
-    return {
-        .left_out = cross_validate(evidence, what, options),
-        .served = predict_models(evidence, calibration),
-        .refitted = predict_models(evidence, fit_calibration(evidence, options)),
-    };
-}
-
 GateReport judge(GateSubject const& subject, std::optional<GateComputation> const& computation,
                  std::span<PairedKernel const> replaced, GateLimits const& limits) {
     GateReport report;

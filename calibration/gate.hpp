@@ -91,12 +91,6 @@ struct GateLimits {
 /// imported ones; schema alone where there is no evidence to judge by (legacy, default).
 [[nodiscard]] std::vector<GateRule> rules_for(CurveSource source);
 
-/// An evidence file as found beside the calibration.
-struct EvidenceFileState {
-    EvidenceFile recorded;
-    std::optional<std::string> actual_sha256;  ///< empty: the file is not there
-};
-
 /// A stored calibration with what was found of it on disk.
 struct GateSubject {
     Calibration calibration;

@@ -39,12 +39,13 @@ LargestDifference largest_difference(CrossValidation const& a, CrossValidation c
     for (std::size_t i = 0; i < a.models.size(); ++i) {
         auto const& x = a.models[i].predicted;
         auto const& y = b.models[i].predicted;
-        double const difference =
-            std::max({relative_difference(x.latency_ms, y.latency_ms),
-                      relative_difference(x.ci_95_lower_ms, y.ci_95_lower_ms),
-                      relative_difference(x.ci_95_upper_ms, y.ci_95_upper_ms)});
-        // A NaN must not pass for a small difference.
-        if (!(difference <= largest.relative)) largest = {difference, a.models[i].model};
+        for (double const difference : {relative_difference(x.latency_ms, y.latency_ms),
+                                        relative_difference(x.ci_95_lower_ms, y.ci_95_lower_ms),
+                                        relative_difference(x.ci_95_upper_ms, y.ci_95_upper_ms)}) {
+            // A NaN must not pass for a small difference.
+            if (!(difference <= largest.relative)) largest = {difference, a.models[i].model};
+            if (std::isnan(difference)) return largest;
+        }
     }
     return largest;
 }
@@ -117,7 +118,7 @@ RuleResult judge_claims(Calibration const& calibration, std::span<ModelOutcome c
     RuleResult result{.rule = GateRule::claims_recompute};
     int compared = 0;
     for (auto const& claim : calibration.claims) {
-        if (claim.leave_out != to_string(what) || outcomes.empty()) continue;
+        if (claim.leave_out != (what == LeaveOut::family ? "family" : "model") || outcomes.empty()) continue;
         ++compared;
         double difference = std::max(std::abs(claim.mape_percent - mape_percent(outcomes)),
                                      std::abs(claim.bias_percent - bias_percent(outcomes)));

@@ -7,8 +7,8 @@
 
 #include "calibration/gate.hpp"
 #include "calibration/gate_text.hpp"
-#include "core/statistics/bootstrap.hpp"
 #include "core/statistics/distributions.hpp"
+#include "core/statistics/interval_of_mean.hpp"
 #include "core/statistics/multiple_testing.hpp"
 #include "core/statistics/quantiles.hpp"
 #include "core/statistics/sample_summary.hpp"
@@ -16,10 +16,10 @@
 namespace derate {
 namespace {
 
-/// A mean of kernels' log ratios whose clusters are the largest units there are several of.
-struct ClusteredMean {
+/// A mean of kernels' log ratios with the spread that models share.
+struct PairedMean {
     double mean = 0;
-    double standard_error = 0;  ///< cluster-robust
+    double standard_error = 0;
     double degrees_of_freedom = 1;
 
     /// P-value of "mean <= bound".
@@ -36,36 +36,38 @@ struct ClusteredMean {
 struct Observation {
     double value = 0;
     std::string_view model;
-    std::string_view family;
 };
 
-/// Cluster-robust mean: residuals are summed in each cluster before they are squared (Liang and
-/// Zeger 1986), with G / (G - 1) for few clusters. Families are the clusters; where a type occurs
-/// in one family only, models, then single kernels.
-std::optional<ClusteredMean> clustered_mean(std::vector<Observation> const& observations) {
-    if (observations.size() < 2) return std::nullopt;
-    double mean = 0;
-    for (auto const& o : observations) mean += o.value / static_cast<double>(observations.size());
-
-    std::map<std::string_view, double> sums;
-    for (auto const& o : observations) sums[o.family] += o.value - mean;
-    if (sums.size() < 3) {
-        sums.clear();
-        for (auto const& o : observations) sums[o.model] += o.value - mean;
+/// Var(mean) = between / models + within / kernels, with Satterthwaite's degrees of freedom.
+/// Pairing removes what a kernel's two predictions have in common, its family's error included, so
+/// models are the only level that is left above kernels.
+std::optional<PairedMean> paired_mean(std::vector<Observation> const& observations) {
+    SampleSummary all;
+    std::map<std::string_view, SampleSummary> by_model;
+    for (auto const& o : observations) {
+        SampleSummary const one{.count = 1, .mean = o.value};
+        all = merge(all, one);
+        auto& summary = by_model[o.model];
+        summary = merge(summary, one);
     }
-    std::vector<double> cluster_sums;
-    if (sums.size() >= 3) {
-        for (auto const& [label, sum] : sums) cluster_sums.push_back(sum);
-    } else {
-        for (auto const& o : observations) cluster_sums.push_back(o.value - mean);
+    if (all.count < 2) return std::nullopt;
+    auto const n = static_cast<double>(all.count);
+    double variance = *all.variance() / n;
+    double degrees_of_freedom = n - 1;
+    std::vector<SampleSummary> groups;
+    for (auto const& [model, summary] : by_model) groups.push_back(summary);
+    auto const split = split_variance(groups);
+    if (split && split->between > 0) {
+        auto const g = static_cast<double>(groups.size());
+        double const from_models = split->between / g;
+        double const from_kernels = split->within / n;
+        variance = from_models + from_kernels;
+        degrees_of_freedom =
+            variance * variance /
+            (from_models * from_models / (g - 1) + from_kernels * from_kernels / (n - g));
     }
-    auto const g = static_cast<double>(cluster_sums.size());
-    double squares = 0;
-    for (double const s : cluster_sums) squares += s * s;
-    double const standard_error =
-        std::sqrt(g / (g - 1) * squares) / static_cast<double>(observations.size());
     // Identical ratios (nothing was measured anew) leave no spread; a tiny one keeps tests defined.
-    return ClusteredMean{mean, std::max(standard_error, 1e-9), g - 1};
+    return PairedMean{all.mean, std::max(std::sqrt(variance), 1e-9), degrees_of_freedom};
 }
 
 /// Middle of the shortest interval that holds half of the values: where most of them lie, even when
@@ -104,9 +106,9 @@ double percent(double log_ratio) { return 100 * std::expm1(log_ratio); }
 /// What one operation type's kernels say.
 struct TypeComparison {
     OperationType type;
-    double share = 0;                        ///< of all models' time
-    std::optional<ClusteredMean> moved;      ///< log(new / old prediction), less what was measured
-    std::optional<ClusteredMean> error_gap;  ///< |log error| of the new less that of the old
+    double share = 0;                     ///< of all models' time
+    std::optional<PairedMean> moved;      ///< log(new / old prediction), less what was measured
+    std::optional<PairedMean> error_gap;  ///< |log error| of the new less that of the old
 };
 
 /// |log(measured / predicted)| against all measurements there are of the kernel, so that neither
@@ -138,13 +140,13 @@ std::vector<TypeComparison> compare_types(std::span<PairedKernel const> kernels)
             share += kernel->share;
             double const prediction = std::log(kernel->predicted_new_ms / kernel->predicted_old_ms);
             double const measurement = campaign_ratio(*kernel).value_or(0);
-            moved.push_back({prediction - measurement, kernel->model, kernel->family});
+            moved.push_back({prediction - measurement, kernel->model});
             gaps.push_back({absolute_error(*kernel, kernel->predicted_new_ms) -
                                 absolute_error(*kernel, kernel->predicted_old_ms),
-                            kernel->model, kernel->family});
+                            kernel->model});
         }
-        comparisons.push_back({type, total_share > 0 ? share / total_share : 0,
-                               clustered_mean(moved), clustered_mean(gaps)});
+        comparisons.push_back({type, total_share > 0 ? share / total_share : 0, paired_mean(moved),
+                               paired_mean(gaps)});
     }
     return comparisons;
 }
@@ -187,7 +189,7 @@ RuleResult judge_not_worse(std::span<PairedKernel const> kernels, GateLimits con
                 "the kernels of %zu of %zu models (%s) moved by more than %.0f %% against the "
                 "others since the replaced calibration was measured",
                 apart.size(), shifts.size(), apart.front().c_str(), limits.campaign_shift_percent));
-        } else if (!apart.empty()) {
+        } else if (share >= 0.1) {
             doubts.push_back(text("the kernels of %s moved by more than %.0f %% against the others",
                                   apart.front().c_str(), limits.campaign_shift_percent));
         }
@@ -248,72 +250,6 @@ RuleResult judge_not_worse(std::span<PairedKernel const> kernels, GateLimits con
             kernels.size(), limits.shift_percent);
     }
     return result;
-}
-
-std::vector<PairedKernel> pair_kernels(Calibration const& current, Evidence const& current_evidence,
-                                       Calibration const& replaced,
-                                       Evidence const& replaced_evidence) {
-    // A kernel is the same where its descriptor is; files without descriptors name it by its place.
-    auto const key_of = [](Evidence const& evidence, CrossValidatedModel const& model,
-                           std::size_t position) {
-        auto const index = static_cast<std::size_t>(model.kernels[position].case_index);
-        auto const& descriptor = evidence.cases[index].subgraph.descriptor;
-        if (!descriptor.empty()) return descriptor;
-        return model.model + "/" + std::to_string(model.batch) + "/" + std::to_string(position);
-    };
-    std::map<std::string, SampleSummary> times_new;
-    std::map<std::string, SampleSummary> times_old;
-    auto const collect = [&](Evidence const& evidence, CrossValidation const& predicted,
-                             std::map<std::string, SampleSummary>& times) {
-        for (auto const& model : predicted.models) {
-            for (std::size_t k = 0; k < model.kernels.size(); ++k) {
-                auto& summary = times[key_of(evidence, model, k)];
-                summary = merge(summary, {.count = 1, .mean = model.kernels[k].measured_ms});
-            }
-        }
-    };
-    auto const new_by_new = predict_models(current_evidence, current);
-    auto const new_by_old = predict_models(current_evidence, replaced);
-    auto const old_by_new = predict_models(replaced_evidence, current);
-    auto const old_by_old = predict_models(replaced_evidence, replaced);
-    collect(current_evidence, new_by_new, times_new);
-    collect(replaced_evidence, old_by_old, times_old);
-
-    std::vector<PairedKernel> kernels;
-    std::set<std::string> seen;  // model/batch/position: once, though both evidences hold it
-    auto const pair = [&](Evidence const& evidence, CrossValidation const& by_new,
-                          CrossValidation const& by_old) {
-        for (std::size_t m = 0; m < by_new.models.size(); ++m) {
-            auto const& model = by_new.models[m];
-            double total = 0;
-            for (auto const& kernel : model.kernels) total += kernel.measured_ms;
-            for (std::size_t k = 0; k < model.kernels.size(); ++k) {
-                auto const place =
-                    model.model + "/" + std::to_string(model.batch) + "/" + std::to_string(k);
-                if (!seen.insert(place).second) continue;
-                auto const key = key_of(evidence, model, k);
-                auto const measured = [&key](auto const& times) -> std::optional<double> {
-                    auto const found = times.find(key);
-                    if (found == times.end()) return std::nullopt;
-                    return found->second.mean;
-                };
-                auto const index = static_cast<std::size_t>(model.kernels[k].case_index);
-                kernels.push_back({
-                    .type = evidence.cases[index].subgraph.type,
-                    .model = model.model,
-                    .family = model.family,
-                    .predicted_new_ms = model.kernels[k].predicted_ms,
-                    .predicted_old_ms = by_old.models[m].kernels[k].predicted_ms,
-                    .measured_new_ms = measured(times_new),
-                    .measured_old_ms = measured(times_old),
-                    .share = model.kernels[k].measured_ms / total,
-                });
-            }
-        }
-    };
-    pair(current_evidence, new_by_new, new_by_old);
-    pair(replaced_evidence, old_by_new, old_by_old);
-    return kernels;
 }
 
 }  // namespace derate

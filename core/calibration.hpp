@@ -150,6 +150,12 @@ struct EvidenceFile {
     std::string sha256;  ///< of the file's bytes, lower-case hex
 };
 
+/// An evidence file as found beside a calibration.
+struct EvidenceFileState {
+    EvidenceFile recorded;
+    std::optional<std::string> actual_sha256;  ///< empty: the file is not there
+};
+
 /// Who measured, when, with what: the roadmap's calibration_metadata and more.
 struct Provenance {
     std::string date;  ///< ISO 8601
