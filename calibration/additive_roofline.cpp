@@ -1,0 +1,182 @@
+#include "calibration/additive_roofline.hpp"
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/statistics/quantiles.hpp"
+
+namespace derate {
+namespace {
+
+constexpr double type_prior_sd = 0.7;
+constexpr double parent_prior_sd = 1.0;
+constexpr double device_prior_sd = 3.0;
+constexpr double residual_scale = 0.3;
+constexpr double balanced_rows = 20;
+
+using Rows = std::vector<int>;
+
+/// Terms of all rows, one column a coefficient: kernels, F^a, B^b and, if asked for, cache excess.
+Eigen::MatrixXd design_matrix(std::span<RooflineRow const> rows, RooflineShape const& shape) {
+    auto const columns = shape.last_level_cache_bytes ? 4 : 3;
+    Eigen::MatrixXd design(std::ssize(rows), columns);  // rows x coefficients
+    for (Eigen::Index i = 0; i < design.rows(); ++i) {
+        auto const& terms = rows[static_cast<std::size_t>(i)].terms;
+        design(i, 0) = terms.kernels;
+        design(i, 1) = terms.flops > 0 ? std::pow(terms.flops, shape.flop_exponent) : 0;
+        design(i, 2) = terms.bytes > 0 ? std::pow(terms.bytes, shape.byte_exponent) : 0;
+        if (columns == 4) {
+            design(i, 3) = std::max(0.0, terms.activation_bytes - *shape.last_level_cache_bytes);
+        }
+    }
+    return design;
+}
+
+/// The 0.2 quantile of t / x over rows that have the term, times 0.6.
+Eigen::VectorXd device_centre(Eigen::MatrixXd const& design, Eigen::VectorXd const& log_seconds) {
+    Eigen::VectorXd centre(design.cols());
+    std::vector<double> ratios;
+    for (Eigen::Index j = 0; j < design.cols(); ++j) {
+        ratios.clear();
+        for (Eigen::Index i = 0; i < design.rows(); ++i) {
+            if (design(i, j) > 0) ratios.push_back(std::exp(log_seconds(i)) / design(i, j));
+        }
+        // A term that no row has stays at a value that costs nothing.
+        centre(j) = ratios.empty() ? -40.0 : std::log(0.6 * quantile(ratios, 0.2));
+    }
+    return centre;
+}
+
+struct Solution {
+    Eigen::VectorXd theta;       // coefficients
+    Eigen::MatrixXd covariance;  // coefficients x coefficients
+};
+
+Solution maximum_a_posteriori(Eigen::MatrixXd const& design, Eigen::VectorXd const& log_seconds,
+                              Eigen::VectorXd const& weights, Eigen::VectorXd const& centre,
+                              double prior_sd) {
+    Eigen::VectorXd const row_precision = weights / (residual_scale * residual_scale);
+    double const prior_precision = 1 / (prior_sd * prior_sd);
+    auto const cost_at = [&](Eigen::VectorXd const& theta) {
+        Eigen::ArrayXd const residual =
+            log_seconds.array() - (design * theta.array().exp().matrix()).array().log();
+        return (row_precision.array() * residual.square()).sum() +
+               prior_precision * (theta - centre).squaredNorm();
+    };
+    Eigen::VectorXd theta = centre;
+    Eigen::MatrixXd normal;
+    double cost = cost_at(theta);
+    double damping = 1e-3;
+    constexpr int most_iterations = 100;
+    for (int iteration = 0; iteration < most_iterations; ++iteration) {
+        Eigen::MatrixXd const parts = design * theta.array().exp().matrix().asDiagonal();
+        Eigen::ArrayXd const sums = parts.rowwise().sum().array();
+        Eigen::MatrixXd const jacobian = sums.inverse().matrix().asDiagonal() * parts;
+        Eigen::VectorXd const residual = (log_seconds.array() - sums.log()).matrix();
+        Eigen::MatrixXd const weighted = row_precision.asDiagonal() * jacobian;
+        normal = jacobian.transpose() * weighted;
+        normal.diagonal().array() += prior_precision;
+        Eigen::VectorXd const gradient =
+            weighted.transpose() * residual - prior_precision * (theta - centre);
+        double next_cost = cost;
+        Eigen::VectorXd next = theta;
+        bool improved = false;
+        while (damping < 1e12) {
+            Eigen::MatrixXd damped = normal;
+            damped.diagonal() *= 1 + damping;
+            next = theta + damped.ldlt().solve(gradient);
+            next_cost = cost_at(next);
+            if (next_cost <= cost) {
+                improved = true;
+                break;
+            }
+            damping *= 4;
+        }
+        if (!improved) break;
+        double const gain = cost - next_cost;
+        double const step = (next - theta).lpNorm<Eigen::Infinity>();
+        theta = next;
+        cost = next_cost;
+        damping = std::max(damping / 10, 1e-12);
+        if (gain <= 1e-14 * (1 + cost) && step < 1e-9) break;
+    }
+    return {theta, normal.inverse()};
+}
+
+FittedCurve fitted_curve(Solution const& solution, RooflineShape const& shape,
+                         Eigen::MatrixXd const& design, Eigen::VectorXd const& log_seconds) {
+    AdditiveRoofline form{
+        .kernel_seconds = std::exp(solution.theta(0)),
+        .flop_coefficient = design.col(1).maxCoeff() > 0 ? std::exp(solution.theta(1)) : 0,
+        .flop_exponent = shape.flop_exponent,
+        .byte_coefficient = std::exp(solution.theta(2)),
+        .byte_exponent = shape.byte_exponent,
+        .cache_byte_seconds = design.cols() > 3 ? std::exp(solution.theta(3)) : 0,
+        .last_level_cache_bytes = shape.last_level_cache_bytes.value_or(0),
+    };
+    FittedCurve curve{.form = form,
+                      .r_squared = std::nullopt,
+                      .residual_std = std::nullopt,
+                      .parameter_covariance = {}};
+    Eigen::ArrayXd const residual =
+        log_seconds.array() - (design * solution.theta.array().exp().matrix()).array().log();
+    auto const rows = static_cast<double>(design.rows());
+    double const total = (log_seconds.array() - log_seconds.mean()).square().sum();
+    if (total > 0) curve.r_squared = 1 - residual.square().sum() / total;
+    if (rows > 1) curve.residual_std = std::sqrt(residual.square().sum() / (rows - 1));
+    for (Eigen::Index i = 0; i < solution.covariance.rows(); ++i) {
+        for (Eigen::Index j = 0; j <= i; ++j) {
+            curve.parameter_covariance.push_back(solution.covariance(i, j));
+        }
+    }
+    return curve;
+}
+
+}  // namespace
+
+AdditiveRooflineFits fit_additive_rooflines(std::span<RooflineRow const> rows,
+                                            RooflineShape const& shape) {
+    auto const design = design_matrix(rows, shape);
+    Eigen::VectorXd log_seconds(design.rows());
+    std::map<CurveKey, Rows> rows_of_type;
+    std::map<ParentType, Rows> rows_of_parent;
+    for (int i = 0; i < static_cast<int>(rows.size()); ++i) {
+        auto const& row = rows[static_cast<std::size_t>(i)];
+        log_seconds(i) = std::log(row.seconds);
+        rows_of_type[{row.type, row.zero_flop}].push_back(i);
+        rows_of_parent[parent_of(row.type)].push_back(i);
+    }
+    Eigen::VectorXd balance(design.rows());
+    for (auto const& [key, members] : rows_of_type) {
+        double const weight =
+            std::min(1.0, std::sqrt(balanced_rows / static_cast<double>(members.size())));
+        for (int const i : members) balance(i) = weight;
+    }
+
+    AdditiveRooflineFits fits;
+    auto const device = maximum_a_posteriori(design, log_seconds, balance,
+                                             device_centre(design, log_seconds), device_prior_sd);
+    fits.device = fitted_curve(device, shape, design, log_seconds);
+    std::map<ParentType, Eigen::VectorXd> centre_of;
+    for (auto const& [parent, members] : rows_of_parent) {
+        Eigen::MatrixXd const part = design(members, Eigen::all);
+        Eigen::VectorXd const times = log_seconds(members);
+        auto const solution =
+            maximum_a_posteriori(part, times, balance(members), device.theta, parent_prior_sd);
+        fits.parents.emplace(parent, fitted_curve(solution, shape, part, times));
+        centre_of[parent] = solution.theta;
+    }
+    for (auto const& [key, members] : rows_of_type) {
+        Eigen::MatrixXd const part = design(members, Eigen::all);
+        Eigen::VectorXd const times = log_seconds(members);
+        auto const solution =
+            maximum_a_posteriori(part, times, Eigen::VectorXd::Ones(part.rows()),
+                                 centre_of.at(parent_of(key.first)), type_prior_sd);
+        fits.types.emplace(key, fitted_curve(solution, shape, part, times));
+    }
+    return fits;
+}
+
+}  // namespace derate

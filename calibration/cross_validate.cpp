@@ -1,0 +1,124 @@
+#include "calibration/cross_validate.hpp"
+
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "calibration/curve_fit.hpp"
+#include "core/input_error.hpp"
+#include "estimator/prepared_model.hpp"
+
+namespace derate {
+namespace {
+
+/// One model of `evidence` under a calibration, empty where a case has no time.
+std::optional<CrossValidatedModel> predict_model(Evidence const& evidence, int model_index,
+                                                 CompiledCalibration const& compiled,
+                                                 std::set<std::string> const& seen) {
+    auto const& model = evidence.models[static_cast<std::size_t>(model_index)];
+    auto const parts = sum_of_parts_ms(evidence, model);
+    if (!parts) return std::nullopt;
+    CrossValidatedModel result;
+    result.model_index = model_index;
+    result.model = model.name;
+    result.family = model.family;
+    result.batch = model.batch;
+    result.campaign = model.campaign;
+    result.independent_truth = model.whole_model.has_value();
+    result.measured_ms = model.whole_model ? model.whole_model->center_ms : *parts;
+    std::vector<Subgraph> subgraphs;
+    for (int const index : model.cases) {
+        auto const& kernel = evidence.cases[static_cast<std::size_t>(index)];
+        subgraphs.push_back(kernel.subgraph);
+        auto const predicted = predict_kernel(compiled, kernel.subgraph);
+        result.kernels.push_back({.case_index = index,
+                                  .measured_ms = kernel.timing->center_ms,
+                                  .predicted_ms = predicted.mean_seconds * ms_per_second,
+                                  .log_variance = predicted.log_variance,
+                                  .seen = !kernel.subgraph.descriptor.empty() &&
+                                          seen.contains(kernel.subgraph.descriptor),
+                                  .extrapolated = predicted.extrapolated,
+                                  .unseen_regime = predicted.unseen_regime});
+    }
+    result.predicted =
+        estimate(compiled, prepare(compiled, subgraphs, evidence.partition),
+                 model.whole_model ? EstimateOf::whole_model : EstimateOf::sum_of_parts);
+    return result;
+}
+
+}  // namespace
+
+std::string_view to_string(LeaveOut what) { return what == LeaveOut::family ? "family" : "model"; }
+
+double CrossValidatedModel::log_error() const {
+    return std::log(measured_ms / predicted.latency_ms);
+}
+
+bool CrossValidatedModel::inside_interval() const {
+    return predicted.ci_95_lower_ms <= measured_ms && measured_ms <= predicted.ci_95_upper_ms;
+}
+
+CrossValidation cross_validate(Evidence const& evidence, LeaveOut what, FitOptions const& options) {
+    if (auto const broken = violations(evidence); !broken.empty()) {
+        throw InputError{"evidence", broken.front(), "consistent evidence"};
+    }
+    // Fits see the canonical order, so that the order of files does not matter; results are told in
+    // the given one.
+    auto const sorted = canonical(evidence);
+    FitInput const input{sorted};
+    std::vector<char> const all(sorted.models.size(), 1);
+    auto const folds =
+        what == LeaveOut::family ? folds_by_family(sorted, all) : folds_by_model(sorted, all);
+    if (folds.size() < 2) {
+        throw InputError{"evidence", "one " + std::string{to_string(what)} + " alone",
+                         "two or more, to leave one out"};
+    }
+    std::map<std::tuple<std::string, int, std::string>, int> fold_of;
+    for (std::size_t f = 0; f < folds.size(); ++f) {
+        for (int const m : folds[f]) {
+            auto const& model = sorted.models[static_cast<std::size_t>(m)];
+            fold_of[{model.name, model.batch,
+                     sorted.campaigns[static_cast<std::size_t>(model.campaign)].id}] =
+                static_cast<int>(f);
+        }
+    }
+    CrossValidation result;
+    result.left_out = what;
+    std::map<int, CrossValidatedModel> found;
+    for (std::size_t f = 0; f < folds.size(); ++f) {
+        auto rest = all;
+        for (int const m : folds[f]) rest[static_cast<std::size_t>(m)] = 0;
+        auto calibration = fit_curves(input, rest, options);
+        if (options.nested_intervals) fit_intervals(calibration, input, rest, options);
+        CompiledCalibration const compiled{calibration};
+        std::set<std::string> seen;
+        for (int const index : input.cases_of(rest)) {
+            seen.insert(sorted.cases[static_cast<std::size_t>(index)].subgraph.descriptor);
+        }
+        for (std::size_t m = 0; m < evidence.models.size(); ++m) {
+            auto const& model = evidence.models[m];
+            auto const fold =
+                fold_of.at({model.name, model.batch,
+                            evidence.campaigns[static_cast<std::size_t>(model.campaign)].id});
+            if (fold != static_cast<int>(f)) continue;
+            if (auto predicted = predict_model(evidence, static_cast<int>(m), compiled, seen)) {
+                found.emplace(static_cast<int>(m), std::move(*predicted));
+            }
+        }
+    }
+    for (auto& [index, model] : found) result.models.push_back(std::move(model));
+    return result;
+}
+
+CrossValidation predict_models(Evidence const& evidence, Calibration const& calibration) {
+    CompiledCalibration const compiled{calibration};
+    CrossValidation result;
+    for (std::size_t m = 0; m < evidence.models.size(); ++m) {
+        if (auto predicted = predict_model(evidence, static_cast<int>(m), compiled, {})) {
+            result.models.push_back(std::move(*predicted));
+        }
+    }
+    return result;
+}
+
+}  // namespace derate

@@ -1,0 +1,214 @@
+#include "calibration/curve_fit.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "core/input_error.hpp"
+
+namespace derate {
+namespace {
+
+constexpr int least_models_beyond_cache = 4;
+
+std::vector<std::vector<int>> folds_by(Evidence const& evidence, std::vector<char> const& models,
+                                       auto const& name_of) {
+    std::map<std::string, std::vector<int>> groups;
+    for (std::size_t i = 0; i < evidence.models.size(); ++i) {
+        if (models[i]) groups[name_of(evidence.models[i])].push_back(static_cast<int>(i));
+    }
+    std::vector<std::vector<int>> folds;
+    for (auto& [name, members] : groups) folds.push_back(std::move(members));
+    return folds;
+}
+
+RooflineShape roofline_shape(FitInput const& input, std::vector<char> const& models) {
+    auto const& evidence = input.evidence();
+    RooflineShape shape;
+    if (evidence.hardware.kind == DeviceKind::gpu) shape.flop_exponent = shape.byte_exponent = 0.5;
+    auto const cache = evidence.hardware.last_level_cache_bytes;
+    if (!cache) return shape;
+    std::set<std::string> beyond;
+    for (std::size_t m = 0; m < models.size(); ++m) {
+        if (!models[m]) continue;
+        for (int const index : evidence.models[m].cases) {
+            if (input.row(index).terms.activation_bytes > *cache) {
+                beyond.insert(evidence.models[m].name);
+                break;
+            }
+        }
+    }
+    if (static_cast<int>(beyond.size()) >= least_models_beyond_cache) {
+        shape.last_level_cache_bytes = cache;
+    }
+    return shape;
+}
+
+/// Geometric mean over models of whole-model time over the sum of parts.
+ContextFactor context_factor(Evidence const& evidence, std::vector<char> const& models) {
+    std::vector<double> logs;
+    for (std::size_t m = 0; m < models.size(); ++m) {
+        auto const& model = evidence.models[m];
+        if (!models[m] || !model.whole_model) continue;
+        if (auto const parts = sum_of_parts_ms(evidence, model)) {
+            logs.push_back(std::log(model.whole_model->center_ms / *parts));
+        }
+    }
+    ContextFactor context;
+    context.models = static_cast<int>(logs.size());
+    if (logs.empty()) return context;
+    double mean = 0;
+    for (double const value : logs) mean += value / static_cast<double>(logs.size());
+    context.factor = std::exp(mean);
+    if (logs.size() < 2) return context;
+    double sum = 0;
+    for (double const value : logs) sum += (value - mean) * (value - mean);
+    context.relative_std = std::sqrt(sum / static_cast<double>(logs.size() - 1));
+    return context;
+}
+
+void widen(std::optional<Interval>& range, double value) {
+    if (!(value > 0)) return;
+    if (!range) range = Interval{value, value};
+    range->lower = std::min(range->lower, value);
+    range->upper = std::max(range->upper, value);
+}
+
+/// A curve's fitted form with the ranges and regimes of the cases it rests on.
+EfficiencyCurve curve_of(FittedCurve fitted, std::vector<int> const& cases, FitInput const& input,
+                         bool zero_flop) {
+    EfficiencyCurve curve;
+    curve.zero_flop = zero_flop;
+    curve.axis = zero_flop ? WorkAxis::bytes : WorkAxis::flops;
+    curve.fitted_curve = std::move(fitted);
+    std::set<std::string> regimes;
+    for (int const index : cases) {
+        auto const& terms = input.row(index).terms;
+        widen(curve.work_range, zero_flop ? terms.bytes : terms.flops);
+        widen(curve.byte_range, terms.bytes);
+        regimes.insert(input.shape(index).regime);
+    }
+    curve.regimes.assign(regimes.begin(), regimes.end());
+    curve.kernels = static_cast<int>(cases.size());
+    return curve;
+}
+
+double roofline_log_seconds(AdditiveRoofline const& form, RooflineTerms const& terms) {
+    double seconds = form.kernel_seconds * terms.kernels;
+    if (terms.flops > 0)
+        seconds += form.flop_coefficient * std::pow(terms.flops, form.flop_exponent);
+    if (terms.bytes > 0)
+        seconds += form.byte_coefficient * std::pow(terms.bytes, form.byte_exponent);
+    seconds += form.cache_byte_seconds *
+               std::max(0.0, terms.activation_bytes - form.last_level_cache_bytes);
+    return std::log(seconds);
+}
+
+}  // namespace
+
+FitInput::FitInput(Evidence const& evidence) : evidence_{&evidence} {
+    for (auto const& kernel : evidence.cases) {
+        auto const& subgraph = kernel.subgraph;
+        rows_.push_back({.type = subgraph.type,
+                         .zero_flop = !(subgraph.work.value() > 0),
+                         .terms = roofline_terms(subgraph),
+                         .seconds = kernel.timing ? kernel.timing->center_ms / ms_per_second : 0});
+        shapes_.push_back(
+            {.features = shape_features(subgraph), .regime = regime_of(subgraph), .residual = 0});
+    }
+}
+
+std::vector<int> FitInput::cases_of(std::vector<char> const& models) const {
+    std::vector<char> used(rows_.size(), 0);
+    for (std::size_t m = 0; m < models.size(); ++m) {
+        if (!models[m]) continue;
+        for (int const index : evidence_->models[m].cases) used[at(index)] = 1;
+    }
+    std::vector<int> cases;
+    for (std::size_t i = 0; i < used.size(); ++i) {
+        auto const& kernel = evidence_->cases[i];
+        if (kernel.timing && (used[i] || kernel.probe)) cases.push_back(static_cast<int>(i));
+    }
+    return cases;
+}
+
+std::vector<std::vector<int>> folds_by_model(Evidence const& evidence,
+                                             std::vector<char> const& models) {
+    return folds_by(evidence, models, [](EvidenceModel const& model) { return model.name; });
+}
+
+std::vector<std::vector<int>> folds_by_family(Evidence const& evidence,
+                                              std::vector<char> const& models) {
+    return folds_by(evidence, models, [](EvidenceModel const& model) { return model.family; });
+}
+
+Calibration fit_curves(FitInput const& input, std::vector<char> const& models,
+                       FitOptions const& options,
+                       std::optional<ProcessHyperparameters> hyperparameters) {
+    auto const cases = input.cases_of(models);
+    if (cases.empty()) throw InputError{"evidence", "no timed kernel", "one model or more"};
+    std::vector<RooflineRow> rows;
+    std::map<CurveKey, std::vector<int>> cases_of_type;
+    std::map<ParentType, std::vector<int>> cases_of_parent;
+    for (int const index : cases) {
+        auto const& row = input.row(index);
+        rows.push_back(row);
+        cases_of_type[{row.type, row.zero_flop}].push_back(index);
+        cases_of_parent[parent_of(row.type)].push_back(index);
+    }
+    auto fits = fit_additive_rooflines(rows, roofline_shape(input, models));
+
+    Calibration calibration;
+    auto const& evidence = input.evidence();
+    calibration.hardware_id = evidence.hardware.id;
+    calibration.kind = evidence.hardware.kind;
+    calibration.precision = evidence.precision;
+    calibration.threads = evidence.threads;
+    calibration.partition = evidence.partition;
+    calibration.flop_rule = evidence.flop_rule;
+    calibration.context = context_factor(evidence, models);
+    bool const imported = std::any_of(cases.begin(), cases.end(), [&](int index) {
+        auto const& kernel = evidence.cases[static_cast<std::size_t>(index)];
+        return evidence.campaigns[static_cast<std::size_t>(kernel.campaign)].imported;
+    });
+    calibration.source = imported ? CurveSource::imported : CurveSource::measured;
+
+    std::vector<std::vector<ResidualObservation>> residuals;
+    for (auto const& [key, members] : cases_of_type) {
+        auto curve = curve_of(std::move(fits.types.at(key)), members, input, key.second);
+        curve.type = key.first;
+        curve.source = calibration.source;
+        auto const& form = std::get<AdditiveRoofline>(curve.fitted_curve->form);
+        auto& observations = residuals.emplace_back();
+        for (int const index : members) {
+            auto observation = input.shape(index);
+            auto const& row = input.row(index);
+            observation.residual = std::log(row.seconds) - roofline_log_seconds(form, row.terms);
+            observations.push_back(std::move(observation));
+        }
+        calibration.curves.push_back(std::move(curve));
+    }
+    for (auto const& [parent, members] : cases_of_parent) {
+        auto curve = curve_of(std::move(fits.parents.at(parent)), members, input, false);
+        curve.source = calibration.source;
+        curve.regimes.clear();  // a parent's fit knows no regimes
+        calibration.parent_curves.emplace(to_string(parent), std::move(curve));
+    }
+    auto device = curve_of(std::move(fits.device), cases, input, false);
+    device.source = calibration.source;
+    device.regimes.clear();
+    calibration.parent_curves.emplace("device", std::move(device));
+
+    if (options.residual == ResidualForm::gaussian_process) {
+        if (!hyperparameters) hyperparameters = fit_hyperparameters(residuals);
+        for (std::size_t i = 0; i < residuals.size(); ++i) {
+            auto& curve = calibration.curves[i];
+            curve.residual_model =
+                fit_residual_process(residuals[i], feature_group_of(curve.type), *hyperparameters);
+        }
+    }
+    return calibration;
+}
+
+}  // namespace derate

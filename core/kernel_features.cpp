@@ -1,0 +1,301 @@
+#include "core/kernel_features.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <variant>
+#include <vector>
+
+namespace derate {
+namespace {
+
+using Features = std::array<double, feature_count>;
+
+double elements(std::vector<std::int64_t> const& shape) {
+    double product = 1;
+    for (auto const size : shape) product *= static_cast<double>(std::max<std::int64_t>(size, 1));
+    return product;
+}
+
+double last(std::vector<std::int64_t> const& shape) {
+    return shape.empty() ? 1.0 : static_cast<double>(std::max<std::int64_t>(shape.back(), 1));
+}
+
+/// Sizes below 1 are unknown: their logarithm is left at 0.
+double log_size(double size) { return size > 1 ? std::log(size) : 0.0; }
+
+std::optional<double> number(SubgraphNode const& node, char const* name) {
+    auto const found = node.attributes.find(name);
+    if (found == node.attributes.end()) return std::nullopt;
+    if (auto const* value = std::get_if<double>(&found->second)) return *value;
+    if (auto const* values = std::get_if<std::vector<double>>(&found->second)) {
+        // A list of sizes counts by its product, as kernel [3, 3] does.
+        double product = 1;
+        for (double const value : *values) product *= value;
+        return product;
+    }
+    return std::nullopt;
+}
+
+std::optional<std::string> word(SubgraphNode const& node, char const* name) {
+    auto const found = node.attributes.find(name);
+    if (found == node.attributes.end()) return std::nullopt;
+    auto const* value = std::get_if<std::string>(&found->second);
+    return value ? std::optional{*value} : std::nullopt;
+}
+
+bool flag(SubgraphNode const& node, char const* name) {
+    auto const found = node.attributes.find(name);
+    auto const* value =
+        found == node.attributes.end() ? nullptr : std::get_if<bool>(&found->second);
+    return value != nullptr && *value;
+}
+
+bool is_view(SubgraphNode const& node) { return flag(node, "view"); }
+
+bool is_convolution(SubgraphNode const& node) {
+    return node.attributes.contains("in_channels") && node.attributes.contains("out_channels");
+}
+
+/// Sizes of one matrix product: batch x (m x k) (k x n).
+struct ProductSizes {
+    double batch = 1, m = 1, n = 1, k = 1;
+    [[nodiscard]] double work() const { return batch * m * n * k; }
+};
+
+std::optional<ProductSizes> product_sizes(SubgraphNode const& node) {
+    if (auto const m = number(node, "m")) {
+        return ProductSizes{.batch = number(node, "batch").value_or(1),
+                            .m = *m,
+                            .n = number(node, "n").value_or(1),
+                            .k = number(node, "k").value_or(1)};
+    }
+    // A foreign linear layer: rows of the input times a weight that the shapes imply.
+    if (node.op == "Linear" && !node.input_shape.empty() && !node.output_shape.empty()) {
+        return ProductSizes{.batch = 1,
+                            .m = elements(node.input_shape) / last(node.input_shape),
+                            .n = last(node.output_shape),
+                            .k = last(node.input_shape)};
+    }
+    return std::nullopt;
+}
+
+double convolution_work(SubgraphNode const& node) {
+    return elements(node.output_shape) * number(node, "in_channels").value_or(1) /
+           number(node, "groups").value_or(1) * number(node, "kernel").value_or(1);
+}
+
+/// The node of a subgraph that decides its kernel: the convolution or product with the most work,
+/// else the first that is no view.
+SubgraphNode const& main_node(Subgraph const& subgraph) {
+    SubgraphNode const* main = nullptr;
+    double most = -1;
+    for (auto const& node : subgraph.nodes) {
+        if (is_view(node)) continue;
+        double work = 0;
+        if (is_convolution(node)) {
+            work = convolution_work(node);
+        } else if (auto const sizes = product_sizes(node)) {
+            work = sizes->work();
+        }
+        if (work > most) {
+            most = work;
+            main = &node;
+        }
+    }
+    return main != nullptr ? *main : subgraph.nodes.front();
+}
+
+Features convolution_features(SubgraphNode const& node, double kernels) {
+    double const channels = number(node, "out_channels").value_or(1);
+    double const groups = number(node, "groups").value_or(1);
+    return {log_size(number(node, "in_channels").value_or(1) / groups),
+            log_size(channels),
+            log_size(elements(node.output_shape) / std::max(channels, 1.0)),
+            log_size(number(node, "kernel").value_or(1)),
+            log_size(number(node, "stride").value_or(1)),
+            log_size(groups),
+            log_size(kernels),
+            0};
+}
+
+Features product_features(ProductSizes const& sizes, double kernels) {
+    return {log_size(sizes.m),
+            log_size(sizes.n),
+            log_size(sizes.k),
+            log_size(sizes.batch),
+            log_size(kernels),
+            0,
+            0,
+            0};
+}
+
+Features attention_features(SubgraphNode const& node, double kernels) {
+    return {log_size(number(node, "batch").value_or(1) * number(node, "heads").value_or(1)),
+            log_size(number(node, "query_length").value_or(1)),
+            log_size(number(node, "key_length").value_or(1)),
+            log_size(number(node, "head_size").value_or(1)),
+            log_size(kernels),
+            0,
+            0,
+            0};
+}
+
+/// The extent that a kernel sums or normalises over, else the innermost of its input.
+double inner_extent(SubgraphNode const& node) {
+    for (auto const* name : {"reduced_size", "normalized_size"}) {
+        if (auto const size = number(node, name)) return *size;
+    }
+    return last(node.input_shape);
+}
+
+Features memory_features(Subgraph const& subgraph, SubgraphNode const& node, double kernels) {
+    auto const& outputs = subgraph.nodes.back().output_shape;
+    double const count = elements(outputs.empty() ? node.output_shape : outputs);
+    return {log_size(elements(node.input_shape)),
+            log_size(count),
+            log_size(inner_extent(node)),
+            log_size(number(node, "kernel").value_or(1)),
+            log_size(1 + subgraph.work.value() / count),
+            log_size(kernels),
+            log_size(number(node, "operands").value_or(1)),
+            0};
+}
+
+constexpr std::array<std::string_view, feature_count> convolution_names{"in_channels_per_group",
+                                                                        "out_channels",
+                                                                        "output_positions",
+                                                                        "kernel_area",
+                                                                        "stride",
+                                                                        "groups",
+                                                                        "kernels",
+                                                                        "0"};
+constexpr std::array<std::string_view, feature_count> product_names{"m",       "n", "k", "batch",
+                                                                    "kernels", "0", "0", "0"};
+constexpr std::array<std::string_view, feature_count> attention_names{
+    "batch_heads", "query_length", "key_length", "head_size", "kernels", "0", "0", "0"};
+constexpr std::array<std::string_view, feature_count> memory_names{
+    "inputs",          "outputs", "inner_extent", "kernel_area",
+    "work_per_output", "kernels", "operands",     "0"};
+
+}  // namespace
+
+RooflineTerms roofline_terms(Subgraph const& subgraph) {
+    auto const running = std::count_if(subgraph.nodes.begin(), subgraph.nodes.end(),
+                                       [](auto const& node) { return !is_view(node); });
+    return {.kernels = std::max(1.0, static_cast<double>(running)),
+            .flops = subgraph.work.value(),
+            .bytes = subgraph.traffic.total().value(),
+            .activation_bytes = subgraph.traffic.input.value() + subgraph.traffic.output.value()};
+}
+
+FeatureGroup feature_group_of(OperationType type) {
+    switch (parent_of(type)) {
+        case ParentType::conv:
+            return FeatureGroup::convolution;
+        case ParentType::matmul:
+            return type == OperationType::attention ? FeatureGroup::attention
+                                                    : FeatureGroup::matrix_product;
+        case ParentType::memory:
+        case ParentType::meta:
+            break;
+    }
+    return FeatureGroup::memory;
+}
+
+std::span<std::string_view const, feature_count> feature_names(FeatureGroup group) {
+    switch (group) {
+        case FeatureGroup::convolution:
+            return convolution_names;
+        case FeatureGroup::matrix_product:
+            return product_names;
+        case FeatureGroup::attention:
+            return attention_names;
+        case FeatureGroup::memory:
+            break;
+    }
+    return memory_names;
+}
+
+Features shape_features(Subgraph const& subgraph) {
+    auto const& node = main_node(subgraph);
+    double const kernels = roofline_terms(subgraph).kernels;
+    switch (feature_group_of(subgraph.type)) {
+        case FeatureGroup::convolution:
+            if (is_convolution(node)) return convolution_features(node, kernels);
+            break;
+        case FeatureGroup::matrix_product:
+            if (auto const sizes = product_sizes(node)) return product_features(*sizes, kernels);
+            // Products whose sizes a foreign file does not give: traffic stands in for them.
+            return {log_size(subgraph.traffic.output.value()),
+                    log_size(subgraph.traffic.weights.value()),
+                    log_size(subgraph.traffic.input.value()),
+                    0,
+                    log_size(kernels),
+                    0,
+                    0,
+                    0};
+        case FeatureGroup::attention:
+            if (node.attributes.contains("heads")) return attention_features(node, kernels);
+            return {
+                0,
+                log_size(node.input_shape.size() > 1
+                             ? static_cast<double>(node.input_shape[node.input_shape.size() - 2])
+                             : 1),
+                0,
+                log_size(last(node.input_shape)),
+                log_size(kernels),
+                0,
+                0,
+                0};
+        case FeatureGroup::memory:
+            return memory_features(subgraph, node, kernels);
+    }
+    return {log_size(subgraph.traffic.input.value()),
+            log_size(subgraph.traffic.output.value()),
+            0,
+            0,
+            0,
+            0,
+            log_size(kernels),
+            0};
+}
+
+std::string regime_of(Subgraph const& subgraph) {
+    auto const& node = main_node(subgraph);
+    std::string regime;
+    auto const add = [&](std::string_view part) {
+        if (!regime.empty()) regime += ", ";
+        regime += part;
+    };
+    auto const group = feature_group_of(subgraph.type);
+    if (is_convolution(node)) {
+        double const in_channels = number(node, "in_channels").value_or(1);
+        double const out_channels = number(node, "out_channels").value_or(1);
+        if (subgraph.type == OperationType::conv2d_depthwise) {
+            if (out_channels > in_channels) add("channel multiplier");
+            if (number(node, "kernel").value_or(9) == 1) add("depthwise 1x1");
+        }
+        if (number(node, "dilation").value_or(1) > 1) add("dilated");
+        if (flag(node, "transposed")) add("transposed");
+    }
+    // One type, several kernels: the operator tells them apart.
+    if (group == FeatureGroup::memory && subgraph.type != OperationType::softmax) {
+        std::string_view op = node.op;
+        if (!op.empty() && op.back() == '_') op.remove_suffix(1);
+        add(op);
+    }
+    if (flag(node, "training")) add("training");
+    if (flag(node, "mask")) add("masked");
+    if (flag(node, "causal")) add("causal");
+    if (flag(node, "broadcast")) add("broadcast");
+    if (word(node, "reduced_dim") == "strided") add("strided dimension");
+    if (auto const layout = word(node, "layout"); layout && *layout != "contiguous") add(*layout);
+    if (auto const type = word(node, "dtype"); type && type->find("float") == std::string::npos) {
+        add(*type);
+    }
+    return regime.empty() ? "plain" : regime;
+}
+
+}  // namespace derate

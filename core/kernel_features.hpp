@@ -1,0 +1,49 @@
+#pragma once
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/operation_type.hpp"
+#include "core/subgraph.hpp"
+
+namespace derate {
+
+/// What the additive roofline charges for.
+struct RooflineTerms {
+    double kernels = 0;  ///< operators that run; views do not
+    double flops = 0;
+    double bytes = 0;             ///< inputs, weights and outputs
+    double activation_bytes = 0;  ///< inputs and outputs
+};
+
+[[nodiscard]] RooflineTerms roofline_terms(Subgraph const& subgraph);
+
+/// Which shape features a type's kernels are compared by.
+enum class FeatureGroup { convolution, matrix_product, attention, memory };
+
+[[nodiscard]] FeatureGroup feature_group_of(OperationType type);
+
+inline constexpr std::size_t feature_count = 8;  ///< of every group
+
+/// Names of a group's features, as calibration files carry them. Each is the natural logarithm of a
+/// size of 1 or more; `0` names an unused one.
+[[nodiscard]] std::span<std::string_view const, feature_count> feature_names(FeatureGroup group);
+
+/// Natural logarithms of the sizes that decide which kernel runs and how fast it is; 0 where the
+/// subgraph does not tell.
+///
+/// Taken from the attributes of docs/taxonomy.md, or from the nodes' shapes where a foreign file
+/// has none. Of several convolutions or products the one with the most work counts.
+[[nodiscard]] std::array<double, feature_count> shape_features(Subgraph const& subgraph);
+
+/// What else decides the kernel, beyond any size, in words: memory layout, depthwise 1x1, channel
+/// multiplier, dilation, training mode, a reduction over a strided dimension, a broadcast, and for
+/// types that hold several operators which one it is. Equal text, equal regime.
+///
+/// Example: "max_pool2d", "layer_norm, strided", "depthwise 1x1, channels_last"; "plain" where
+/// nothing is unusual.
+[[nodiscard]] std::string regime_of(Subgraph const& subgraph);
+
+}  // namespace derate

@@ -1,0 +1,203 @@
+#include "estimator/compiled_calibration.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+#include "estimator/kernel_vector.hpp"
+
+namespace derate {
+namespace {
+
+constexpr double least_seconds = 1e-8;
+
+Interval log_range(std::optional<Interval> const& range) {
+    if (!range || !(range->lower > 0)) return {1, 0};
+    return {std::log(range->lower), std::log(range->upper)};
+}
+
+CompiledCurve compiled(EfficiencyCurve const& curve, std::string name) {
+    auto const refuse = [&](char const* problem) {
+        throw std::invalid_argument{"curve " + name + ": " + problem};
+    };
+    auto const* roofline =
+        curve.fitted_curve ? std::get_if<AdditiveRoofline>(&curve.fitted_curve->form) : nullptr;
+    if (roofline == nullptr) refuse("is not served by an additive roofline");
+    CompiledCurve result;
+    result.name = std::move(name);
+    result.source = curve.source;
+    result.roofline = *roofline;
+    result.mean_correction = curve.mean_correction;
+    result.log_variance = curve.log_variance.value_or(0);
+    result.variance_scale = curve.variance_scale.value_or(1);
+    result.zero_flop = curve.zero_flop;
+    result.flop_range =
+        curve.axis == WorkAxis::flops ? log_range(curve.work_range) : Interval{1, 0};
+    result.byte_range = log_range(curve.byte_range);
+    result.regimes = curve.regimes;
+    std::sort(result.regimes.begin(), result.regimes.end());
+    if (!curve.residual_model) return result;
+
+    auto const& model = *curve.residual_model;
+    auto const count = model.weights.size();
+    if (model.features.size() != feature_count || model.points.size() != count * feature_count ||
+        model.point_regimes.size() != count ||
+        model.packed_factor.size() != count * (count + 1) / 2 || count > max_points) {
+        refuse("the arrays of its residual model disagree");
+    }
+    result.points = static_cast<int>(count);
+    result.amplitude_squared = model.amplitude * model.amplitude;
+    result.noise_squared = model.noise * model.noise;
+    result.half_inverse_length_squared = 0.5 / (model.length_scale * model.length_scale);
+    result.regime_distance = model.regime_distance;
+    result.features = model.points;
+    result.weights = model.weights;
+    result.factor = model.packed_factor;
+    for (auto const& regime : model.point_regimes) {
+        result.point_regimes.push_back(regime_index(result, regime));
+    }
+    return result;
+}
+
+}  // namespace
+
+int regime_index(CompiledCurve const& curve, std::string_view regime) {
+    auto const found = std::lower_bound(curve.regimes.begin(), curve.regimes.end(), regime);
+    if (found == curve.regimes.end() || *found != regime) return -1;
+    return static_cast<int>(found - curve.regimes.begin());
+}
+
+void kernel_vector(CompiledCurve const& curve, std::array<double, feature_count> const& features,
+                   int regime, std::span<double> vector) {
+    for (int i = 0; i < curve.points; ++i) {
+        double distance = regime == curve.point_regimes[static_cast<std::size_t>(i)]
+                              ? 0.0
+                              : curve.regime_distance;
+        for (std::size_t f = 0; f < feature_count; ++f) {
+            double const difference =
+                features[f] - curve.features[static_cast<std::size_t>(i) * feature_count + f];
+            distance += difference * difference;
+        }
+        vector[static_cast<std::size_t>(i)] =
+            curve.amplitude_squared * std::exp(-distance * curve.half_inverse_length_squared);
+    }
+}
+
+void whitened_vector(CompiledCurve const& curve, std::span<double const> vector,
+                     std::span<double> whitened) {
+    auto const* row = curve.factor.data();
+    for (int i = 0; i < curve.points; ++i) {
+        double sum = 0;
+        for (int j = 0; j <= i; ++j) sum += row[j] * vector[static_cast<std::size_t>(j)];
+        whitened[static_cast<std::size_t>(i)] = sum;
+        row += i + 1;
+    }
+}
+
+RangeCheck check_range(CompiledCurve const& curve, RooflineTerms const& terms) {
+    double distance_squared = 0;
+    auto const add = [&](Interval const& range, double value) {
+        if (range.lower > range.upper || !(value > 0)) return;
+        double const log_value = std::log(value);
+        double const outside = std::max({0.0, range.lower - log_value, log_value - range.upper});
+        // Files round their ranges; a rounding error is no extrapolation.
+        if (outside > 1e-6) distance_squared += outside * outside;
+    };
+    add(curve.flop_range, terms.flops);
+    add(curve.byte_range, terms.bytes);
+    return {.extrapolated = distance_squared > 0, .distance_squared = distance_squared};
+}
+
+PricedTerms price_terms(AdditiveRoofline const& roofline, RooflineTerms const& terms) {
+    PricedTerms priced;
+    priced.overhead = roofline.kernel_seconds * terms.kernels;
+    if (terms.flops > 0) {
+        priced.compute = roofline.flop_coefficient * std::pow(terms.flops, roofline.flop_exponent);
+    }
+    if (terms.bytes > 0) {
+        priced.memory = roofline.byte_coefficient * std::pow(terms.bytes, roofline.byte_exponent);
+    }
+    priced.memory += roofline.cache_byte_seconds *
+                     std::max(0.0, terms.activation_bytes - roofline.last_level_cache_bytes);
+    return priced;
+}
+
+CompiledCalibration::CompiledCalibration(Calibration const& calibration)
+    : intervals_{calibration.intervals},
+      context_{calibration.context},
+      partition_{calibration.partition} {
+    if (calibration.peak_flops) peak_flops_ = calibration.peak_flops->per_second;
+    if (calibration.peak_bandwidth) peak_bandwidth_ = calibration.peak_bandwidth->per_second;
+    constexpr int absent = -1;
+    lookup_.fill(absent);
+    for (auto const& curve : calibration.curves) {
+        auto const slot = 2 * static_cast<std::size_t>(curve.type) + (curve.zero_flop ? 1 : 0);
+        lookup_[slot] = static_cast<int>(curves_.size());
+        curves_.push_back(
+            compiled(curve, std::string{to_string(curve.type)} + (curve.zero_flop ? "|0" : "")));
+    }
+    std::array<int, 4> parents{absent, absent, absent, absent};
+    int device = absent;
+    for (auto const& [name, curve] : calibration.parent_curves) {
+        auto const index = static_cast<int>(curves_.size());
+        curves_.push_back(compiled(curve, name == "device" ? name : name + " (parent)"));
+        curves_.back().is_parent = true;
+        if (name == "device") device = index;
+        for (auto const parent :
+             {ParentType::conv, ParentType::matmul, ParentType::memory, ParentType::meta}) {
+            if (name == to_string(parent)) parents[static_cast<std::size_t>(parent)] = index;
+        }
+    }
+    if (curves_.empty()) throw std::invalid_argument{"a calibration without curves prices nothing"};
+    for (auto const type : all_operation_types) {
+        for (std::size_t zero = 0; zero < 2; ++zero) {
+            auto& slot = lookup_[2 * static_cast<std::size_t>(type) + zero];
+            if (slot != absent) continue;
+            slot = parents[static_cast<std::size_t>(parent_of(type))];
+            if (slot == absent) slot = device != absent ? device : 0;
+        }
+    }
+}
+
+KernelPrediction predict_kernel(CompiledCalibration const& calibration, Subgraph const& subgraph) {
+    KernelPrediction result;
+    auto const terms = roofline_terms(subgraph);
+    result.curve = calibration.curve_of(subgraph.type, !(terms.flops > 0));
+    auto const& curve = calibration.curves()[static_cast<std::size_t>(result.curve)];
+    auto const priced = price_terms(curve.roofline, terms);
+    result.compute_seconds = priced.compute;
+    result.memory_seconds = priced.memory;
+    result.overhead_seconds = priced.overhead;
+    result.roofline_seconds = priced.total();
+    auto const& intervals = calibration.intervals();
+    int const regime = regime_index(curve, regime_of(subgraph));
+    result.unseen_regime = regime < 0 && !curve.regimes.empty();
+    if (curve.points > 0) {
+        std::array<double, max_points> vector{};
+        std::array<double, max_points> whitened{};
+        kernel_vector(curve, shape_features(subgraph), regime, vector);
+        whitened_vector(curve, vector, whitened);
+        double explained = 0;
+        for (int i = 0; i < curve.points; ++i) {
+            auto const index = static_cast<std::size_t>(i);
+            result.residual += curve.weights[index] * vector[index];
+            explained += whitened[index] * whitened[index];
+        }
+        result.model_variance =
+            std::max(0.0, curve.amplitude_squared - explained) + curve.noise_squared;
+        result.log_variance = curve.variance_scale * result.model_variance;
+    } else {
+        result.log_variance = curve.log_variance;
+    }
+    auto const range = check_range(curve, terms);
+    result.extrapolated = range.extrapolated;
+    result.log_variance += intervals.extrapolation_log_variance * range.distance_squared;
+    if (result.unseen_regime) result.log_variance += intervals.unseen_regime_log_variance;
+    result.median_seconds =
+        std::max(least_seconds, result.roofline_seconds * std::exp(result.residual));
+    result.mean_seconds = result.median_seconds * curve.mean_correction;
+    return result;
+}
+
+}  // namespace derate

@@ -1,0 +1,91 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/calibration.hpp"
+#include "core/kernel_features.hpp"
+
+namespace derate {
+
+/// One curve, flat: what pricing a kernel needs and nothing else.
+struct CompiledCurve {
+    std::string name;        ///< "conv2d", "pool|0", "conv (parent)" or "device"
+    bool is_parent = false;  ///< prices types that have no curve of their own
+    CurveSource source = CurveSource::measured;
+    AdditiveRoofline roofline;
+    double mean_correction = 1;
+    double log_variance = 0;    ///< of one kernel, where there is no residual model
+    double variance_scale = 1;  ///< of the residual model's variance
+    bool zero_flop = false;
+    Interval flop_range{0, 0};  ///< natural logarithms; lower > upper: unknown
+    Interval byte_range{0, 0};
+    std::vector<std::string> regimes;  ///< sorted
+
+    // Residual model; `points` is 0 without one.
+    int points = 0;
+    double amplitude_squared = 0;
+    double noise_squared = 0;
+    double half_inverse_length_squared = 0;  ///< 1 / (2 length_scale^2)
+    double regime_distance = 0;
+    std::vector<double> features;    ///< points x feature_count
+    std::vector<int> point_regimes;  ///< index into `regimes`
+    std::vector<double> weights;     ///< points
+    std::vector<double> factor;      ///< packed lower triangle
+};
+
+/// A calibration as flat arrays: made once, then any number of models are priced from it without
+/// parsing, searching by name or allocating.
+class CompiledCalibration {
+  public:
+    /// \throws std::invalid_argument  a curve is served by another form than the additive roofline,
+    ///         there is no curve at all, or array sizes of a residual model disagree
+    explicit CompiledCalibration(Calibration const& calibration);
+
+    /// The curve that prices a kernel: its type's, else the type's other one (with or without
+    /// FLOPs), else the parent's, else the device's.
+    [[nodiscard]] int curve_of(OperationType type, bool zero_flop) const {
+        return lookup_[2 * static_cast<std::size_t>(type) + (zero_flop ? 1 : 0)];
+    }
+    [[nodiscard]] std::span<CompiledCurve const> curves() const { return curves_; }
+    [[nodiscard]] IntervalModel const& intervals() const { return intervals_; }
+    [[nodiscard]] ContextFactor const& context() const { return context_; }
+    [[nodiscard]] std::optional<double> peak_flops() const { return peak_flops_; }
+    [[nodiscard]] std::optional<double> peak_bandwidth() const { return peak_bandwidth_; }
+    [[nodiscard]] std::string const& partition() const { return partition_; }
+
+  private:
+    std::vector<CompiledCurve> curves_;
+    std::array<int, 2 * all_operation_types.size()> lookup_{};
+    IntervalModel intervals_;
+    ContextFactor context_;
+    std::optional<double> peak_flops_;
+    std::optional<double> peak_bandwidth_;
+    std::string partition_;
+};
+
+/// One kernel priced: the curve's part and the residual model's beside it.
+struct KernelPrediction {
+    int curve = 0;
+    double roofline_seconds = 0;  ///< of the fitted curve: about the median without the residual
+    double residual = 0;          ///< of log t, from the residual model
+    double median_seconds = 0;    ///< roofline * exp(residual), at least 1e-8
+    double mean_seconds = 0;      ///< median * smearing factor
+    double model_variance = 1;    ///< residual model's posterior variance + noise^2; 1 without one
+    double log_variance = 0;      ///< of log(measured / median)
+    double compute_seconds = 0;   ///< the terms of roofline_seconds
+    double memory_seconds = 0;
+    double overhead_seconds = 0;
+    bool extrapolated = false;
+    bool unseen_regime = false;
+};
+
+/// Prices one kernel, from its features to its variance. Allocates nothing but a buffer of 64.
+[[nodiscard]] KernelPrediction predict_kernel(CompiledCalibration const& calibration,
+                                              Subgraph const& subgraph);
+
+}  // namespace derate

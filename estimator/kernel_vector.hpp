@@ -1,0 +1,40 @@
+#pragma once
+#include <array>
+#include <span>
+#include <string_view>
+
+#include "core/kernel_features.hpp"
+#include "estimator/compiled_calibration.hpp"
+
+namespace derate {
+
+inline constexpr std::size_t max_points = 64;  ///< inducing points of one residual model
+
+/// Position of a regime in `curve.regimes`, -1 if no calibration case shows it.
+[[nodiscard]] int regime_index(CompiledCurve const& curve, std::string_view regime);
+
+/// Covariances of a kernel with the residual model's points.
+/// \param vector  at least curve.points long
+void kernel_vector(CompiledCurve const& curve, std::array<double, feature_count> const& features,
+                   int regime, std::span<double> vector);
+
+/// factor * vector, whose squared length is the variance that the points explain.
+void whitened_vector(CompiledCurve const& curve, std::span<double const> vector,
+                     std::span<double> whitened);
+
+struct RangeCheck {
+    bool extrapolated = false;
+    double distance_squared = 0;  ///< of log FLOPs and log bytes from the fitted range
+};
+[[nodiscard]] RangeCheck check_range(CompiledCurve const& curve, RooflineTerms const& terms);
+
+/// The terms of an additive roofline, in seconds.
+struct PricedTerms {
+    double compute = 0;
+    double memory = 0;
+    double overhead = 0;
+    [[nodiscard]] double total() const { return compute + memory + overhead; }
+};
+[[nodiscard]] PricedTerms price_terms(AdditiveRoofline const& roofline, RooflineTerms const& terms);
+
+}  // namespace derate

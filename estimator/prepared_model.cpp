@@ -1,0 +1,278 @@
+#include "estimator/prepared_model.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <tuple>
+
+#include "core/quantity.hpp"
+#include "estimator/kernel_vector.hpp"
+
+namespace derate {
+namespace {
+
+constexpr double least_seconds = 1e-8;
+
+/// What makes two subgraphs of one model the same kernel to the estimator.
+using KernelKey = std::tuple<OperationType, int, double, double, double, double, std::string,
+                             std::array<double, feature_count>>;
+
+struct DistinctKernel {
+    KernelKey key;
+    RooflineTerms terms;
+    std::array<double, feature_count> features{};
+    int regime = -1;
+    double count = 0;
+    double added_variance = 0;
+};
+
+struct PricedKernel {
+    PricedTerms terms;
+    double residual = 0;
+    double mean_seconds = 0;
+    double variance = 0;  ///< of log(measured / median)
+};
+
+PricedKernel price(CompiledCurve const& curve, PreparedModel const& model, std::size_t j) {
+    PricedKernel result;
+    auto const& roofline = curve.roofline;
+    result.terms.overhead = roofline.kernel_seconds * model.kernels[j];
+    result.terms.compute = roofline.flop_coefficient * model.flop_power[j];
+    result.terms.memory = roofline.byte_coefficient * model.byte_power[j] +
+                          roofline.cache_byte_seconds * model.cache_excess[j];
+    double model_variance = 0;
+    if (curve.points > 0) {
+        auto const* vector = model.vectors.data() + model.vector_begin[j];
+        auto const* whitened = model.whitened.data() + model.vector_begin[j];
+        double explained = 0;
+        for (int i = 0; i < curve.points; ++i) {
+            result.residual += curve.weights[static_cast<std::size_t>(i)] * vector[i];
+            explained += whitened[i] * whitened[i];
+        }
+        model_variance = std::max(0.0, curve.amplitude_squared - explained) + curve.noise_squared;
+        result.variance = curve.variance_scale * model_variance;
+    } else {
+        result.variance = curve.log_variance;
+    }
+    result.variance += model.added_variance[j];
+    result.mean_seconds =
+        std::max(least_seconds, result.terms.total() * std::exp(result.residual)) *
+        curve.mean_correction;
+    return result;
+}
+
+double context_factor(CompiledCalibration const& calibration, EstimateOf what) {
+    return what == EstimateOf::whole_model ? calibration.context().factor : 1.0;
+}
+
+}  // namespace
+
+PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph const> subgraphs,
+                      std::string_view partition) {
+    PreparedModel model;
+    model.foreign_partition = partition != calibration.partition();
+    auto const& intervals = calibration.intervals();
+
+    std::map<KernelKey, int> index_of;
+    std::vector<DistinctKernel> distinct;
+    for (auto const& subgraph : subgraphs) {
+        auto const terms = roofline_terms(subgraph);
+        auto const features = shape_features(subgraph);
+        auto const regime = regime_of(subgraph);
+        int const curve_index = calibration.curve_of(subgraph.type, !(terms.flops > 0));
+        auto const& curve = calibration.curves()[static_cast<std::size_t>(curve_index)];
+        int const regime_number = regime_index(curve, regime);
+        bool const unseen = regime_number < 0 && !curve.regimes.empty();
+        auto const range = check_range(curve, terms);
+        KernelKey const key{subgraph.type, curve_index, terms.kernels,
+                            terms.flops,   terms.bytes, terms.activation_bytes,
+                            regime,        features};
+        auto const [slot, is_new] = index_of.try_emplace(key, static_cast<int>(distinct.size()));
+        if (is_new) {
+            distinct.push_back(
+                {.key = key,
+                 .terms = terms,
+                 .features = features,
+                 .regime = regime_number,
+                 .count = 0,
+                 .added_variance = intervals.extrapolation_log_variance * range.distance_squared +
+                                   (unseen ? intervals.unseen_regime_log_variance : 0.0)});
+        }
+        distinct[static_cast<std::size_t>(slot->second)].count += 1;
+        model.distinct.push_back(slot->second);
+        model.subgraph_id.push_back(subgraph.id);
+        model.flops.push_back(terms.flops);
+        model.bytes.push_back(terms.bytes);
+        model.total_flops += terms.flops;
+        model.extrapolated.push_back(range.extrapolated ? 1 : 0);
+        model.extrapolated_subgraphs += range.extrapolated ? 1 : 0;
+        model.unseen_regime.push_back(unseen ? regime : std::string{});
+        model.unseen_regimes += unseen ? 1 : 0;
+    }
+
+    std::vector<int> order(distinct.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](int a, int b) {
+        return distinct[static_cast<std::size_t>(a)].key <
+               distinct[static_cast<std::size_t>(b)].key;
+    });
+    std::vector<int> position(distinct.size());
+    std::array<double, max_points> vector{};
+    std::array<double, max_points> whitened{};
+    for (std::size_t j = 0; j < order.size(); ++j) {
+        auto const& kernel = distinct[static_cast<std::size_t>(order[j])];
+        position[static_cast<std::size_t>(order[j])] = static_cast<int>(j);
+        auto const type = std::get<0>(kernel.key);
+        int const curve_index = std::get<1>(kernel.key);
+        auto const& curve = calibration.curves()[static_cast<std::size_t>(curve_index)];
+        auto const& roofline = curve.roofline;
+        model.count.push_back(kernel.count);
+        model.kernels.push_back(kernel.terms.kernels);
+        model.flop_power.push_back(
+            kernel.terms.flops > 0 ? std::pow(kernel.terms.flops, roofline.flop_exponent) : 0);
+        model.byte_power.push_back(
+            kernel.terms.bytes > 0 ? std::pow(kernel.terms.bytes, roofline.byte_exponent) : 0);
+        model.cache_excess.push_back(
+            std::max(0.0, kernel.terms.activation_bytes - roofline.last_level_cache_bytes));
+        model.added_variance.push_back(kernel.added_variance);
+        model.vector_begin.push_back(static_cast<int>(model.vectors.size()));
+        kernel_vector(curve, kernel.features, kernel.regime, vector);
+        whitened_vector(curve, vector, whitened);
+        model.vectors.insert(model.vectors.end(), vector.begin(), vector.begin() + curve.points);
+        model.whitened.insert(model.whitened.end(), whitened.begin(),
+                              whitened.begin() + curve.points);
+        bool const same_type =
+            j > 0 && std::get<0>(distinct[static_cast<std::size_t>(order[j - 1])].key) == type;
+        if (j == 0 || !same_type || model.runs.back().curve != curve_index) {
+            if (j > 0) model.runs.back().ends_type = !same_type;
+            model.runs.push_back({.curve = curve_index,
+                                  .begin = static_cast<int>(j),
+                                  .end = static_cast<int>(j),
+                                  .ends_type = false});
+        }
+        model.runs.back().end = static_cast<int>(j) + 1;
+    }
+    if (!model.runs.empty()) model.runs.back().ends_type = true;
+    for (int& index : model.distinct) index = position[static_cast<std::size_t>(index)];
+    return model;
+}
+
+LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel const& model,
+                         EstimateOf what) {
+    double total = 0;
+    double sum_squares = 0;     // of each distinct kernel's standard deviation
+    double type_squares = 0;    // of each type's sum of standard deviations
+    double sum_deviations = 0;  // of all
+    double independent = 0;     // variance as if all subgraphs were independent
+    double type_sum = 0;
+    for (auto const& run : model.runs) {
+        auto const& curve = calibration.curves()[static_cast<std::size_t>(run.curve)];
+        for (int j = run.begin; j < run.end; ++j) {
+            auto const index = static_cast<std::size_t>(j);
+            auto const kernel = price(curve, model, index);
+            double const mean = kernel.mean_seconds * model.count[index];
+            // A log-normal of log variance v has relative variance exp(v) - 1; equal kernels have
+            // equal errors, so their deviations add.
+            double const deviation = mean * std::sqrt(std::expm1(kernel.variance));
+            total += mean;
+            sum_squares += deviation * deviation;
+            independent += deviation * deviation / model.count[index];
+            type_sum += deviation;
+        }
+        if (run.ends_type) {
+            type_squares += type_sum * type_sum;
+            sum_deviations += type_sum;
+            type_sum = 0;
+        }
+    }
+    auto const& intervals = calibration.intervals();
+    double const relative_variance =
+        (sum_squares + intervals.same_type_correlation * (type_squares - sum_squares) +
+         intervals.cross_type_correlation * (sum_deviations * sum_deviations - type_squares)) /
+        (total * total);
+    double log_variance =
+        intervals.variance_factor * std::log1p(relative_variance) + intervals.model_log_variance;
+    if (what == EstimateOf::whole_model) {
+        double const context = calibration.context().relative_std.value_or(0);
+        log_variance += context * context;
+    }
+    if (model.foreign_partition) log_variance += intervals.foreign_partition_log_variance;
+
+    LatencyEstimate result;
+    result.latency_ms = total * context_factor(calibration, what) * ms_per_second;
+    result.log_variance = log_variance;
+    result.latency_std_ms = result.latency_ms * std::sqrt(std::expm1(log_variance));
+    double const spread = std::exp(intervals.t_quantile * std::sqrt(log_variance));
+    result.ci_95_lower_ms = result.latency_ms / spread;
+    result.ci_95_upper_ms = result.latency_ms * spread;
+    double const independent_spread =
+        std::exp(1.959963984540054 * std::sqrt(std::log1p(independent / (total * total))));
+    result.ci_95_independent_lower_ms = result.latency_ms / independent_spread;
+    result.ci_95_independent_upper_ms = result.latency_ms * independent_spread;
+    result.degrees_of_freedom = intervals.degrees_of_freedom;
+    if (calibration.peak_flops() && model.total_flops > 0) {
+        result.efficiency_used =
+            model.total_flops / (result.latency_ms / ms_per_second * *calibration.peak_flops());
+        result.efficiency_std = *result.efficiency_used * std::sqrt(std::expm1(log_variance));
+    }
+    result.extrapolated_subgraphs = model.extrapolated_subgraphs;
+    result.unseen_regimes = model.unseen_regimes;
+    result.foreign_partition = model.foreign_partition;
+    return result;
+}
+
+std::vector<SubgraphEstimate> estimate_subgraphs(CompiledCalibration const& calibration,
+                                                 PreparedModel const& model, EstimateOf what) {
+    std::vector<int> curve_of(model.count.size());
+    for (auto const& run : model.runs) {
+        std::fill(curve_of.begin() + run.begin, curve_of.begin() + run.end, run.curve);
+    }
+    double const context = context_factor(calibration, what);
+    std::vector<SubgraphEstimate> result;
+    for (std::size_t i = 0; i < model.distinct.size(); ++i) {
+        auto const j = static_cast<std::size_t>(model.distinct[i]);
+        auto const& curve = calibration.curves()[static_cast<std::size_t>(curve_of[j])];
+        auto const kernel = price(curve, model, j);
+        SubgraphEstimate part;
+        part.subgraph_id = model.subgraph_id[i];
+        part.latency_ms = kernel.mean_seconds * context * ms_per_second;
+        part.log_variance = kernel.variance;
+        part.latency_std_ms = part.latency_ms * std::sqrt(std::expm1(kernel.variance));
+        part.roofline_ms = kernel.terms.total() * ms_per_second;
+        part.residual_factor = std::exp(kernel.residual);
+        auto const peak =
+            model.flops[i] > 0 ? calibration.peak_flops() : calibration.peak_bandwidth();
+        double const work = model.flops[i] > 0 ? model.flops[i] : model.bytes[i];
+        if (peak && work > 0) {
+            part.efficiency_used = work / (part.latency_ms / ms_per_second * *peak);
+            part.efficiency_std = *part.efficiency_used * std::sqrt(std::expm1(kernel.variance));
+        }
+        part.source = curve.source;
+        part.curve = curve.name;
+        part.bound = Bound::overhead;
+        if (kernel.terms.compute > std::max(kernel.terms.memory, kernel.terms.overhead)) {
+            part.bound = Bound::compute;
+        } else if (kernel.terms.memory > kernel.terms.overhead) {
+            part.bound = Bound::memory;
+        }
+        part.extrapolated = model.extrapolated[i] != 0;
+        if (!model.unseen_regime[i].empty()) part.unseen_regime = model.unseen_regime[i];
+        result.push_back(std::move(part));
+    }
+    return result;
+}
+
+std::string_view to_string(Bound bound) {
+    switch (bound) {
+        case Bound::compute:
+            return "compute";
+        case Bound::memory:
+            return "memory";
+        case Bound::overhead:
+            break;
+    }
+    return "overhead";
+}
+
+}  // namespace derate

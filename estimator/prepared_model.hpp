@@ -1,0 +1,77 @@
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/subgraph.hpp"
+#include "estimator/compiled_calibration.hpp"
+#include "estimator/latency_estimate.hpp"
+
+namespace derate {
+
+/// A run of distinct kernels that one curve prices.
+struct CurveRun {
+    int curve = 0;
+    int begin = 0;  ///< into the arrays of distinct kernels
+    int end = 0;
+    bool ends_type = false;  ///< the last run of its operation type
+};
+
+/// A model ready to be priced: everything that depends on shapes and not on coefficients, weights
+/// and variances.
+///
+/// Equal kernels are held once with their count. Belongs to the calibration it was made with.
+struct PreparedModel {
+    // Distinct kernels, sorted by operation type and curve.
+    std::vector<double> count;           ///< occurrences in the model
+    std::vector<double> kernels;         ///< terms of the additive roofline
+    std::vector<double> flop_power;      ///< FLOPs ^ flop_exponent
+    std::vector<double> byte_power;      ///< bytes ^ byte_exponent
+    std::vector<double> cache_excess;    ///< activation bytes beyond the last-level cache
+    std::vector<double> added_variance;  ///< extrapolation and unseen regimes
+    std::vector<int> vector_begin;       ///< into `vectors` and `whitened`
+    std::vector<double> vectors;         ///< covariances with the residual model's points
+    std::vector<double> whitened;        ///< the same times the residual model's factor
+    std::vector<CurveRun> runs;
+
+    // Subgraphs in the model's order.
+    std::vector<int> distinct;  ///< index of its kernel
+    std::vector<int> subgraph_id;
+    std::vector<double> flops;
+    std::vector<double> bytes;
+    std::vector<char> extrapolated;
+    std::vector<std::string> unseen_regime;  ///< in words; empty where seen
+
+    double total_flops = 0;
+    int extrapolated_subgraphs = 0;
+    int unseen_regimes = 0;
+    bool foreign_partition = false;
+};
+
+/// \param subgraphs  of one model in order, one or more
+/// \param partition  the rule that cut it; another than the calibration's widens the interval
+[[nodiscard]] PreparedModel prepare(CompiledCalibration const& calibration,
+                                    std::span<Subgraph const> subgraphs,
+                                    std::string_view partition);
+
+/// What the estimate is to be compared with.
+enum class EstimateOf {
+    whole_model,  ///< a run of the model: the sum of its parts times the context factor
+    sum_of_parts  ///< the sum of kernels timed alone
+};
+
+/// Latency of the model and its interval, from all kernels' terms. Does not allocate.
+///
+/// \param model  prepared with this calibration, or one that differs in coefficients, weights and
+///               variances only
+[[nodiscard]] LatencyEstimate estimate(CompiledCalibration const& calibration,
+                                       PreparedModel const& model,
+                                       EstimateOf what = EstimateOf::whole_model);
+
+/// Each subgraph's part, in the model's order; the latencies sum to `estimate().latency_ms`.
+[[nodiscard]] std::vector<SubgraphEstimate> estimate_subgraphs(
+    CompiledCalibration const& calibration, PreparedModel const& model,
+    EstimateOf what = EstimateOf::whole_model);
+
+}  // namespace derate
