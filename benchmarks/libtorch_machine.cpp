@@ -1,0 +1,75 @@
+#include "benchmarks/libtorch_machine.hpp"
+
+#include <benchmark/benchmark.h>
+
+#include <exception>
+#include <numeric>
+#include <vector>
+
+#include "core/cannot_time.hpp"
+#include "workloads/exported_program.hpp"
+
+namespace derate::benchmarks {
+namespace {
+
+constexpr double ms_per_s = 1e3;
+
+/// Keeps what Google Benchmark says of one run, prints nothing.
+class OneRunReporter : public benchmark::BenchmarkReporter {
+  public:
+    bool ReportContext(Context const&) override { return true; }
+    void ReportRuns(std::vector<Run> const& runs) override {
+        for (auto const& run : runs) iterations_ += run.iterations;
+    }
+    [[nodiscard]] std::int64_t iterations() const { return iterations_; }
+
+  private:
+    std::int64_t iterations_ = 0;
+};
+
+}  // namespace
+
+void LibTorchMachine::load_model(std::size_t model) {
+    std::vector<int> subgraphs;
+    for (auto const& planned : plan_.cases) {
+        if (planned.model == model) subgraphs.push_back(planned.subgraph);
+    }
+    models_[model] = std::make_unique<PreparedModel>(
+        read_exported_program(plan_.models.at(model).file), subgraphs, plan_.seed, device_);
+}
+
+Repetition LibTorchMachine::time_case(std::size_t index, RepetitionPolicy const& policy) {
+    auto const& planned = plan_.cases.at(index);
+    auto& model = *models_.at(planned.model);
+    Repetition repetition;
+    std::exception_ptr failure;
+    // One case registered at a time: the order is the plan's, not the library's.
+    benchmark::ClearRegisteredBenchmarks();
+    benchmark::RegisterBenchmark(
+        planned.key.c_str(),
+        [&](benchmark::State& state) {
+            try {
+                repetition =
+                    take_repetition(model.isolated(planned.subgraph, planned.state), policy);
+            } catch (...) {
+                failure = std::current_exception();
+                state.SkipWithError("see the failure record");
+                return;
+            }
+            auto const& times = repetition.iteration_ms;
+            while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(times.size()))) {
+                state.SetIterationTime(std::accumulate(times.begin(), times.end(), 0.0) / ms_per_s);
+            }
+        })
+        ->Iterations(1)
+        ->UseManualTime();
+    OneRunReporter reporter;
+    benchmark::RunSpecifiedBenchmarks(&reporter, ".");
+    if (failure) std::rethrow_exception(failure);
+    if (reporter.iterations() != static_cast<std::int64_t>(repetition.iteration_ms.size())) {
+        throw CannotTime{"Google Benchmark ran another number of iterations than were timed"};
+    }
+    return repetition;
+}
+
+}  // namespace derate::benchmarks

@@ -1,0 +1,44 @@
+#pragma once
+#include <map>
+#include <memory>
+
+#include "benchmarks/prepared_model.hpp"
+#include "benchmarks/timing_device.hpp"
+#include "core/launch.hpp"
+#include "core/plan.hpp"
+
+namespace derate::benchmarks {
+
+/// LibTorch as what a launch times: models in memory, isolated cases as Google Benchmark cases.
+class LibTorchMachine : public TimedMachine {
+  public:
+    /// Both outlive this object.
+    LibTorchMachine(Plan const& plan, TimingDevice& device) : plan_{plan}, device_{device} {}
+
+    [[nodiscard]] std::int64_t now_ns() override { return monotonic_now_ns(); }
+    void load_model(std::size_t model) override;
+    void unload_model(std::size_t model) override { models_.erase(model); }
+    [[nodiscard]] Repetition time_case(std::size_t index, RepetitionPolicy const& policy) override;
+    [[nodiscard]] Repetition time_whole(std::size_t model,
+                                        RepetitionPolicy const& policy) override {
+        return take_repetition(models_.at(model)->whole(), policy);
+    }
+    [[nodiscard]] InContextRun time_in_context(std::size_t model,
+                                               RepetitionPolicy const& policy) override {
+        return models_.at(model)->time_in_context(policy);
+    }
+    [[nodiscard]] double time_drift_probe(std::size_t probe) override {
+        return device_.time_drift_probe(probe);
+    }
+    [[nodiscard]] std::vector<PeakResult> measure_peaks() override {
+        return device_.measure_peaks();
+    }
+    [[nodiscard]] Environment describe() override { return device_.describe(); }
+
+  private:
+    Plan const& plan_;
+    TimingDevice& device_;
+    std::map<std::size_t, std::unique_ptr<PreparedModel>> models_;
+};
+
+}  // namespace derate::benchmarks

@@ -1,0 +1,291 @@
+#include "benchmarks/prepared_model.hpp"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/isnan.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <numeric>
+#include <string>
+#include <utility>
+
+#include "benchmarks/seeded_tensors.hpp"
+#include "core/cannot_time.hpp"
+
+namespace derate::benchmarks {
+namespace {
+
+/// Runs LibTorch's part and gives what it throws a reason that a record can carry.
+template <class Work>
+auto explain_failures(std::string const& what, Work const& work) {
+    c10::InferenceMode const inference;
+    try {
+        return work();
+    } catch (CannotTime const&) {
+        throw;
+    } catch (std::bad_alloc const&) {
+        throw CannotTime{what + ": out of memory"};
+    } catch (c10::Error const& error) {
+        std::string reason = error.what_without_backtrace();
+        throw CannotTime{what + ": " + reason.substr(0, reason.find('\n'))};
+    }
+}
+
+c10::StorageImpl* storage_of(at::Tensor const& tensor) {
+    return tensor.storage().unsafeGetStorageImpl();
+}
+
+/// A flat view of everything in the tensor's storage, for copying it whole.
+at::Tensor whole_storage(at::Tensor const& tensor) {
+    auto const bytes = static_cast<std::int64_t>(tensor.storage().nbytes());
+    return at::empty({0}, tensor.options().dtype(at::kByte))
+        .set_(tensor.storage(), 0, {bytes}, {1});
+}
+
+at::Tensor copy_of_storage(at::Tensor const& tensor) { return whole_storage(tensor).clone(); }
+
+/// `tensor` as it is, over the storage of `bytes`.
+at::Tensor rebased(at::Tensor const& tensor, at::Tensor const& bytes) {
+    return at::empty({0}, tensor.options())
+        .set_(bytes.storage(), tensor.storage_offset(), tensor.sizes(), tensor.strides());
+}
+
+/// From the tensor's first element to its last, with what lies between.
+MemoryRange extent_of(at::Tensor const& tensor) {
+    if (tensor.numel() == 0) return {};
+    std::int64_t last = 0;
+    for (std::int64_t d = 0; d < tensor.dim(); ++d) last += (tensor.size(d) - 1) * tensor.stride(d);
+    return {.begin = tensor.const_data_ptr(),
+            .bytes = (static_cast<std::size_t>(last) + 1) * tensor.element_size()};
+}
+
+/// Joins ranges that overlap, so that no byte is evicted twice.
+std::vector<MemoryRange> joined(std::vector<MemoryRange> ranges) {
+    std::erase_if(ranges, [](auto const& range) { return range.bytes == 0; });
+    std::ranges::sort(ranges, std::less<>{}, &MemoryRange::begin);
+    std::vector<MemoryRange> result;
+    for (auto const& range : ranges) {
+        auto const* const begin = static_cast<std::byte const*>(range.begin);
+        if (!result.empty()) {
+            auto& before = result.back();
+            auto const* const before_begin = static_cast<std::byte const*>(before.begin);
+            if (begin <= before_begin + before.bytes) {
+                auto const end = std::max(before_begin + before.bytes, begin + range.bytes);
+                before.bytes = static_cast<std::size_t>(end - before_begin);
+                continue;
+            }
+        }
+        result.push_back(range);
+    }
+    return result;
+}
+
+bool is_floating(at::Tensor const& tensor) {
+    return tensor.defined() && tensor.is_floating_point();
+}
+
+}  // namespace
+
+PreparedModel::PreparedModel(ExportedProgram program, std::vector<int> const& subgraphs,
+                             std::uint64_t seed, TimingDevice& device)
+    : program_{std::move(program)},
+      partition_{partition(program_)},
+      device_{device},
+      interpreter_{program_, device.name()},
+      scratch_(program_.values.size()) {
+    for (auto const id : subgraphs) captured_[id];
+    explain_failures("loading", [&] {
+        slots_ = seeded_inputs(program_, seed, device_.name());
+        capture_whole_run();
+    });
+}
+
+void PreparedModel::run_subgraph(std::size_t index) {
+    auto const& nodes = partition_.subgraphs[index].nodes;
+    interpreter_.run(slots_, static_cast<std::size_t>(nodes.front()),
+                     static_cast<std::size_t>(nodes.back()) + 1);
+}
+
+void PreparedModel::capture_whole_run() {
+    for (auto const& part : partition_.subgraphs) {
+        auto const found = captured_.find(part.subgraph.id);
+        Captured* const current = found == captured_.end() ? nullptr : &found->second;
+        if (current != nullptr) capture_externals(part, *current);
+        for (auto const node : part.nodes) {
+            auto const index = static_cast<std::size_t>(node);
+            for (auto const slot : interpreter_.changed_by(index)) {
+                auto const& tensor = slots_[static_cast<std::size_t>(slot)];
+                if (tensor.defined()) keep_from_change(tensor, current);
+            }
+            try {
+                interpreter_.run(slots_, index, index + 1);
+            } catch (c10::Error const& error) {
+                std::string const reason = error.what_without_backtrace();
+                throw CannotTime{program_.nodes[index].name + " (" + program_.nodes[index].target +
+                                 "): " + reason.substr(0, reason.find('\n'))};
+            }
+        }
+    }
+    for (auto const output : program_.outputs) {
+        auto const& tensor = slots_[static_cast<std::size_t>(output)];
+        if (is_floating(tensor) && !at::isfinite(tensor).all().item<bool>()) {
+            throw CannotTime{"the model's output is not finite with seeded weights"};
+        }
+        outputs_.push_back(tensor);
+    }
+    interpreter_.release_results(slots_);
+    restore_inputs();
+}
+
+void PreparedModel::capture_externals(ProgramSubgraph const& part, Captured& captured) {
+    auto const capture = [&](ValueId slot, bool is_weight) {
+        captured.externals.push_back({.slot = slot,
+                                      .tensor = slots_[static_cast<std::size_t>(slot)],
+                                      .is_weight = is_weight,
+                                      .changed = false});
+    };
+    for (auto const slot : part.activations) capture(slot, false);
+    for (auto const slot : part.weights) capture(slot, true);
+}
+
+/// An operator is about to write into this tensor's storage: whoever captured a tensor there gets a
+/// copy of what it held, and a model input is remembered so that every run starts alike.
+void PreparedModel::keep_from_change(at::Tensor const& about_to_change, Captured* current) {
+    auto* const storage = storage_of(about_to_change);
+    if (current != nullptr) {
+        for (auto& external : current->externals) {
+            if (storage_of(external.tensor) == storage) external.changed = true;
+        }
+    }
+    at::Tensor bytes;
+    for (auto& [id, captured] : captured_) {
+        for (auto& external : captured.externals) {
+            if (!external.tensor.defined() || storage_of(external.tensor) != storage) continue;
+            if (!bytes.defined()) bytes = copy_of_storage(about_to_change);
+            external.tensor = rebased(external.tensor, bytes);
+        }
+    }
+    for (auto const& input : program_.inputs) {
+        auto const& tensor = slots_[static_cast<std::size_t>(input.value)];
+        if (!tensor.defined() || storage_of(tensor) != storage) continue;
+        if (!bytes.defined()) bytes = copy_of_storage(about_to_change);
+        bool const known = std::ranges::any_of(changed_inputs_, [&](auto const& refreshed) {
+            return storage_of(refreshed.working) == storage;
+        });
+        if (!known)
+            changed_inputs_.push_back({.working = whole_storage(tensor), .pristine = bytes});
+    }
+}
+
+void PreparedModel::restore_inputs() {
+    for (auto& input : changed_inputs_) input.working.copy_(input.pristine);
+}
+
+RunIteration PreparedModel::whole() {
+    return [this] {
+        return explain_failures("whole run", [this] {
+            restore_inputs();
+            device_.rouse();
+            auto const ms = device_.time_ms([this] { interpreter_.run(slots_); });
+            interpreter_.release_results(slots_);
+            return ms;
+        });
+    };
+}
+
+InContextRun PreparedModel::time_in_context(RepetitionPolicy const& policy) {
+    return explain_failures("run in context", [&] {
+        InContextRun run;
+        for (int i = 0; i <= policy.min_warmup_iterations; ++i) {
+            restore_inputs();
+            device_.rouse();
+            run.subgraph_ms = device_.time_laps_ms(
+                partition_.subgraphs.size(), [this](std::size_t index) { run_subgraph(index); });
+            interpreter_.release_results(slots_);
+        }
+        run.run_ms = std::accumulate(run.subgraph_ms.begin(), run.subgraph_ms.end(), 0.0);
+        return run;
+    });
+}
+
+/// Gives a case that writes to its inputs working copies of them, finds the bytes it reads, and
+/// runs it once to see that it can.
+void PreparedModel::make_ready(Captured& captured) {
+    std::map<c10::StorageImpl*, at::Tensor> working_storages;
+    for (auto& external : captured.externals) {
+        if (!external.changed) continue;
+        auto& working = working_storages[storage_of(external.tensor)];
+        if (!working.defined()) {
+            working = copy_of_storage(external.tensor);
+            captured.refreshed.push_back(
+                {.working = working, .pristine = whole_storage(external.tensor)});
+        }
+        external.tensor = rebased(external.tensor, working);
+    }
+    for (auto const& external : captured.externals) {
+        (external.is_weight ? captured.weights : captured.activations)
+            .push_back(extent_of(external.tensor));
+    }
+    captured.activations = joined(std::move(captured.activations));
+    captured.weights = joined(std::move(captured.weights));
+    captured.ready = true;
+}
+
+RunIteration PreparedModel::isolated(int subgraph, CacheState state) {
+    auto& captured = captured_.at(subgraph);
+    auto const part = std::ranges::find_if(partition_.subgraphs, [&](auto const& candidate) {
+        return candidate.subgraph.id == subgraph;
+    });
+    if (part == partition_.subgraphs.end()) throw std::out_of_range{"no such subgraph"};
+    auto const first = static_cast<std::size_t>(part->nodes.front());
+    auto const last = static_cast<std::size_t>(part->nodes.back()) + 1;
+    auto const bring_inputs = [this, &captured] {
+        for (auto& refreshed : captured.refreshed) refreshed.working.copy_(refreshed.pristine);
+        for (auto const& external : captured.externals) {
+            scratch_[static_cast<std::size_t>(external.slot)] = external.tensor;
+        }
+    };
+    if (!captured.ready) {
+        explain_failures(part->subgraph.fusion_pattern, [&] {
+            make_ready(captured);
+            bring_inputs();
+            interpreter_.run(scratch_, first, last);
+            for (auto const output : part->outputs) {
+                auto const& tensor = scratch_[static_cast<std::size_t>(output)];
+                if (is_floating(tensor) && at::isnan(tensor).any().item<bool>()) {
+                    throw CannotTime{part->subgraph.fusion_pattern +
+                                     ": its result is not a number"};
+                }
+            }
+            for (auto const output : part->outputs)
+                scratch_[static_cast<std::size_t>(output)].reset();
+        });
+    }
+    auto* const outputs = &part->outputs;
+    return [this, &captured, outputs, first, last, bring_inputs, state] {
+        return explain_failures("isolated run", [&] {
+            bring_inputs();
+            if (state == CacheState::cold_activations || state == CacheState::cold_all) {
+                device_.evict(captured.activations);
+            }
+            if (state == CacheState::cold_all) device_.evict(captured.weights);
+            device_.rouse();
+            auto const ms = device_.time_ms([&] {
+                interpreter_.run(scratch_, first, last);
+                // Freeing what it made is part of a run; inside a model its readers do it.
+                for (auto const output : *outputs) {
+                    scratch_[static_cast<std::size_t>(output)].reset();
+                }
+            });
+            for (auto const& external : captured.externals) {
+                scratch_[static_cast<std::size_t>(external.slot)].reset();
+            }
+            return ms;
+        });
+    };
+}
+
+}  // namespace derate::benchmarks

@@ -1,0 +1,83 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "benchmarks/interpreter.hpp"
+#include "benchmarks/timing_device.hpp"
+#include "core/measurement.hpp"
+#include "core/repetition.hpp"
+#include "workloads/exported_program.hpp"
+#include "workloads/partition.hpp"
+
+namespace derate::benchmarks {
+
+/// A model in memory with seeded weights and inputs, and the tensors of those of its subgraphs that
+/// will be timed alone, captured from a whole run: their real shapes, strides, values and shared
+/// storage decide which kernel runs and how long it takes.
+///
+/// All functions run under InferenceMode and throw CannotTime.
+class PreparedModel {
+  public:
+    /// \param subgraphs  ids of those to be timed alone
+    /// \param device     outlives this object
+    PreparedModel(ExportedProgram program, std::vector<int> const& subgraphs, std::uint64_t seed,
+                  TimingDevice& device);
+
+    /// A whole run without a clock inside.
+    [[nodiscard]] RunIteration whole();
+
+    /// One whole run with a clock read between subgraphs.
+    [[nodiscard]] InContextRun time_in_context(RepetitionPolicy const& policy);
+
+    /// One subgraph alone on its captured tensors.
+    /// \throws std::out_of_range  not one of those asked for
+    [[nodiscard]] RunIteration isolated(int subgraph, CacheState state);
+
+    /// What the model returned in the capturing run.
+    [[nodiscard]] std::vector<at::Tensor> const& outputs() const { return outputs_; }
+
+    [[nodiscard]] ExportedProgram const& program() const { return program_; }
+    [[nodiscard]] Partition const& parts() const { return partition_; }
+
+  private:
+    struct External {
+        ValueId slot;
+        at::Tensor tensor;
+        bool is_weight = false;
+        bool changed = false;  // the case writes to its storage
+    };
+    /// A storage that a case or model changes, and what it held before.
+    struct Refreshed {
+        at::Tensor working;
+        at::Tensor pristine;
+    };
+    struct Captured {
+        std::vector<External> externals;
+        std::vector<Refreshed> refreshed;
+        std::vector<MemoryRange> activations;
+        std::vector<MemoryRange> weights;
+        bool ready = false;
+    };
+
+    void capture_whole_run();
+    void capture_externals(ProgramSubgraph const& part, Captured& captured);
+    void keep_from_change(at::Tensor const& about_to_change, Captured* current);
+    void make_ready(Captured& captured);
+    void restore_inputs();
+    void run_subgraph(std::size_t index);
+
+    ExportedProgram program_;
+    Partition partition_;
+    TimingDevice& device_;
+    Interpreter interpreter_;
+    TensorSlots slots_;                 // of whole runs
+    TensorSlots scratch_;               // of isolated runs
+    std::map<int, Captured> captured_;  // by Subgraph::id
+    std::vector<Refreshed> changed_inputs_;
+    std::vector<at::Tensor> outputs_;
+};
+
+}  // namespace derate::benchmarks

@@ -1,0 +1,34 @@
+#pragma once
+#include <string_view>
+
+/// Names that derate-bench writes into Google Benchmark's JSON and that ingest reads.
+namespace derate::benchmark_keys {
+
+/// Version of these keys: "1". In "context", as everything down to the counters.
+inline constexpr std::string_view format = "derate_benchmark_format";
+inline constexpr std::string_view tool_version = "derate_version";
+inline constexpr std::string_view precision = "precision";      ///< "FP32"
+inline constexpr std::string_view threads = "threads";          ///< of LibTorch
+inline constexpr std::string_view cache_state = "cache_state";  ///< "cold_all"
+inline constexpr std::string_view device = "device";            ///< "cpu", "cuda"
+inline constexpr std::string_view partition = "partition";      ///< "derate_1"
+inline constexpr std::string_view flop_rule = "flop_rule";      ///< "derate_1"
+inline constexpr std::string_view build_type = "derate_build_type";
+inline constexpr std::string_view libtorch = "libtorch";
+inline constexpr std::string_view blas = "blas";  ///< "mkl 2024.2"
+inline constexpr std::string_view onednn = "onednn";
+inline constexpr std::string_view cpu_capability = "cpu_capability";
+inline constexpr std::string_view malloc_thresholds = "malloc_thresholds_bytes";
+inline constexpr std::string_view models = "models";  ///< "resnet18/b1,mobilenet_v2/b1"
+
+/// Counters of a case. Its name is "<operation type>/<descriptor hash>", its label
+/// "<fusion pattern> <model>/b<batch>/<subgraph id> <descriptor>"; whole models are named
+/// "whole/<model>/b<batch>" and have no counters.
+inline constexpr std::string_view flops = "flops";
+inline constexpr std::string_view input_bytes = "input_bytes";
+inline constexpr std::string_view weight_bytes = "weight_bytes";
+inline constexpr std::string_view output_bytes = "output_bytes";
+
+inline constexpr std::string_view whole_prefix = "whole/";
+
+}  // namespace derate::benchmark_keys

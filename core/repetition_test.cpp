@@ -1,0 +1,97 @@
+#include "core/repetition.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <numeric>
+#include <random>
+
+namespace derate {
+namespace {
+
+RepetitionPolicy policy_of(double min_timed_ms, double max_warmup_ms) {
+    RepetitionPolicy policy;
+    policy.min_timed_ms = min_timed_ms;
+    policy.max_warmup_ms = max_warmup_ms;
+    return policy;
+}
+
+TEST(TakeRepetition, NeverCountsTheFirstIteration) {
+    int call = 0;
+    auto const first_is_slow = [&call] { return call++ == 0 ? 15.0 : 1.0; };
+    auto const repetition = take_repetition(first_is_slow, policy_of(10, 100));
+    EXPECT_DOUBLE_EQ(repetition.mean_ms(), 1.0);
+    EXPECT_GE(repetition.warmup, 1);
+    EXPECT_TRUE(repetition.steady);
+}
+
+TEST(TakeRepetition, IteratesUntilEnoughWasTimed) {
+    auto const repetition = take_repetition([] { return 2.0; }, policy_of(9, 100));
+    EXPECT_EQ(repetition.iteration_ms.size(), 5U);  // 5 x 2 ms >= 9 ms
+    EXPECT_EQ(repetition.warmup, 1);
+}
+
+TEST(TakeRepetition, TimesALongKernelOnce) {
+    auto const repetition = take_repetition([] { return 40.0; }, policy_of(5, 20));
+    EXPECT_EQ(repetition.iteration_ms.size(), 1U);
+    EXPECT_EQ(repetition.warmup, 1);
+    EXPECT_TRUE(repetition.steady);
+}
+
+TEST(TakeRepetition, ThrowsAwayAWarmUpThatDecays) {
+    int call = 0;
+    auto const warming = [&call] { return 1.0 + 4.0 * std::exp(-call++ / 10.0); };
+    auto const repetition = take_repetition(warming, policy_of(20, 1000));
+    EXPECT_TRUE(repetition.steady);
+    EXPECT_GT(repetition.warmup, 20);  // 4 exp(-2) is still half of the steady time
+    EXPECT_NEAR(repetition.mean_ms(), 1.0, 0.05);
+}
+
+TEST(TakeRepetition, KeepsWhatNeverSteadiesAndSaysSo) {
+    double ms = 1;
+    auto const growing = [&ms] { return ms *= 1.02; };
+    auto const repetition = take_repetition(growing, policy_of(40, 100));
+    EXPECT_FALSE(repetition.steady);
+    EXPECT_FALSE(repetition.iteration_ms.empty());
+}
+
+TEST(TakeRepetition, KeepsTheMeanOfSteadyNoise) {
+    std::mt19937_64 random{7};
+    std::lognormal_distribution<double> draw{std::log(0.1), 0.05};
+    std::vector<double> drawn;
+    auto const noisy = [&] { return drawn.emplace_back(draw(random)); };
+    auto const repetition = take_repetition(noisy, policy_of(50, 200));
+    ASSERT_TRUE(repetition.steady);
+    auto const counted = repetition.iteration_ms.size();
+    auto const mean =
+        std::accumulate(drawn.end() - static_cast<std::ptrdiff_t>(counted), drawn.end(), 0.0) /
+        static_cast<double>(counted);
+    EXPECT_DOUBLE_EQ(repetition.mean_ms(), mean);
+}
+
+TEST(TakeRepetition, RefusesAPolicyWithoutWarmUp) {
+    RepetitionPolicy policy;
+    policy.min_warmup_iterations = 0;
+    EXPECT_THROW((void)take_repetition([] { return 1.0; }, policy), std::invalid_argument);
+}
+
+TEST(IsSteady, ComparesASingleTimeWithTheOneBefore) {
+    EXPECT_TRUE(is_steady(std::array{10.5}, 10.0));
+    EXPECT_FALSE(is_steady(std::array{10.0}, 15.0));
+}
+
+TEST(IsSteady, ForgivesOneOutlierAmongMany) {
+    std::vector<double> window(40, 1.0);
+    window[7] = 30;
+    EXPECT_TRUE(is_steady(window, 1.0));
+}
+
+TEST(IsSteady, SeesAStep) {
+    std::vector<double> window(40, 1.0);
+    std::fill(window.begin(), window.begin() + 20, 1.2);
+    EXPECT_FALSE(is_steady(window, 1.2));
+}
+
+}  // namespace
+}  // namespace derate
