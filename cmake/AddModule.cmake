@@ -21,6 +21,8 @@ function(add_module name)
       derate::${name} derate::warnings ${arg_TEST_PRIVATE} GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name}_tests PRIVATE
       DERATE_SOURCE_DIR="${PROJECT_SOURCE_DIR}" DERATE_TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}/testdata")
+    # The code under test is optimised; the tests around it would only take longer to compile.
+    target_compile_options(${name}_tests PRIVATE $<$<CONFIG:Release>:-O0>)
     gtest_discover_tests(${name}_tests TEST_PREFIX "${name}."
       PROPERTIES LABELS unit DISCOVERY_TIMEOUT 60)
   endif()
