@@ -56,14 +56,11 @@ Json axis_encoding(Plot const& plot, PlotAxis const& axis, char const* field) {
     } else {
         axis_json["labelOverlap"] = "greedy";
     }
-    return {{"field", field},
-            {"type", "quantitative"},
-            {"axis", axis_json},
-            {"scale",
-             {{"type", axis.scale == AxisScale::log10 ? "log" : "linear"},
-              {"domain", domain},
-              {"nice", false},
-              {"zero", false}}}};
+    Json scale{{"type", axis.scale == AxisScale::log10 ? "log" : "linear"},
+               {"domain", domain},
+               {"nice", false}};
+    if (axis.scale != AxisScale::log10) scale["zero"] = false;
+    return {{"field", field}, {"type", "quantitative"}, {"axis", axis_json}, {"scale", scale}};
 }
 
 Json rows_of(PlotSeries const& series) {
@@ -102,7 +99,7 @@ Json layers_of(Plot const& plot, PlotSeries const& series, Json const& x, Json c
                                       {{"x", x}, {"y", y}, {"color", colour}})});
         case Mark::band:
             return Json::array({layer(
-                {{"type", "area"}, {"opacity", 0.22}},
+                {{"type", "area"}, {"opacity", 0.3}},
                 {{"x", x}, {"y", at_low()}, {"y2", {{"field", "high"}}}, {"color", colour}})});
         case Mark::intervals: {
             auto layers = Json::array({layer(
@@ -197,8 +194,8 @@ function theme() {
   const ink = dark.matches ? '#e6edf3' : '#1b1f24', line = dark.matches ? '#30363d' : '#d0d7de';
   return {background: null, font: 'system-ui, sans-serif', view: {stroke: line},
           axis: {labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line,
-                 labelFontSize: 12, titleFontSize: 13, labelLimit: 140},
-          legend: {labelColor: ink, titleColor: ink, labelFontSize: 12, labelLimit: 400, orient: 'bottom',
+                 labelFontSize: 12, titleFontSize: 13, labelLimit: 140, labelBound: true},
+          legend: {labelColor: ink, titleColor: ink, labelFontSize: 12, labelLimit: 400, orient: 'bottom', symbolOpacity: 1,
                    direction: 'vertical'},
           title: {color: ink}, text: {color: ink}};
 }
@@ -258,7 +255,7 @@ std::string vega_lite_specification(Plot const& plot) {
         {"description", plot.title + ". " + plot.caption},
         {"width", "container"},
         {"height", cells ? 28 * static_cast<int>(plot.y.categories.size()) + 20 : 340},
-        {"autosize", {{"type", "fit"}, {"contains", "padding"}}},
+        {"autosize", {{"type", "fit-x"}, {"contains", "padding"}}},
         {"layer", layers}};
     return specification.dump();
 }

@@ -117,6 +117,21 @@ std::string axis_label(double value, AxisUnit unit) {
     return {};
 }
 
+namespace {
+
+/// "1.00 MFLOP" is a measurement's form; a tick is exact and reads "1 MFLOP".
+std::string without_trailing_zeros(std::string label) {
+    auto const end = std::min(label.find(' '), label.size());
+    auto const point = label.find('.');
+    if (point == std::string::npos || point > end || label.find('e') < end) return label;
+    auto keep = end;
+    while (label[keep - 1] == '0') --keep;
+    if (label[keep - 1] == '.') --keep;
+    return label.erase(keep, end - keep);
+}
+
+}  // namespace
+
 std::vector<AxisTick> axis_ticks(Plot const& plot, PlotAxis const& axis) {
     std::vector<AxisTick> ticks;
     if (axis.scale == AxisScale::category) {
@@ -137,7 +152,7 @@ std::vector<AxisTick> axis_ticks(Plot const& plot, PlotAxis const& axis) {
     auto const positions =
         axis.scale == AxisScale::log10 ? decade_ticks(extent) : even_ticks(extent);
     for (double const position : positions) {
-        ticks.push_back({position, axis_label(position, axis.unit)});
+        ticks.push_back({position, without_trailing_zeros(axis_label(position, axis.unit))});
     }
     return ticks;
 }

@@ -1,0 +1,139 @@
+// Wrong input ends in one clear line on standard error, nothing on standard output, and exit
+// code 2.
+//
+// A row is a command line and what its message must hold. "{data}" is workloads/testdata, "{tmp}" a
+// folder of the test's own with the files that SetUp writes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+struct BadInput {
+    std::string name;
+    std::string arguments;
+    std::vector<std::string> message_holds;
+};
+
+// One row a case, grouped by command.
+std::vector<BadInput> const& rows() {
+    static std::vector<BadInput> const all{
+        {"UnknownCommand", "inspct", {"inspct: no such command", "did you mean 'inspect'?"}},
+        {"UnknownFlag", "inspect --modle resnet18", {"no such flag", "did you mean '--model'?"}},
+
+        {"InspectWithoutModel", "inspect", {"--model"}},
+        {"InspectUnknownModel",
+         "inspect --model resnet81x",
+         {"resnet81x: no such model", "derate list models"}},
+        {"InspectMisspeltModel",
+         "inspect --model mobilnet_v2",
+         {"no such model", "did you mean 'mobilenet_v2'?"}},
+        {"InspectMissingFile", "inspect --model {tmp}/none.pt2", {"none.pt2: no such file"}},
+        {"InspectFolder", "inspect --model {tmp}/", {"not a file"}},
+        {"InspectEmptyFile", "inspect --model {tmp}/empty.pt2", {"empty.pt2: not a zip file"}},
+        {"InspectTextFile", "inspect --model {tmp}/text.pt2", {"text.pt2: not a zip file"}},
+        {"InspectTruncatedZip", "inspect --model {tmp}/truncated.pt2", {"damaged zip file"}},
+        {"InspectZipWithoutModel",
+         "inspect --model {tmp}/no_model.pt2",
+         {"zip without an exported program", "torch.export.save"}},
+        {"InspectDamagedGzip", "inspect --model {tmp}/damaged.json.gz", {"damaged.json.gz"}},
+        {"InspectFloat64",
+         "inspect --model {data}/tiny_cnn_float64.pt2",
+         {"dtype float64 is not supported", "model.float()"}},
+        {"InspectComplex",
+         "inspect --model {data}/complex_signal.pt2",
+         {"dtype complex64 is not supported"}},
+        {"InspectDynamicShape",
+         "inspect --model {data}/dynamic_batch.pt2",
+         {"dynamic shape", "leave out dynamic_shapes"}},
+        {"InspectControlFlow",
+         "inspect --model {data}/branch.pt2",
+         {"nodes/", "without control flow"}},
+        {"InspectOtherBatchOfAFile",
+         "inspect --model {data}/tiny_cnn.pt2 --batch 7",
+         {"was exported with batch 2", "torch.export.save(", "torch.randn(7, 3, 16, 16"}},
+        {"InspectOtherPrecisionOfAFile",
+         "inspect --model {data}/tiny_cnn.pt2 --precision bf16",
+         {"in FP32, not", "torch.bfloat16"}},
+        {"InspectBatchThatIsNotShipped",
+         "inspect --model resnet18 --batch 7",
+         {"is not shipped with batch 7", "batch 16 in FP32"}},
+        {"InspectUnknownPrecision",
+         "inspect --model resnet18 --precision fp8",
+         {"no such precision", "bf16"}},
+        {"InspectInt8", "inspect --model resnet18 --precision int8", {"INT8 is not supported"}},
+        {"InspectBatchZero", "inspect --model resnet18 --batch 0", {"1 or more"}},
+        {"InspectBatchWord", "inspect --model resnet18 --batch many", {"--batch"}},
+    };
+    return all;
+}
+
+class BadInputTest : public testing::TestWithParam<BadInput> {
+  protected:
+    void SetUp() override {
+        folder_ = fs::path{testing::TempDir()} / ("derate_bad_input_" + std::to_string(::getpid()));
+        fs::create_directories(folder_);
+        write("empty.pt2", "");
+        write("text.pt2", "not a model\n");
+        // The end record of a zip without entries.
+        write("no_model.pt2", std::string{"PK\5\6", 4} + std::string(18, '\0'));
+        std::ifstream whole{std::string{DERATE_TEST_DATA} + "/tiny_cnn.pt2", std::ios::binary};
+        std::string bytes(1000, '\0');
+        whole.read(bytes.data(), 1000);
+        write("truncated.pt2", bytes);
+        write("damaged.json.gz", std::string{"\x1f\x8b\x08\0\0", 5} + "nonsense");
+    }
+    void TearDown() override { fs::remove_all(folder_); }
+
+    void write(std::string const& name, std::string const& bytes) const {
+        std::ofstream{folder_ / name, std::ios::binary} << bytes;
+    }
+    [[nodiscard]] std::string expand(std::string text) const {
+        for (auto const& [word, value] :
+             {std::pair{std::string{"{data}"}, std::string{DERATE_TEST_DATA}},
+              std::pair{std::string{"{tmp}"}, folder_.string()}}) {
+            for (auto at = text.find(word); at != std::string::npos; at = text.find(word)) {
+                text.replace(at, word.size(), value);
+            }
+        }
+        return text;
+    }
+    [[nodiscard]] std::string read(char const* name) const {
+        std::ifstream file{folder_ / name};
+        return {std::istreambuf_iterator<char>{file}, {}};
+    }
+
+    fs::path folder_;
+};
+
+TEST_P(BadInputTest, IsOneClearLineAndExitCodeTwo) {
+    auto const& row = GetParam();
+    auto const command = std::string{DERATE_PROGRAM} + " " + expand(row.arguments) + " > " +
+                         (folder_ / "out").string() + " 2> " + (folder_ / "err").string() +
+                         " < /dev/null";
+    int const status = std::system(command.c_str());
+    ASSERT_TRUE(WIFEXITED(status)) << command;
+    auto const message = read("err");
+    EXPECT_EQ(WEXITSTATUS(status), 2) << message;
+    EXPECT_EQ(read("out"), "");
+    EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 1) << message;
+    for (auto const& part : row.message_holds) EXPECT_THAT(message, HasSubstr(part));
+    EXPECT_THAT(message, testing::Not(HasSubstr("internal error")));
+}
+
+INSTANTIATE_TEST_SUITE_P(Program, BadInputTest, testing::ValuesIn(rows()),
+                         [](auto const& tested) { return tested.param.name; });
+
+}  // namespace

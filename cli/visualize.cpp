@@ -1,0 +1,156 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "calibration/cross_validate.hpp"
+#include "cli/commands.hpp"
+#include "core/input_error.hpp"
+#include "core/json/calibration_files.hpp"
+#include "core/json/file.hpp"
+#include "estimator/compiled_calibration.hpp"
+#include "estimator/prepared_model.hpp"
+#include "reports/calibration_plots.hpp"
+#include "reports/gnuplot.hpp"
+#include "reports/html_page.hpp"
+#include "workloads/model_set.hpp"
+#include "workloads/partition.hpp"
+
+namespace derate::cli {
+namespace {
+
+struct Arguments {
+    std::vector<std::filesystem::path> calibrations;
+    std::optional<std::string> model;
+    std::optional<std::filesystem::path> output;
+    bool ascii = false;
+};
+
+/// Hardware, precision and threads where that tells the calibrations apart, else their files too.
+std::string label_of(Calibration const& calibration, std::filesystem::path const& file,
+                     std::set<std::string>& taken) {
+    auto label = calibration.hardware_id + " " + std::string{to_string(calibration.precision)};
+    if (calibration.threads > 0) label += " t" + std::to_string(calibration.threads);
+    if (taken.contains(label)) label += " (" + file.string() + ")";
+    taken.insert(label);
+    return label;
+}
+
+std::vector<PicturedCalibration> read_all(std::vector<std::filesystem::path> const& files) {
+    std::vector<PicturedCalibration> all;
+    std::set<std::string> taken;
+    for (auto const& file : files) {
+        auto calibration = read_calibration(file);
+        auto evidence = read_evidence_of(calibration, file);
+        CrossValidation predictions;
+        if (evidence) predictions = predict_models(*evidence, calibration);
+        auto label = label_of(calibration, file, taken);
+        all.push_back({.label = std::move(label),
+                       .calibration = std::move(calibration),
+                       .evidence = std::move(evidence),
+                       .predictions = std::move(predictions)});
+    }
+    return all;
+}
+
+PageSection roofline_section(std::vector<PicturedCalibration> const& all, std::string const& model) {
+    PageSection section{.title = "Roofline of " + model};
+    for (auto const& pictured : all) {
+        auto const loaded = load_model(model, std::nullopt, pictured.calibration.precision);
+        auto const parts = partition(loaded.program);
+        std::vector<Subgraph> subgraphs;
+        for (auto const& part : parts.subgraphs) subgraphs.push_back(part.subgraph);
+        CompiledCalibration const compiled{pictured.calibration};
+        auto const estimates =
+            estimate_subgraphs(compiled, prepare(compiled, subgraphs, partition_rule));
+        std::vector<RooflinePoint> points;
+        for (std::size_t i = 0; i < subgraphs.size(); ++i) {
+            points.push_back({subgraphs[i], estimates[i].latency_ms, estimates[i].bound});
+        }
+        if (auto plot = roofline_plot(pictured, model, points)) {
+            section.plots.push_back(std::move(*plot));
+        } else {
+            section.paragraphs.push_back(pictured.label + ": no roofline, its peaks are unknown.");
+        }
+    }
+    return section;
+}
+
+void print_text(std::vector<PageSection> const& sections) {
+    for (auto const& section : sections) {
+        std::printf("== %s ==\n\n", section.title.c_str());
+        for (auto const& paragraph : section.paragraphs) std::printf("%s\n\n", paragraph.c_str());
+        for (auto const& plot : section.plots) {
+            std::printf("%s\n%s\n\n", draw_text(plot).c_str(), plot.caption.c_str());
+        }
+    }
+}
+
+void print_json(std::vector<PageSection> const& sections) {
+    auto json = nlohmann::ordered_json::array();
+    for (auto const& section : sections) {
+        for (auto const& plot : section.plots) {
+            json.push_back(
+                {{"section", section.title},
+                 {"id", plot.id},
+                 {"title", plot.title},
+                 {"caption", plot.caption},
+                 {"vega_lite", nlohmann::ordered_json::parse(vega_lite_specification(plot))}});
+        }
+    }
+    std::printf("%s\n", json.dump(2).c_str());
+}
+
+ExitCode visualize(Arguments const& arguments, CommonFlags const& common) {
+    if (!arguments.output && !arguments.ascii && !common.json) {
+        throw InputError{"--output", "missing", "a file FILE.html, or --ascii, or --json"};
+    }
+    if (arguments.output && arguments.output->extension() != ".html") {
+        throw InputError{arguments.output->string(), "not the name of an HTML file",
+                         "a name that ends in .html, or --ascii"};
+    }
+    // Before the work of reading and predicting, not after it.
+    if (arguments.output && !vega_scripts_missing().empty()) {
+        throw EnvironmentRefused{arguments.output->string(), vega_scripts_missing(),
+                                 "run cmake/fetch_vega.sh and build again, or use --ascii"};
+    }
+    auto const all = read_all(arguments.calibrations);
+    auto sections = calibration_sections(all);
+    if (arguments.model) sections.insert(sections.begin(), roofline_section(all, *arguments.model));
+
+    if (arguments.output) {
+        std::string title = "Efficiency of";
+        for (auto const& pictured : all) title += (&pictured == all.data() ? " " : ", ") + pictured.label;
+        write_atomically(*arguments.output, html_page(title, sections));
+        if (!common.quiet) std::fprintf(stderr, "wrote %s\n", arguments.output->c_str());
+    }
+    if (arguments.ascii) print_text(sections);
+    if (common.json) print_json(sections);
+    return exit_pass;
+}
+
+}  // namespace
+
+Run add_visualize(CLI::App& command) {
+    auto const arguments = std::make_shared<Arguments>();
+    command
+        .add_option("--calibration", arguments->calibrations,
+                    "Curve file; repeat it to lay calibrations over each other")
+        ->required()
+        ->type_name("FILE");
+    command
+        .add_option("--model", arguments->model,
+                    "Also draw this model's subgraphs (a name or FILE.pt2) under the roofline")
+        ->type_name("MODEL");
+    command.add_option("--output", arguments->output, "One self-contained page, FILE.html")
+        ->type_name("FILE");
+    command.add_flag("--ascii", arguments->ascii, "Draw in the terminal instead");
+    return [arguments](CommonFlags const& common) { return visualize(*arguments, common); };
+}
+
+}  // namespace derate::cli
