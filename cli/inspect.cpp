@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/commands.hpp"
+#include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
 #include "workloads/descriptor.hpp"
@@ -95,26 +96,6 @@ nlohmann::json to_json(LoadedModel const& model, Partition const& cut) {
     return json;
 }
 
-using Row = std::vector<std::string>;
-
-/// Columns as wide as their widest cell, words to the left, numbers (from `first_number` on) right.
-void print_table(std::vector<Row> const& rows, std::size_t first_number) {
-    std::vector<std::size_t> widths(rows.front().size(), 0);
-    for (auto const& row : rows) {
-        for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-    }
-    for (auto const& row : rows) {
-        std::string line;
-        for (std::size_t i = 0; i < row.size(); ++i) {
-            std::string const gap(widths[i] - row[i].size(), ' ');
-            if (i > 0) line += "  ";
-            line += i >= first_number ? gap + row[i] : row[i] + gap;
-        }
-        line.erase(line.find_last_not_of(' ') + 1);
-        std::puts(line.c_str());
-    }
-}
-
 void print_text(LoadedModel const& model, Partition const& cut) {
     struct TypeTotal {
         int subgraphs = 0;
@@ -124,7 +105,7 @@ void print_text(LoadedModel const& model, Partition const& cut) {
     std::map<OperationType, TypeTotal> types;
     std::map<std::string, int> distinct;
     TypeTotal total;
-    std::vector<Row> rows{{"id", "pattern", "type", "shapes", "work", "memory", "FLOP/byte"}};
+    std::vector<TableRow> rows{{"id", "pattern", "type", "shapes", "work", "memory", "FLOP/byte"}};
     for (auto const& item : cut.subgraphs) {
         auto const& subgraph = item.subgraph;
         auto const traffic = subgraph.traffic.total();
@@ -144,12 +125,12 @@ void print_text(LoadedModel const& model, Partition const& cut) {
                 model.batch ? ("batch " + std::to_string(*model.batch) + ", ").c_str() : "",
                 std::string{to_string(model.precision)}.c_str(), total.subgraphs, distinct.size(),
                 format_flops(Flops{total.work}).c_str(), format_bytes(Bytes{total.bytes}).c_str());
-    print_table(rows, 4);
+    std::fputs(text_table(rows, 4).c_str(), stdout);
 
     std::vector<std::pair<OperationType, TypeTotal>> by_work{types.begin(), types.end()};
     std::stable_sort(by_work.begin(), by_work.end(),
                      [](auto const& a, auto const& b) { return a.second.work > b.second.work; });
-    std::vector<Row> sums{{"type", "subgraphs", "work", "share", "memory", "share"}};
+    std::vector<TableRow> sums{{"type", "subgraphs", "work", "share", "memory", "share"}};
     auto const share = [](double part, double whole) {
         return whole > 0 ? format_significant(100 * part / whole, 3) + " %" : std::string{"-"};
     };
@@ -159,7 +140,7 @@ void print_text(LoadedModel const& model, Partition const& cut) {
                         format_bytes(Bytes{sum.bytes}), share(sum.bytes, total.bytes)});
     }
     std::puts("");
-    print_table(sums, 1);
+    std::fputs(text_table(sums, 1).c_str(), stdout);
 }
 
 }  // namespace

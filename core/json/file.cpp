@@ -11,8 +11,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <span>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -181,6 +184,16 @@ void append_pretty(std::string& text, nlohmann::json const& json, std::size_t in
     text += json.is_object() ? '}' : ']';
 }
 
+std::string hexadecimal(std::span<unsigned char const> bytes) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string hex;
+    for (unsigned char const byte : bytes) {
+        hex += digits[byte >> 4];
+        hex += digits[byte & 15];
+    }
+    return hex;
+}
+
 }  // namespace
 
 std::string read_text(fs::path const& path, std::size_t size_limit) {
@@ -334,13 +347,32 @@ std::string sha256_hex(std::string_view bytes) {
         1) {
         throw std::runtime_error{"OpenSSL: SHA-256 failed"};
     }
-    constexpr std::string_view digits = "0123456789abcdef";
-    std::string hex;
-    for (unsigned int i = 0; i < length; ++i) {
-        hex += digits[digest[i] >> 4];
-        hex += digits[digest[i] & 15];
+    return hexadecimal({digest.data(), length});
+}
+
+std::string sha256_of_file(fs::path const& path) {
+    if (!fs::is_regular_file(path)) {
+        throw InputError{path.string(), fs::exists(path) ? "not a regular file" : "no such file",
+                         "a file that can be read"};
     }
-    return hex;
+    std::ifstream file{path, std::ios::binary};
+    if (!file) throw InputError{path.string(), "cannot be read", "a file that can be read"};
+    std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> const context{EVP_MD_CTX_new(),
+                                                                          &EVP_MD_CTX_free};
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int length = 0;
+    std::array<char, 1 << 16> block;
+    bool good = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
+    while (good && file) {
+        file.read(block.data(), block.size());
+        good = EVP_DigestUpdate(context.get(), block.data(),
+                                static_cast<std::size_t>(file.gcount())) == 1;
+    }
+    if (file.bad()) throw InputError{path.string(), "cannot be read", "a file that can be read"};
+    if (!good || EVP_DigestFinal_ex(context.get(), digest.data(), &length) != 1) {
+        throw std::runtime_error{"OpenSSL: SHA-256 failed"};
+    }
+    return hexadecimal({digest.data(), length});
 }
 
 }  // namespace derate

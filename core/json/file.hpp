@@ -54,4 +54,9 @@ void write_atomically(std::filesystem::path const& path, std::string_view bytes)
 /// SHA-256 (FIPS 180-4) in 64 lower-case hexadecimal digits.
 [[nodiscard]] std::string sha256_hex(std::string_view bytes);
 
+/// The same of a file's content, read in blocks: samples files are larger than memory should be.
+///
+/// \throws InputError  naming `path`: not there, not a regular file, not readable
+[[nodiscard]] std::string sha256_of_file(std::filesystem::path const& path);
+
 }  // namespace derate

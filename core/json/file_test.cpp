@@ -179,5 +179,17 @@ TEST(Sha256, EqualsThePublishedExamples) {  // FIPS 180-4, NIST example values
     EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
+TEST(Sha256, OfAFileIsThatOfItsBytes) {
+    auto const path =
+        std::filesystem::temp_directory_path() / ("derate_sha256_" + std::to_string(::getpid()));
+    for (std::size_t const size : {0UL, 3UL, 65536UL, 200001UL}) {
+        std::string const bytes(size, 'a');
+        write_atomically(path, bytes);
+        EXPECT_EQ(sha256_of_file(path), sha256_hex(bytes)) << size;
+    }
+    std::filesystem::remove(path);
+    EXPECT_THROW((void)sha256_of_file(path), InputError);
+}
+
 }  // namespace
 }  // namespace derate
