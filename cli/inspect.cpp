@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -48,6 +49,15 @@ std::string intensity_text(Flops work, Bytes traffic) {
     return format_significant(work.value() / traffic.value(), 3);
 }
 
+/// FLOPs and bytes are whole numbers; JSON shows them as such while a double holds them exactly.
+nlohmann::json count_to_json(double count) {
+    constexpr double largest_exact = 9007199254740992;  // 2^53
+    if (count == std::floor(count) && count <= largest_exact) {
+        return static_cast<std::int64_t>(count);
+    }
+    return count;
+}
+
 nlohmann::json to_json(LoadedModel const& model, Partition const& cut) {
     nlohmann::json json{{"model", model.name},
                         {"model_family", model.family},
@@ -69,11 +79,11 @@ nlohmann::json to_json(LoadedModel const& model, Partition const& cut) {
             {"fusion_pattern", subgraph.fusion_pattern},
             {"operation_type", to_string(subgraph.type)},
             {"case", case_name(subgraph.type, subgraph.descriptor)},
-            {"flops", subgraph.work.value()},
+            {"flops", count_to_json(subgraph.work.value())},
             {"bytes",
-             {{"input", subgraph.traffic.input.value()},
-              {"weights", subgraph.traffic.weights.value()},
-              {"output", subgraph.traffic.output.value()}}},
+             {{"input", count_to_json(subgraph.traffic.input.value())},
+              {"weights", count_to_json(subgraph.traffic.weights.value())},
+              {"output", count_to_json(subgraph.traffic.output.value())}}},
             {"arithmetic_intensity",
              traffic > 0 ? nlohmann::json(subgraph.work.value() / traffic) : nullptr},
             {"descriptor", subgraph.descriptor},
@@ -92,7 +102,7 @@ nlohmann::json to_json(LoadedModel const& model, Partition const& cut) {
         }
         json["subgraphs"].push_back(std::move(item));
     }
-    json["total"] = {{"flops", work}, {"bytes", bytes}};
+    json["total"] = {{"flops", count_to_json(work)}, {"bytes", count_to_json(bytes)}};
     return json;
 }
 
