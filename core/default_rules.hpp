@@ -30,6 +30,7 @@ struct DefaultRules {
     double cross_type_correlation = 0;  ///< 0 to 1
     double model_log_variance = 0;      ///< whole-model term, >= 0
     double degrees_of_freedom = 0;      ///< of the t quantile, >= 1
+    double t_quantile = 0;              ///< 0.975 quantile of Student's t at these, > 0
     std::vector<ComputePeak> fallback_compute_peaks;
     std::optional<PeakRate> fallback_bandwidth_peak;
 };

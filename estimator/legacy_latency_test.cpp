@@ -38,8 +38,9 @@ nlohmann::json const& original() {
 }
 
 Measurement resnet18() {
-    return measurement_from_json(read_json(fs::path{DERATE_TEST_DATA} / "resnet18_orin.json"),
-                                 "resnet18_orin.json");
+    return measurement_from_json(
+        read_json(fs::path{DERATE_SOURCE_DIR} / "docs/examples/resnet18_orin.json"),
+        "resnet18_orin.json");
 }
 
 Subgraph subgraph_of(nlohmann::json const& entry) {

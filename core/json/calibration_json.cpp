@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/input_error.hpp"
+#include "core/json/calibration_rules.hpp"
 #include "core/json/fields.hpp"
 #include "core/json/legacy_rules_json.hpp"
 #include "core/json/measurement_json.hpp"
@@ -27,18 +28,10 @@ json units() {
 
 constexpr std::string_view zero_flop_suffix = "|0";
 
-std::string curve_key(std::string_view name, bool zero_flop) {
-    std::string key{name};
-    return zero_flop ? key.append(zero_flop_suffix) : key;
-}
-
 std::optional<Interval> interval_of(JsonFields& fields, std::string_view name) {
     auto limits = fields.optional_object(name);
     if (!limits) return std::nullopt;
     Interval const interval{.lower = limits->number("lower"), .upper = limits->number("upper")};
-    if (!(interval.lower <= interval.upper)) {
-        limits->fail("upper", "is below lower", "lower <= upper");
-    }
     limits->reject_unknown();
     return interval;
 }
@@ -78,14 +71,6 @@ DataPoint data_point_from_json(json const& value, std::string where, WorkAxis ax
         .confidence_interval_of_mean = interval_of(fields, "confidence_interval_of_mean"),
         .prediction_interval = interval_of(fields, "prediction_interval"),
     };
-    // Extremes of a bin and its mean are rounded apart: equal values may differ in the last digits.
-    constexpr double rounding = 1 + 1e-9;
-    if (point.efficiency_min && *point.efficiency_min > point.efficiency_mean * rounding) {
-        fields.fail("efficiency_min", "is above the mean", "min <= mean <= max");
-    }
-    if (point.efficiency_max && *point.efficiency_max * rounding < point.efficiency_mean) {
-        fields.fail("efficiency_max", "is below the mean", "min <= mean <= max");
-    }
     fields.reject_unknown();
     return point;
 }
@@ -120,19 +105,6 @@ FittedForm form_from_json(JsonFields& fields) {
     } else if (type == "piecewise_linear") {
         PiecewiseLinear curve{.work = parameters.numbers("work"),
                               .efficiency = parameters.numbers("efficiency")};
-        if (curve.work.empty() || curve.work.size() != curve.efficiency.size()) {
-            parameters.fail("efficiency", "has another length than work", "one a knot");
-        }
-        for (std::size_t i = 0; i < curve.work.size(); ++i) {
-            if (!(curve.work[i] > (i == 0 ? 0 : curve.work[i - 1]))) {
-                parameters.fail("work", "does not increase at " + std::to_string(i),
-                                "positive and strictly increasing");
-            }
-            if (!(curve.efficiency[i] > 0)) {
-                parameters.fail("efficiency", "is not positive at " + std::to_string(i),
-                                "must be positive");
-            }
-        }
         form = std::move(curve);
     } else if (type == "log_linear") {
         form = LogLinear{.intercept = parameters.number("intercept"),
@@ -178,22 +150,12 @@ struct FormToJson {
     }
 };
 
-std::size_t packed_size(std::size_t rows) { return rows * (rows + 1) / 2; }
-
-std::size_t parameter_count(FittedForm const& form) {
-    return std::visit(FormToJson{}, form).at("parameters").size();
-}
-
 FittedCurve fitted_from_json(json const& value, std::string where) {
     JsonFields fields{value, std::move(where)};
     FittedCurve curve{.form = form_from_json(fields),
                       .r_squared = fields.optional_number("r_squared"),
                       .residual_std = fields.optional_number("residual_std"),
                       .parameter_covariance = numbers_or_none(fields, "parameter_covariance")};
-    if (packed_size(parameter_count(curve.form)) < curve.parameter_covariance.size()) {
-        fields.fail("parameter_covariance", "has more entries than parameters allow",
-                    "a packed lower triangle");
-    }
     fields.reject_unknown();
     return curve;
 }
@@ -218,18 +180,6 @@ ResidualModel residual_from_json(JsonFields fields) {
         .noise = fields.not_negative("noise"),
         .regime_distance = fields.not_negative("regime_distance"),
     };
-    auto const count = model.weights.size();
-    if (model.points.size() != count * model.features.size()) {
-        fields.fail("points", "has " + std::to_string(model.points.size()) + " numbers",
-                    "one row of features a weight");
-    }
-    if (model.point_regimes.size() != count) {
-        fields.fail("point_regimes", "has another length than weights", "one a point");
-    }
-    if (model.packed_factor.size() != packed_size(count)) {
-        fields.fail("packed_factor", "has another length than a triangle of the points",
-                    "points (points + 1) / 2 numbers");
-    }
     fields.reject_unknown();
     return model;
 }
@@ -261,13 +211,8 @@ EfficiencyCurve curve_from_json(json const& value, std::string where) {
                                "measured, imported, legacy_hardcoded or default");
     std::size_t index = 0;
     for (auto const& point : fields.array("data_points")) {
-        auto const place = fields.where("data_points", index++);
-        curve.data_points.push_back(data_point_from_json(point, place, curve.axis));
-        auto const& points = curve.data_points;
-        if (points.size() > 1 && !(points[points.size() - 2].work < points.back().work)) {
-            throw InputError{std::string{place}.append("/").append(axis_name(curve.axis)),
-                             "does not increase", "data points by increasing work"};
-        }
+        curve.data_points.push_back(
+            data_point_from_json(point, fields.where("data_points", index++), curve.axis));
     }
     if (auto const* fitted = fields.find("fitted_curve")) {
         curve.fitted_curve = fitted_from_json(*fitted, fields.where("fitted_curve"));
@@ -462,6 +407,16 @@ void require_schema(JsonFields& fields) {
 }  // namespace
 
 Calibration calibration_from_json(json const& value, std::string_view where) {
+    auto calibration = calibration_without_rules(value, where);
+    auto const broken = broken_rules(calibration);
+    if (!broken.empty()) {
+        auto const& [pointer, problem, required] = broken.front();
+        throw InputError{std::string{where}.append("#").append(pointer), problem, required};
+    }
+    return calibration;
+}
+
+Calibration calibration_without_rules(json const& value, std::string_view where) {
     JsonFields fields{value, std::string{where}};
     require_schema(fields);
     Calibration calibration;
@@ -547,8 +502,7 @@ json to_json(Calibration const& calibration) {
                 {"calibration_metadata", to_json(calibration.provenance)},
                 {"efficiency_curves", json::object()}};
     for (auto const& curve : calibration.curves) {
-        result["efficiency_curves"][curve_key(to_string(curve.type), curve.zero_flop)] =
-            to_json(curve);
+        result["efficiency_curves"][curve_key(curve)] = to_json(curve);
     }
     // Rules have neither curves nor intervals: absent is more honest than a default.
     if (!calibration.curves.empty() || !calibration.parent_curves.empty()) {

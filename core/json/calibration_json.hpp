@@ -13,4 +13,8 @@ namespace derate {
 [[nodiscard]] Calibration calibration_from_json(nlohmann::json const& json, std::string_view where);
 [[nodiscard]] nlohmann::json to_json(Calibration const& calibration);
 
+/// The same without `broken_rules` (core/json/calibration_rules.hpp), for whoever reports them all.
+[[nodiscard]] Calibration calibration_without_rules(nlohmann::json const& json,
+                                                    std::string_view where);
+
 }  // namespace derate

@@ -334,6 +334,7 @@ DefaultRules default_rules_from_json(json const& value, std::string_view where) 
     rules.cross_type_correlation = fields.not_negative("cross_type_correlation");
     rules.model_log_variance = fields.not_negative("model_log_variance");
     rules.degrees_of_freedom = fields.positive("degrees_of_freedom");
+    rules.t_quantile = fields.positive("t_quantile");
     std::size_t index = 0;
     for (auto const& peak : fields.array("fallback_compute_peaks")) {
         rules.fallback_compute_peaks.push_back(
@@ -360,6 +361,7 @@ json to_json(DefaultRules const& rules) {
             {"cross_type_correlation", rules.cross_type_correlation},
             {"model_log_variance", rules.model_log_variance},
             {"degrees_of_freedom", rules.degrees_of_freedom},
+            {"t_quantile", rules.t_quantile},
             {"fallback_compute_peaks", std::move(peaks)},
             {"fallback_bandwidth_peak", to_json(rules.fallback_bandwidth_peak)}};
 }

@@ -11,16 +11,17 @@
 
 namespace derate {
 
-/// The tree that came with the program: the installed `<program>/../share/derate/hardware_registry`,
-/// else `hardware_registry/` of the source tree that the program was built from.
+/// The tree that came with the program: the installed
+/// `<program>/../share/derate/hardware_registry`, else `hardware_registry/` of the source tree that
+/// the program was built from.
 ///
 /// \throws InputError  neither is there
 [[nodiscard]] std::filesystem::path shipped_registry();
 
 /// The registries, searched in this order: `given` (`--registry`), those of the environment's
 /// DERATE_REGISTRY (separated by ':'), the user's data folder
-/// (`$XDG_DATA_HOME/derate/hardware_registry`, by default below `~/.local/share`), the shipped tree.
-/// Where DERATE_REGISTRY_ONLY is set and not empty, the last two are left out.
+/// (`$XDG_DATA_HOME/derate/hardware_registry`, by default below `~/.local/share`), the shipped
+/// tree. Where DERATE_REGISTRY_ONLY is set and not empty, the last two are left out.
 ///
 /// \throws InputError  a registry of the first two kinds is not a folder
 [[nodiscard]] std::vector<std::filesystem::path> registry_roots(
@@ -32,8 +33,8 @@ struct HardwareEntry {
     std::string id;  ///< name of its folder, `<root>/<cpu|gpu>/<id>/`
     DeviceKind kind = DeviceKind::cpu;
     std::optional<std::filesystem::path> hardware_file;  ///< hardware.json
-    std::vector<std::filesystem::path> curve_files;  ///< *curves*.json, by name
-    std::vector<std::filesystem::path> default_files;  ///< assumptions for this kind of device
+    std::vector<std::filesystem::path> curve_files;      ///< *curves*.json, by name
+    std::vector<std::filesystem::path> default_files;    ///< assumptions for this kind of device
 };
 
 /// Every piece of hardware, by id.
@@ -62,7 +63,7 @@ struct RegisteredCalibration {
 /// What is asked of the hardware.
 struct CalibrationRequest {
     Precision precision = Precision::fp32;
-    std::optional<int> threads;  ///< empty: the default, which is the fewest calibrated
+    std::optional<int> threads;       ///< empty: the default, which is the fewest calibrated
     std::optional<CurveSource> only;  ///< empty: whatever there is
 };
 

@@ -10,7 +10,7 @@
 
 namespace derate {
 
-void PrintTo(Violation const& violation, std::ostream* out) {
+inline void PrintTo(Violation const& violation, std::ostream* out) {
     *out << violation.pointer << ": " << violation.problem << " (" << violation.required << ")";
 }
 

@@ -209,6 +209,7 @@ json full_calibration() {
                        .cross_type_correlation = 0.15,
                        .model_log_variance = 0.1,
                        .degrees_of_freedom = 3,
+                       .t_quantile = 3.18,
                        .fallback_compute_peaks = {{Precision::fp32, 1, peak(1e11)}},
                        .fallback_bandwidth_peak = peak(1e10)};
     DefaultRule const rule{0.2, 0.3, 1e-5, 0.5};
@@ -267,7 +268,8 @@ json full_measurement() {
 TEST(SchemaInStep, Calibration) {
     auto const document = full_calibration();
     expect_in_step(SchemaName::efficiency_calibration, document);
-    EXPECT_EQ(to_json(calibration_from_json(document, "f")), document);
+    // Rules allow one source a file; every field at once has to do without them.
+    EXPECT_EQ(to_json(calibration_without_rules(document, "f")), document);
 }
 
 TEST(SchemaInStep, Hardware) {
@@ -301,7 +303,7 @@ void expect_schema_demands_what_codec_needs(SchemaName name, json const& everyth
 
 TEST(SchemaInStep, SchemaDemandsWhatTheCodecNeeds) {
     expect_schema_demands_what_codec_needs(SchemaName::efficiency_calibration, full_calibration(),
-                                           calibration_from_json);
+                                           calibration_without_rules);
     expect_schema_demands_what_codec_needs(SchemaName::hardware, full_hardware(),
                                            hardware_from_json);
     expect_schema_demands_what_codec_needs(SchemaName::measurement, full_measurement(),

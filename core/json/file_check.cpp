@@ -1,0 +1,299 @@
+#include "core/json/file_check.hpp"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "core/evidence.hpp"
+#include "core/input_error.hpp"
+#include "core/json/calibration_files.hpp"
+#include "core/json/calibration_json.hpp"
+#include "core/json/calibration_rules.hpp"
+#include "core/json/evidence_json.hpp"
+#include "core/json/file.hpp"
+#include "core/json/hardware_json.hpp"
+#include "core/json/measurement_json.hpp"
+
+namespace derate {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+enum class Format { calibration, hardware, measurement, evidence };
+
+std::optional<Format> named_format(json const& document) {
+    constexpr std::array<std::pair<std::string_view, Format>, 4> starts{{
+        {"efficiency_calibration_v", Format::calibration},
+        {"hardware_v", Format::hardware},
+        {"derate_measurement", Format::measurement},
+        {"derate_evidence", Format::evidence},
+    }};
+    for (char const* key : {"$schema", "format"}) {
+        auto const name = document.find(key);
+        if (name == document.end() || !name->is_string()) continue;
+        for (auto const& [start, format] : starts) {
+            if (name->get_ref<std::string const&>().starts_with(start)) return format;
+        }
+    }
+    return std::nullopt;
+}
+
+/// Of a file whose format field is damaged: by the fields only it has.
+std::optional<Format> format_of(json const& document) {
+    if (!document.is_object()) return std::nullopt;
+    if (auto const format = named_format(document)) return format;
+    if (document.contains("efficiency_curves")) return Format::calibration;
+    if (document.contains("compute_peaks")) return Format::hardware;
+    if (document.contains("subgraphs")) return Format::measurement;
+    if (document.contains("cases")) return Format::evidence;
+    return std::nullopt;
+}
+
+/// "<where>#<pointer>: <problem> (<required>)" taken apart.
+Violation violation_of(InputError const& error) {
+    std::string_view text{error.what()};
+    std::string_view pointer;
+    if (auto const hash = text.find("#/"); hash != text.npos) {
+        text.remove_prefix(hash + 1);
+        auto const colon = std::min(text.find(": "), text.size());
+        pointer = text.substr(0, colon);
+        text.remove_prefix(std::min(colon + 2, text.size()));
+    } else if (auto const colon = text.find(": "); colon != text.npos) {
+        text.remove_prefix(colon + 2);
+    }
+    auto const bracket = text.rfind(" (");
+    if (bracket == text.npos || !text.ends_with(')'))
+        return {std::string{pointer}, std::string{text}, ""};
+    return {std::string{pointer}, std::string{text.substr(0, bracket)},
+            std::string{text.substr(bracket + 2, text.size() - bracket - 3)}};
+}
+
+/// Runs `read`; what it throws about the file becomes a violation.
+template <class Read>
+auto try_read(std::vector<Violation>& violations, Read&& read) -> std::optional<decltype(read())> {
+    try {
+        return read();
+    } catch (InputError const& error) {
+        violations.push_back(violation_of(error));
+        return std::nullopt;
+    }
+}
+
+/// A file at `<root>/<cpu|gpu>/<id>/<name>` stands in a registry, whatever the root is called.
+struct RegistryPlace {
+    std::string kind;  ///< "cpu", "gpu", or "defaults"
+    std::string id;
+};
+
+std::optional<RegistryPlace> place_of(fs::path const& path) {
+    std::error_code error;
+    auto const folder = fs::weakly_canonical(path, error).parent_path();
+    auto const kind = folder.parent_path().filename().string();
+    if (kind != "cpu" && kind != "gpu" && kind != "defaults") return std::nullopt;
+    return RegistryPlace{.kind = kind, .id = folder.filename().string()};
+}
+
+void check_identity(std::vector<Violation>& violations, RegistryPlace const& place,
+                    std::string const& id, DeviceKind kind) {
+    if (id != place.id) {
+        violations.push_back(
+            {"/hardware_id",
+             std::string{"is not the folder's name \""}.append(place.id).append("\""),
+             "hardware_id equals the registry folder"});
+    }
+    if (place.kind != "defaults" && to_string(kind) != place.kind) {
+        violations.push_back(
+            {"/device_kind", std::string{"stands in the folder \""}.append(place.kind).append("\""),
+             "device_kind equals the registry folder"});
+    }
+}
+
+void check_evidence_files(std::vector<Violation>& violations, Calibration const& calibration,
+                          fs::path const& path) {
+    bool const needs_evidence =
+        calibration.source == CurveSource::measured || calibration.source == CurveSource::imported;
+    auto const& files = calibration.provenance.evidence;
+    if (needs_evidence && files.empty()) {
+        violations.push_back({"/calibration_metadata/evidence", "names no file",
+                              "the evidence that the curves can be recomputed from"});
+    }
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        auto const place = std::string{"/calibration_metadata/evidence/"}.append(std::to_string(i));
+        auto const file = path.parent_path() / "evidence" / files[i].file;
+        auto const bytes = try_read(violations, [&] { return read_text(file); });
+        if (!bytes) {
+            violations.back().pointer = std::string{place}.append("/file");
+            violations.back().required = "a file in evidence/ beside the calibration";
+            continue;
+        }
+        if (auto const actual = sha256_hex(*bytes); actual != files[i].sha256) {
+            violations.push_back({std::string{place}.append("/sha256"),
+                                  std::string{"is not that of the file, "}.append(actual),
+                                  "evidence that was not changed after the fit"});
+        }
+    }
+}
+
+void check_calibration_place(std::vector<Violation>& violations, Calibration const& calibration,
+                             fs::path const& path) {
+    check_evidence_files(violations, calibration, path);
+    auto const place = place_of(path);
+    if (!place) return;
+    check_identity(violations, *place, calibration.hardware_id, calibration.kind);
+    auto const name = path.filename().string();
+    bool const is_rules = calibration.legacy_rules || calibration.default_rules;
+    if (!is_rules && name != calibration_file_name(calibration.precision, calibration.threads)) {
+        violations.push_back({"/precision", std::string{"does not go with the name "}.append(name),
+                              std::string{"the name "}.append(calibration_file_name(
+                                  calibration.precision, calibration.threads))});
+    }
+    if (place->kind != "defaults" && !fs::exists(path.parent_path() / "hardware.json")) {
+        violations.push_back({"/hardware_id", "has no hardware.json beside this file",
+                              "a hardware.json in the same folder"});
+    }
+}
+
+void check_measurement_rules(std::vector<Violation>& violations, json const& document) {
+    auto const check_timing = [&](json const& timing, std::string const& pointer) {
+        if (!timing.is_object()) return;
+        double const mean = timing.at("mean");
+        auto const limit = [&](char const* name, bool is_lower) {
+            auto const value = timing.find(name);
+            if (value == timing.end() || !value->is_number()) return;
+            // The extremes of imported files are rounded: allow the last digits.
+            constexpr double rounding = 1 + 1e-9;
+            bool const holds = is_lower ? value->get<double>() <= mean * rounding
+                                        : value->get<double>() * rounding >= mean;
+            if (holds) return;
+            violations.push_back({std::string{pointer}.append("/").append(name),
+                                  is_lower ? "is above the mean" : "is below the mean",
+                                  "min <= mean <= max"});
+        };
+        limit("min", true);
+        limit("max", false);
+    };
+    check_timing(document.at("whole_model_latency_ms"), "/whole_model_latency_ms");
+    auto const& subgraphs = document.at("subgraphs");
+    for (std::size_t i = 0; i < subgraphs.size(); ++i) {
+        auto const place = std::string{"/subgraphs/"}.append(std::to_string(i));
+        check_timing(subgraphs[i].at("measured_latency_ms"),
+                     std::string{place}.append("/measured_latency_ms"));
+        if (i > 0 && !(subgraphs[i - 1].at("subgraph_id") < subgraphs[i].at("subgraph_id"))) {
+            violations.push_back({std::string{place}.append("/subgraph_id"), "does not increase",
+                                  "subgraphs in the model's order"});
+        }
+    }
+}
+
+void check_hardware_rules(std::vector<Violation>& violations, Hardware const& hardware) {
+    for (std::size_t i = 0; i < hardware.compute_peaks.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) {
+            auto const& a = hardware.compute_peaks[i];
+            auto const& b = hardware.compute_peaks[j];
+            if (a.precision == b.precision && a.threads == b.threads) {
+                violations.push_back({std::string{"/compute_peaks/"}.append(std::to_string(i)),
+                                      "stands twice", "one peak a precision and thread count"});
+            }
+        }
+    }
+    for (std::size_t i = 0; i < hardware.bandwidth_peaks.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) {
+            if (hardware.bandwidth_peaks[i].threads == hardware.bandwidth_peaks[j].threads) {
+                violations.push_back({std::string{"/bandwidth_peaks/"}.append(std::to_string(i)),
+                                      "stands twice", "one peak a thread count"});
+            }
+        }
+    }
+}
+
+void check_document(std::vector<Violation>& violations, json const& document, Format format,
+                    fs::path const& path) {
+    switch (format) {
+        case Format::calibration: {
+            violations = check_schema(document, SchemaName::efficiency_calibration);
+            if (!violations.empty()) return;
+            // What is wrong with the rules is told whole, not by the reader's first complaint.
+            auto const calibration =
+                try_read(violations, [&] { return calibration_without_rules(document, ""); });
+            if (!calibration) return;
+            violations = broken_rules(*calibration);
+            check_calibration_place(violations, *calibration, path);
+            return;
+        }
+        case Format::hardware: {
+            violations = check_schema(document, SchemaName::hardware);
+            if (!violations.empty()) return;
+            auto const hardware =
+                try_read(violations, [&] { return hardware_from_json(document, ""); });
+            if (!hardware) return;
+            check_hardware_rules(violations, *hardware);
+            if (auto const place = place_of(path)) {
+                check_identity(violations, *place, hardware->id, hardware->kind);
+            }
+            return;
+        }
+        case Format::measurement: {
+            violations = check_schema(document, SchemaName::measurement);
+            if (!violations.empty()) return;
+            check_measurement_rules(violations, document);
+            if (violations.empty()) {
+                (void)try_read(violations, [&] { return measurement_from_json(document, ""); });
+            }
+            return;
+        }
+        case Format::evidence: {
+            auto const evidence =
+                try_read(violations, [&] { return evidence_from_json(document, ""); });
+            if (!evidence) return;
+            for (auto const& line : derate::violations(*evidence)) {
+                violations.push_back({"", line, "consistent evidence"});
+            }
+            return;
+        }
+    }
+}
+
+}  // namespace
+
+std::vector<Violation> check_file(fs::path const& path) {
+    std::vector<Violation> violations;
+    auto const document = try_read(violations, [&] { return read_json(path); });
+    if (!document) return violations;
+    auto const format = format_of(*document);
+    if (!format) {
+        return {{"", "is none of derate's formats",
+                 "\"$schema\": efficiency_calibration_v1.json or hardware_v1.json, or \"format\": "
+                 "derate_measurement or derate_evidence"}};
+    }
+    check_document(violations, *document, *format, path);
+    std::error_code error;
+    if (*format == Format::calibration && fs::file_size(path, error) > curve_file_size_limit) {
+        violations.push_back({"", "is longer than 1 MB", "a curve file of at most 1 MB"});
+    }
+    return violations;
+}
+
+std::vector<fs::path> checkable_files(fs::path const& folder) {
+    std::vector<fs::path> files;
+    std::error_code error;
+    for (fs::recursive_directory_iterator entry{folder, error}, end; entry != end && !error;
+         entry.increment(error)) {
+        auto const name = entry->path().filename().string();
+        if (entry->is_directory() && name == "schema") {
+            entry.disable_recursion_pending();
+        } else if (entry->is_regular_file() &&
+                   (name.ends_with(".json") || name.ends_with(".json.gz"))) {
+            files.push_back(entry->path());
+        }
+    }
+    if (error) throw InputError{folder.string(), error.message(), "a readable folder"};
+    std::ranges::sort(files);
+    return files;
+}
+
+}  // namespace derate

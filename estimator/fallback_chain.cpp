@@ -1,0 +1,253 @@
+#include "estimator/fallback_chain.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <set>
+#include <stdexcept>
+
+#include "core/quantity.hpp"
+#include "estimator/default_calibration.hpp"
+
+namespace derate {
+namespace {
+
+std::vector<bool> priced_types(Calibration const& calibration) {
+    std::vector<bool> prices(all_operation_types.size());
+    auto const has_parent = [&](std::string_view name) {
+        std::string const key{name};
+        return calibration.parent_curves.contains(key) ||
+               calibration.parent_curves.contains(key + "|0");
+    };
+    for (std::size_t i = 0; i < prices.size(); ++i) {
+        auto const type = all_operation_types[i];
+        prices[i] = has_parent("device") || has_parent(to_string(parent_of(type))) ||
+                    std::ranges::any_of(calibration.curves, [&](EfficiencyCurve const& curve) {
+                        return curve.type == type;
+                    });
+    }
+    return prices;
+}
+
+std::size_t index_of(OperationType type) {
+    return static_cast<std::size_t>(std::ranges::find(all_operation_types, type) -
+                                    all_operation_types.begin());
+}
+
+/// What one step contributes to the whole; logarithms of limits over the centre.
+struct Part {
+    double latency_ms = 0;
+    double log_std = 0;
+    double log_half_width = 0;
+    double log_half_width_independent = 0;
+};
+
+Part part_of(LatencyEstimate const& estimate) {
+    return {.latency_ms = estimate.latency_ms,
+            .log_std = std::sqrt(estimate.log_variance),
+            .log_half_width = std::log(estimate.ci_95_upper_ms / estimate.latency_ms),
+            .log_half_width_independent =
+                std::log(estimate.ci_95_independent_upper_ms / estimate.latency_ms)};
+}
+
+/// Sum of parts priced by different calibrations of one device. What is wrong with one of them is
+/// likely wrong with the other, so widths add: the bound for full correlation.
+LatencyEstimate combined(std::span<LatencyEstimate const> estimates) {
+    LatencyEstimate total;
+    double log_std = 0;
+    double half_width = 0;
+    double independent_squares = 0;
+    total.degrees_of_freedom = estimates.front().degrees_of_freedom;
+    for (auto const& estimate : estimates) {
+        auto const part = part_of(estimate);
+        total.latency_ms += part.latency_ms;
+        log_std += part.latency_ms * part.log_std;
+        half_width += part.latency_ms * part.log_half_width;
+        double const independent = part.latency_ms * part.log_half_width_independent;
+        independent_squares += independent * independent;
+        total.degrees_of_freedom = std::min(total.degrees_of_freedom, estimate.degrees_of_freedom);
+        total.extrapolated_subgraphs += estimate.extrapolated_subgraphs;
+        total.unseen_regimes += estimate.unseen_regimes;
+        total.foreign_partition = total.foreign_partition || estimate.foreign_partition;
+    }
+    log_std /= total.latency_ms;
+    double const width = std::exp(half_width / total.latency_ms);
+    double const independent = std::exp(std::sqrt(independent_squares) / total.latency_ms);
+    total.log_variance = log_std * log_std;
+    total.latency_std_ms = total.latency_ms * std::sqrt(std::expm1(total.log_variance));
+    total.ci_95_lower_ms = total.latency_ms / width;
+    total.ci_95_upper_ms = total.latency_ms * width;
+    total.ci_95_independent_lower_ms = total.latency_ms / independent;
+    total.ci_95_independent_upper_ms = total.latency_ms * independent;
+    return total;
+}
+
+SubgraphEstimate priced_by_legacy(LegacyRules const& rules, LegacyRoof const& roof,
+                                  Subgraph const& subgraph, std::string_view partition,
+                                  std::optional<double> peak_flops) {
+    auto const latency = legacy_latency(rules, subgraph, roof, partition);
+    SubgraphEstimate estimate;
+    estimate.subgraph_id = subgraph.id;
+    estimate.latency_ms = latency.latency_ms;
+    estimate.roofline_ms = latency.latency_ms;
+    estimate.source = CurveSource::legacy_hardcoded;
+    bool const is_compute = latency.compute_ms >= latency.memory_ms;
+    estimate.curve = is_compute ? latency.compute_scale_id : latency.bandwidth_scale_id;
+    estimate.bound = is_compute ? Bound::compute : Bound::memory;
+    if (latency.overhead_ms > std::max(latency.compute_ms, latency.memory_ms)) {
+        estimate.bound = Bound::overhead;
+    }
+    if (peak_flops && subgraph.work.value() > 0 && latency.latency_ms > 0) {
+        estimate.efficiency_used =
+            subgraph.work.value() * ms_per_second / (latency.latency_ms * *peak_flops);
+    }
+    return estimate;
+}
+
+std::string lower_case(std::string_view text) {
+    std::string lower{text};
+    for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return lower;
+}
+
+}  // namespace
+
+FallbackChain::FallbackChain(std::span<Calibration const> best_first,
+                             std::optional<Hardware> const& hardware, Precision precision)
+    : precision_{precision} {
+    if (best_first.empty()) throw std::invalid_argument{"a chain needs one calibration or more"};
+    if (hardware) hardware_id_ = hardware->id;
+    if (hardware_id_.empty()) hardware_id_ = best_first.front().hardware_id;
+    if (hardware) {
+        if (auto const peak = hardware->compute_peak(precision, 0)) peak_flops_ = peak->per_second;
+    }
+    for (auto const& calibration : best_first) {
+        if (calibration.legacy_rules) {
+            auto const roof = legacy_roof(*calibration.legacy_rules, precision);
+            if (!roof) throw std::invalid_argument{"legacy rules without a rate for the precision"};
+            steps_.push_back({.source = calibration.source,
+                              .prices = std::vector<bool>(all_operation_types.size(), true),
+                              .pricing = LegacyStep{*calibration.legacy_rules, *roof}});
+            continue;
+        }
+        auto const curves = calibration.default_rules
+                                ? default_calibration(calibration, hardware, precision)
+                                : calibration;
+        if (!peak_flops_ && curves.peak_flops) peak_flops_ = curves.peak_flops->per_second;
+        steps_.push_back({.source = calibration.source,
+                          .prices = priced_types(curves),
+                          .pricing = CompiledCalibration{curves}});
+    }
+}
+
+ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
+                                      std::string_view partition, EstimateOf what) const {
+    if (subgraphs.empty()) throw std::invalid_argument{"a model needs one subgraph or more"};
+    std::vector<std::size_t> step_of;
+    double total_flops = 0;
+    for (auto const& subgraph : subgraphs) {
+        auto const step = std::ranges::find_if(
+            steps_, [&](Step const& s) { return s.prices[index_of(subgraph.type)]; });
+        if (step == steps_.end()) throw std::invalid_argument{"no calibration prices a subgraph"};
+        step_of.push_back(static_cast<std::size_t>(step - steps_.begin()));
+        total_flops += subgraph.work.value();
+    }
+
+    ChainEstimate result;
+    result.subgraphs.resize(subgraphs.size());
+    std::vector<LatencyEstimate> parts;
+    for (std::size_t s = 0; s < steps_.size(); ++s) {
+        std::vector<Subgraph> priced;
+        std::vector<std::size_t> position;
+        for (std::size_t i = 0; i < subgraphs.size(); ++i) {
+            if (step_of[i] != s) continue;
+            priced.push_back(subgraphs[i]);
+            position.push_back(i);
+        }
+        if (priced.empty()) continue;
+
+        SourceShare share{.source = steps_[s].source, .subgraphs = static_cast<int>(priced.size())};
+        LatencyEstimate part;
+        if (auto const* legacy = std::get_if<LegacyStep>(&steps_[s].pricing)) {
+            result.spread_known = false;
+            for (auto const i : position) {
+                result.subgraphs[i] = priced_by_legacy(legacy->rules, legacy->roof, subgraphs[i],
+                                                       partition, peak_flops_);
+                part.latency_ms += result.subgraphs[i].latency_ms;
+            }
+        } else {
+            auto const& calibration = std::get<CompiledCalibration>(steps_[s].pricing);
+            auto const model = prepare(calibration, priced, partition);
+            part = derate::estimate(calibration, model, what);
+            auto const each = estimate_subgraphs(calibration, model, what);
+            for (std::size_t i = 0; i < position.size(); ++i) {
+                result.subgraphs[position[i]] = each[i];
+            }
+        }
+        share.latency_ms = part.latency_ms;
+        result.shares.push_back(share);
+        parts.push_back(part);
+    }
+
+    if (parts.size() == 1) {
+        result.total = parts.front();
+    } else if (result.spread_known) {
+        result.total = combined(parts);
+    } else {
+        for (auto const& part : parts) {
+            result.total.latency_ms += part.latency_ms;
+            result.total.foreign_partition =
+                result.total.foreign_partition || part.foreign_partition;
+        }
+    }
+    if (peak_flops_ && total_flops > 0 && result.total.latency_ms > 0 &&
+        !result.total.efficiency_used) {
+        result.total.efficiency_used =
+            total_flops * ms_per_second / (result.total.latency_ms * *peak_flops_);
+    }
+    result.warnings = warnings(subgraphs, step_of);
+    return result;
+}
+
+std::vector<std::string> FallbackChain::warnings(std::span<Subgraph const> subgraphs,
+                                                 std::span<std::size_t const> step_of) const {
+    std::vector<std::string> lines;
+    for (std::size_t s = 0; s < steps_.size(); ++s) {
+        auto const source = steps_[s].source;
+        bool const is_legacy = source == CurveSource::legacy_hardcoded;
+        if (!is_legacy && source != CurveSource::conservative_default) continue;
+        std::set<std::string_view> types;
+        int count = 0;
+        for (std::size_t i = 0; i < subgraphs.size(); ++i) {
+            if (step_of[i] != s) continue;
+            types.insert(to_string(subgraphs[i].type));
+            ++count;
+        }
+        if (count == 0) continue;
+        std::string line = std::to_string(count);
+        line.append(" of ").append(std::to_string(subgraphs.size())).append(" subgraphs (");
+        bool first = true;
+        for (auto const type : types) {
+            line.append(first ? "" : ", ").append(type);
+            first = false;
+        }
+        line.append(") are priced by ")
+            .append(is_legacy ? "hand-tuned legacy rules, whose spread is unknown"
+                              : "the conservative default, whose interval is wide on purpose")
+            .append(": no measured or imported ")
+            .append(to_string(precision_))
+            .append(" curve of ")
+            .append(hardware_id_)
+            .append(is_legacy ? " was used. Legacy rules are deprecated"
+                              : " or legacy rule was used. Relying on the default is deprecated")
+            .append("; on that machine `derate calibrate --hardware-name ")
+            .append(hardware_id_)
+            .append(" --precision ")
+            .append(lower_case(to_string(precision_)))
+            .append("` replaces them (docs/migration.md).");
+        lines.push_back(std::move(line));
+    }
+    return lines;
+}
+
+}  // namespace derate

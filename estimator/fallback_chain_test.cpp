@@ -1,0 +1,212 @@
+#include "estimator/fallback_chain.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/json/calibration_json.hpp"
+#include "core/json/file.hpp"
+#include "core/json/measurement_json.hpp"
+#include "core/json/registry.hpp"
+#include "estimator/default_calibration.hpp"
+
+namespace derate {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+fs::path const registry = fs::path{DERATE_SOURCE_DIR} / "hardware_registry";
+
+Measurement const& resnet18() {
+    static auto const measurement = measurement_from_json(
+        read_json(fs::path{DERATE_SOURCE_DIR} / "docs/examples/resnet18_orin.json"),
+        "resnet18_orin.json");
+    return measurement;
+}
+
+std::vector<Subgraph> subgraphs() {
+    std::vector<Subgraph> all;
+    for (auto const& measured : resnet18().subgraphs) all.push_back(measured.subgraph);
+    return all;
+}
+
+std::vector<Calibration> shipped(char const* hardware, CalibrationRequest const& request = {}) {
+    std::vector const roots{registry};
+    std::vector<Calibration> chain;
+    for (auto& registered : calibrations_for(find_hardware(hardware, roots), request)) {
+        chain.push_back(std::move(registered.calibration));
+    }
+    return chain;
+}
+
+Calibration default_file(char const* kind) {
+    auto const path = registry / "defaults" / kind / "efficiency_curves.json";
+    return calibration_from_json(read_json(path), path.string());
+}
+
+ChainEstimate price(std::vector<Calibration> const& chain,
+                    std::optional<Hardware> const& hardware = {},
+                    Precision precision = Precision::fp32) {
+    return FallbackChain{chain, hardware, precision}.estimate(subgraphs(), "foreign");
+}
+
+/// A calibration of one type, everything else unknown to it.
+Calibration conv_only() {
+    Calibration calibration{.hardware_id = "x", .partition = "foreign", .flop_rule = "foreign"};
+    EfficiencyCurve curve{.type = OperationType::conv2d, .log_variance = 0.01};
+    curve.fitted_curve = FittedCurve{.form = AdditiveRoofline{.kernel_seconds = 1e-6,
+                                                              .flop_coefficient = 1e-12,
+                                                              .byte_coefficient = 1e-11}};
+    calibration.curves = {curve};
+    calibration.intervals = {
+        .model_log_variance = 0.01, .degrees_of_freedom = 9, .t_quantile = 2.26};
+    return calibration;
+}
+
+TEST(FallbackChain, HardwareWithLegacyRulesOnlySaysSo) {
+    auto const estimate = price(shipped("jetson_orin_agx"));
+    EXPECT_NEAR(estimate.total.latency_ms, 6.3466, 1e-4);
+    EXPECT_FALSE(estimate.spread_known);
+    EXPECT_EQ(estimate.source(), CurveSource::legacy_hardcoded);
+    for (auto const& subgraph : estimate.subgraphs) {
+        EXPECT_EQ(subgraph.source, CurveSource::legacy_hardcoded);
+    }
+    ASSERT_EQ(estimate.warnings.size(), 1U);
+    EXPECT_THAT(estimate.warnings[0], HasSubstr("32 of 32 subgraphs (conv2d, "));
+    EXPECT_THAT(estimate.warnings[0], HasSubstr("deprecated"));
+    EXPECT_THAT(estimate.warnings[0],
+                HasSubstr("derate calibrate --hardware-name jetson_orin_agx --precision fp32"));
+}
+
+TEST(FallbackChain, HardwareWithNothingGetsTheDefaultAndAWideInterval) {
+    auto const estimate = price({default_file("gpu")});
+    EXPECT_EQ(estimate.source(), CurveSource::conservative_default);
+    EXPECT_TRUE(estimate.spread_known);
+    EXPECT_GT(estimate.total.ci_95_upper_ms / estimate.total.latency_ms, 4);
+    EXPECT_LT(estimate.total.ci_95_upper_ms / estimate.total.latency_ms, 20);
+    ASSERT_EQ(estimate.warnings.size(), 1U);
+    EXPECT_THAT(estimate.warnings[0], HasSubstr("conservative default"));
+    EXPECT_THAT(estimate.warnings[0], HasSubstr("derate calibrate"));
+}
+
+TEST(FallbackChain, TheDefaultIsTheFilesFractionsOfTheHardwaresPeaks) {
+    Hardware const hardware{.id = "x",
+                            .compute_peaks = {{Precision::fp32, 0, {.per_second = 1e12}}},
+                            .bandwidth_peaks = {{0, {.per_second = 1e11}}}};
+    auto file = default_file("gpu");
+    auto const& rule = file.default_rules->rules.at("conv");
+    Subgraph const conv{.type = OperationType::conv2d,
+                        .nodes = {{.name = "c", .op = "conv2d"}},
+                        .work = Flops{1e9},
+                        .traffic = {.input = Bytes{1e6}}};
+    double const median = rule.kernel_seconds + 1e9 / (rule.compute_efficiency * 1e12) +
+                          1e6 / (rule.bandwidth_efficiency * 1e11);
+    FallbackChain const chain{std::vector{file}, hardware, Precision::fp32};
+    auto const estimate = chain.estimate(std::vector{conv}, "derate_1");
+    EXPECT_NEAR(estimate.total.latency_ms, 1e3 * median * std::exp(rule.log_variance / 2), 1e-9);
+}
+
+TEST(FallbackChain, TheDefaultCoversTheMeasuredModel) {
+    double measured_ms = 0;
+    for (auto const& measured : resnet18().subgraphs) measured_ms += measured.isolated->center_ms;
+    auto const estimate = price({default_file("gpu")}, resnet18().hardware);
+    EXPECT_LT(estimate.total.ci_95_lower_ms, measured_ms);
+    EXPECT_GT(estimate.total.ci_95_upper_ms, measured_ms);
+}
+
+TEST(FallbackChain, EachTypeTakesTheFirstCalibrationThatHasIt) {
+    auto const estimate = price({conv_only(), default_file("gpu")});
+    int convolutions = 0;
+    for (std::size_t i = 0; i < estimate.subgraphs.size(); ++i) {
+        bool const is_conv = subgraphs()[i].type == OperationType::conv2d;
+        convolutions += is_conv ? 1 : 0;
+        EXPECT_EQ(estimate.subgraphs[i].subgraph_id, subgraphs()[i].id);
+        EXPECT_EQ(estimate.subgraphs[i].source,
+                  is_conv ? CurveSource::measured : CurveSource::conservative_default);
+    }
+    ASSERT_EQ(estimate.shares.size(), 2U);
+    EXPECT_EQ(estimate.shares[0].subgraphs, convolutions);
+    EXPECT_DOUBLE_EQ(estimate.shares[0].latency_ms + estimate.shares[1].latency_ms,
+                     estimate.total.latency_ms);
+    ASSERT_EQ(estimate.warnings.size(), 1U);
+    EXPECT_THAT(estimate.warnings[0], testing::Not(HasSubstr("conv2d,")));
+}
+
+TEST(FallbackChain, WidthsOfMixedSourcesAddUp) {
+    auto const mixed = price({conv_only(), default_file("gpu")});
+    auto const default_only = price({default_file("gpu")});
+    double const log_width = std::log(mixed.total.ci_95_upper_ms / mixed.total.latency_ms);
+    EXPECT_GT(log_width, 0);
+    EXPECT_LT(log_width,
+              std::log(default_only.total.ci_95_upper_ms / default_only.total.latency_ms));
+    EXPECT_NEAR(std::log(mixed.total.latency_ms / mixed.total.ci_95_lower_ms), log_width, 1e-12);
+}
+
+TEST(FallbackChain, OneLegacyKernelLeavesTheTotalsSpreadUnknown) {
+    auto legacy = shipped("jetson_orin_agx", {.only = CurveSource::legacy_hardcoded});
+    auto const estimate = price({conv_only(), legacy.front()});
+    EXPECT_FALSE(estimate.spread_known);
+    EXPECT_EQ(estimate.total.latency_std_ms, 0);
+    EXPECT_GT(estimate.total.latency_ms, estimate.shares[0].latency_ms);
+}
+
+TEST(FallbackChain, AMeasuredCalibrationAloneWarnsOfNothing) {
+    auto calibration = conv_only();
+    calibration.parent_curves.emplace("device", calibration.curves.front());
+    auto const estimate = price({calibration, default_file("gpu")});
+    EXPECT_THAT(estimate.warnings, IsEmpty());
+    EXPECT_EQ(estimate.shares.size(), 1U);
+}
+
+/// Multiplies every number of a document that is not a count or a threshold by 1.7.
+void doctor(nlohmann::json& value, std::string const& key) {
+    if (value.is_structured()) {
+        for (auto const& [name, member] : value.items()) {
+            doctor(value.is_array() ? value[std::stoul(name)] : value[name],
+                   value.is_array() ? key : name);
+        }
+        return;
+    }
+    for (auto const* changed : {"compute_efficiency", "bandwidth_efficiency", "kernel_seconds",
+                                "start", "end", "microseconds"}) {
+        if (key == changed) value = value.get<double>() * 1.7;
+    }
+}
+
+TEST(FallbackChain, EveryAnswerComesFromData) {  // a literal in the code would not move
+    for (auto const& file : {registry / "defaults/gpu/efficiency_curves.json",
+                             registry / "defaults/cpu/efficiency_curves.json",
+                             registry / "gpu/jetson_orin_agx/efficiency_curves.json",
+                             registry / "cpu/i7-12700K/legacy_curves.json"}) {
+        auto document = read_json(file);
+        auto const before = price({calibration_from_json(document, "before")});
+        doctor(document, "");
+        auto const after = price({calibration_from_json(document, "after")});
+        ASSERT_EQ(before.subgraphs.size(), after.subgraphs.size());
+        for (std::size_t i = 0; i < before.subgraphs.size(); ++i) {
+            EXPECT_NE(before.subgraphs[i].latency_ms, after.subgraphs[i].latency_ms)
+                << file << " subgraph " << i;
+        }
+    }
+}
+
+TEST(FallbackChain, RoundTripThroughAFileKeepsTheLatency) {
+    for (auto const& calibration : {shipped("jetson_orin_agx").front(), default_file("cpu")}) {
+        auto const again =
+            calibration_from_json(parse_json(pretty_json(to_json(calibration)), "again"), "again");
+        EXPECT_EQ(price({again}).total.latency_ms, price({calibration}).total.latency_ms);
+    }
+}
+
+TEST(FallbackChain, RefusesAChainThatCannotPrice) {
+    EXPECT_THROW((void)price({conv_only()}), std::invalid_argument);
+    EXPECT_THROW((void)price({}), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace derate
