@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <regex>
 #include <string_view>
 #include <system_error>
 
@@ -45,11 +44,19 @@ int collect(dl_phdr_info* info, std::size_t, void* libraries) {
     return 0;
 }
 
-/// The first thing in LibTorch's report that looks like a version: "2024.2", "3.13.3".
+/// The first number with a dot in LibTorch's report: "2024.2", "3.13.3".
 std::optional<std::string> version_in(std::string const& text) {
-    std::smatch match;
-    if (!std::regex_search(text, match, std::regex{R"([0-9]+\.[0-9]+(\.[0-9]+)?)"})) return {};
-    return match.str();
+    static constexpr std::string_view digits = "0123456789";
+    for (auto begin = text.find_first_of(digits); begin != std::string::npos;) {
+        auto const end = std::min(text.find_first_not_of("0123456789.", begin), text.size());
+        auto const number = text.substr(begin, end - begin);
+        if (auto const dot = number.find('.');
+            dot != std::string::npos && dot + 1 < number.size()) {
+            return number;
+        }
+        begin = text.find_first_of(digits, end);
+    }
+    return std::nullopt;
 }
 
 void name_blas(Environment& environment) {

@@ -83,6 +83,13 @@ std::vector<MemoryRange> joined(std::vector<MemoryRange> ranges) {
     return result;
 }
 
+std::size_t first_node(ProgramSubgraph const& part) {
+    return static_cast<std::size_t>(part.nodes.front());
+}
+std::size_t end_node(ProgramSubgraph const& part) {
+    return static_cast<std::size_t>(part.nodes.back()) + 1;
+}
+
 bool is_floating(at::Tensor const& tensor) {
     return tensor.defined() && tensor.is_floating_point();
 }
@@ -104,9 +111,8 @@ PreparedModel::PreparedModel(ExportedProgram program, std::vector<int> const& su
 }
 
 void PreparedModel::run_subgraph(std::size_t index) {
-    auto const& nodes = partition_.subgraphs[index].nodes;
-    interpreter_.run(slots_, static_cast<std::size_t>(nodes.front()),
-                     static_cast<std::size_t>(nodes.back()) + 1);
+    auto const& part = partition_.subgraphs[index];
+    interpreter_.run(slots_, first_node(part), end_node(part));
 }
 
 void PreparedModel::capture_whole_run() {
@@ -128,6 +134,7 @@ void PreparedModel::capture_whole_run() {
                                  "): " + reason.substr(0, reason.find('\n'))};
             }
         }
+        if (current != nullptr) check_results(part, *current);
     }
     for (auto const output : program_.outputs) {
         auto const& tensor = slots_[static_cast<std::size_t>(output)];
@@ -138,6 +145,15 @@ void PreparedModel::capture_whole_run() {
     }
     interpreter_.release_results(slots_);
     restore_inputs();
+}
+
+void PreparedModel::check_results(ProgramSubgraph const& part, Captured& captured) const {
+    for (auto const output : part.outputs) {
+        auto const& tensor = slots_[static_cast<std::size_t>(output)];
+        if (is_floating(tensor) && at::isnan(tensor).any().item<bool>()) {
+            captured.failure = "its result is not a number";
+        }
+    }
 }
 
 void PreparedModel::capture_externals(ProgramSubgraph const& part, Captured& captured) {
@@ -199,20 +215,23 @@ RunIteration PreparedModel::whole() {
 InContextRun PreparedModel::time_in_context(RepetitionPolicy const& policy) {
     return explain_failures("run in context", [&] {
         InContextRun run;
-        for (int i = 0; i <= policy.min_warmup_iterations; ++i) {
+        run.subgraph_ms.assign(partition_.subgraphs.size(), 0.0);
+        run.runs = policy.min_iterations;
+        for (int i = 0; i < policy.min_warmup_iterations + run.runs; ++i) {
             restore_inputs();
             device_.rouse();
-            run.subgraph_ms = device_.time_laps_ms(
+            auto const laps = device_.time_laps_ms(
                 partition_.subgraphs.size(), [this](std::size_t index) { run_subgraph(index); });
             interpreter_.release_results(slots_);
+            if (i < policy.min_warmup_iterations) continue;
+            for (std::size_t k = 0; k < laps.size(); ++k) run.subgraph_ms[k] += laps[k] / run.runs;
         }
         run.run_ms = std::accumulate(run.subgraph_ms.begin(), run.subgraph_ms.end(), 0.0);
         return run;
     });
 }
 
-/// Gives a case that writes to its inputs working copies of them, finds the bytes it reads, and
-/// runs it once to see that it can.
+/// Gives a case that writes to its inputs working copies of them and finds the bytes it reads.
 void PreparedModel::make_ready(Captured& captured) {
     std::map<c10::StorageImpl*, at::Tensor> working_storages;
     for (auto& external : captured.externals) {
@@ -234,49 +253,57 @@ void PreparedModel::make_ready(Captured& captured) {
     captured.ready = true;
 }
 
-RunIteration PreparedModel::isolated(int subgraph, CacheState state) {
-    auto& captured = captured_.at(subgraph);
-    auto const part = std::ranges::find_if(partition_.subgraphs, [&](auto const& candidate) {
-        return candidate.subgraph.id == subgraph;
-    });
-    if (part == partition_.subgraphs.end()) throw std::out_of_range{"no such subgraph"};
-    auto const first = static_cast<std::size_t>(part->nodes.front());
-    auto const last = static_cast<std::size_t>(part->nodes.back()) + 1;
-    auto const bring_inputs = [this, &captured] {
-        for (auto& refreshed : captured.refreshed) refreshed.working.copy_(refreshed.pristine);
-        for (auto const& external : captured.externals) {
-            scratch_[static_cast<std::size_t>(external.slot)] = external.tensor;
-        }
-    };
-    if (!captured.ready) {
-        explain_failures(part->subgraph.fusion_pattern, [&] {
-            make_ready(captured);
-            bring_inputs();
-            interpreter_.run(scratch_, first, last);
-            for (auto const output : part->outputs) {
-                auto const& tensor = scratch_[static_cast<std::size_t>(output)];
-                if (is_floating(tensor) && at::isnan(tensor).any().item<bool>()) {
-                    throw CannotTime{part->subgraph.fusion_pattern +
-                                     ": its result is not a number"};
-                }
-            }
-            for (auto const output : part->outputs)
-                scratch_[static_cast<std::size_t>(output)].reset();
-        });
+void PreparedModel::bring_inputs(Captured& captured) {
+    for (auto& refreshed : captured.refreshed) refreshed.working.copy_(refreshed.pristine);
+    for (auto const& external : captured.externals) {
+        scratch_[static_cast<std::size_t>(external.slot)] = external.tensor;
     }
-    auto* const outputs = &part->outputs;
-    return [this, &captured, outputs, first, last, bring_inputs, state] {
-        return explain_failures("isolated run", [&] {
-            bring_inputs();
+}
+
+ProgramSubgraph const& PreparedModel::part_of(int subgraph) const {
+    auto const found = std::ranges::find_if(
+        partition_.subgraphs,
+        [&](ProgramSubgraph const& candidate) { return candidate.subgraph.id == subgraph; });
+    if (found == partition_.subgraphs.end()) {
+        throw CannotTime{"the model has no subgraph " + std::to_string(subgraph)};
+    }
+    return *found;
+}
+
+std::vector<at::Tensor> PreparedModel::compute(int subgraph) {
+    auto const& part = part_of(subgraph);
+    auto& captured = captured_.at(subgraph);
+    return explain_failures(part.subgraph.fusion_pattern, [&] {
+        if (!captured.ready) make_ready(captured);
+        bring_inputs(captured);
+        interpreter_.run(scratch_, first_node(part), end_node(part));
+        std::vector<at::Tensor> made;
+        for (auto const output : part.outputs) {
+            made.push_back(scratch_[static_cast<std::size_t>(output)]);
+        }
+        std::ranges::fill(scratch_, at::Tensor{});
+        return made;
+    });
+}
+
+RunIteration PreparedModel::isolated(int subgraph, CacheState state) {
+    auto const& part = part_of(subgraph);
+    auto& captured = captured_.at(subgraph);
+    if (captured.failure) throw CannotTime{part.subgraph.fusion_pattern + ": " + *captured.failure};
+    if (!captured.ready)
+        explain_failures(part.subgraph.fusion_pattern, [&] { make_ready(captured); });
+    return [this, &captured, &part, state] {
+        return explain_failures(part.subgraph.fusion_pattern, [&] {
+            bring_inputs(captured);
             if (state == CacheState::cold_activations || state == CacheState::cold_all) {
                 device_.evict(captured.activations);
             }
             if (state == CacheState::cold_all) device_.evict(captured.weights);
             device_.rouse();
             auto const ms = device_.time_ms([&] {
-                interpreter_.run(scratch_, first, last);
+                interpreter_.run(scratch_, first_node(part), end_node(part));
                 // Freeing what it made is part of a run; inside a model its readers do it.
-                for (auto const output : *outputs) {
+                for (auto const output : part.outputs) {
                     scratch_[static_cast<std::size_t>(output)].reset();
                 }
             });

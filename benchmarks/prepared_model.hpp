@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,12 +30,14 @@ class PreparedModel {
     /// A whole run without a clock inside.
     [[nodiscard]] RunIteration whole();
 
-    /// One whole run with a clock read between subgraphs.
+    /// Whole runs with a clock read between subgraphs, as many as the policy's least iterations.
     [[nodiscard]] InContextRun time_in_context(RepetitionPolicy const& policy);
 
-    /// One subgraph alone on its captured tensors.
-    /// \throws std::out_of_range  not one of those asked for
+    /// One subgraph alone on its captured tensors. It must be one of those asked for.
     [[nodiscard]] RunIteration isolated(int subgraph, CacheState state);
+
+    /// Runs such a subgraph once, untimed. \return  what it makes, in the order of its outputs
+    [[nodiscard]] std::vector<at::Tensor> compute(int subgraph);
 
     /// What the model returned in the capturing run.
     [[nodiscard]] std::vector<at::Tensor> const& outputs() const { return outputs_; }
@@ -60,12 +63,16 @@ class PreparedModel {
         std::vector<MemoryRange> activations;
         std::vector<MemoryRange> weights;
         bool ready = false;
+        std::optional<std::string> failure;
     };
 
     void capture_whole_run();
     void capture_externals(ProgramSubgraph const& part, Captured& captured);
+    void check_results(ProgramSubgraph const& part, Captured& captured) const;
     void keep_from_change(at::Tensor const& about_to_change, Captured* current);
-    void make_ready(Captured& captured);
+    static void make_ready(Captured& captured);
+    void bring_inputs(Captured& captured);
+    [[nodiscard]] ProgramSubgraph const& part_of(int subgraph) const;
     void restore_inputs();
     void run_subgraph(std::size_t index);
 

@@ -164,7 +164,8 @@ class Launch {
                     auto run = machine_.time_in_context(step.index, plan_.repetition);
                     line.time_ms = run.run_ms;
                     line.subgraph_ms = std::move(run.subgraph_ms);
-                    line.iterations = 1;
+                    line.iterations = run.runs;
+                    line.warmup = plan_.repetition.min_warmup_iterations;
                     break;
                 }
                 case StepKind::drift:

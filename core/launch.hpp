@@ -12,11 +12,11 @@
 
 namespace derate {
 
-/// One run of a whole model with a clock read between its subgraphs.
+/// Runs of a whole model with a clock read between its subgraphs, after a warm-up; means.
 struct InContextRun {
-    double run_ms = 0;  ///< the whole instrumented run
-    std::vector<double>
-        subgraph_ms{};  ///< by Subgraph::id; the cost of reading the clock taken off
+    double run_ms = 0;                  ///< one instrumented run
+    std::vector<double> subgraph_ms{};  ///< by Subgraph::id; the cost of reading the clock taken off
+    int runs = 1;                       ///< that the means are over
 };
 
 /// Result of one peak probe, all its repetitions.
