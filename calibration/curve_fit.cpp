@@ -143,6 +143,25 @@ std::vector<std::vector<int>> folds_by_family(Evidence const& evidence,
     return folds_by(evidence, models, [](EvidenceModel const& model) { return model.family; });
 }
 
+std::vector<std::vector<int>> folds_across_families(Evidence const& evidence,
+                                                    std::vector<char> const& models) {
+    constexpr std::size_t count = 5;
+    std::vector<std::vector<int>> folds(count);
+    std::size_t next = 0;
+    for (auto const& family : folds_by_family(evidence, models)) {
+        std::string last_name;
+        for (int const m : family) {
+            // All batch sizes of a model stay together.
+            auto const& name = evidence.models[static_cast<std::size_t>(m)].name;
+            if (name != last_name) ++next;
+            last_name = name;
+            folds[next % count].push_back(m);
+        }
+    }
+    std::erase_if(folds, [](auto const& fold) { return fold.empty(); });
+    return folds;
+}
+
 Calibration fit_curves(FitInput const& input, std::vector<char> const& models,
                        FitOptions const& options,
                        std::optional<ProcessHyperparameters> hyperparameters) {

@@ -1,19 +1,23 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <set>
 #include <string>
 
 #include "calibration/curve_fit.hpp"
 #include "core/statistics/distributions.hpp"
+#include "estimator/kernel_vector.hpp"
 #include "estimator/prepared_model.hpp"
 
 namespace derate {
 namespace {
 
-constexpr double prior_models = 2;  ///< a type's variance counts its parent's as this many
+constexpr double prior_types = 1;  ///< a parent's fallback variance counts all types' as this many
+constexpr double prior_families = 2;  ///< a type's variance counts its parent's as this many
 constexpr double same_type_correlation = 0.4;
 constexpr double cross_type_correlation = 0.15;
-constexpr double factor_prior_models = 4;  ///< the variance factor counts 1 as this many
+constexpr double factor_prior_models = 1;  ///< the variance factor counts 1 as this many
 constexpr double extrapolation_log_variance = 0.05;
 constexpr double unseen_regime_log_variance = 1.0;
 constexpr double foreign_partition_log_variance = 0.04;
@@ -22,12 +26,12 @@ constexpr std::size_t least_families = 4;
 /// A kernel of a held-out model as its fold's fit saw it.
 struct OutOfFold {
     int model = 0;
-    std::string curve;       ///< that priced it
-    bool by_parent = false;  ///< its type has no curve in the fold
-    double log_error = 0;    ///< log(measured / median)
-    double model_variance = 1;
-    double measured_seconds = 0;
-    double median_seconds = 0;
+    std::string family;
+    std::string curve;              ///< that priced it
+    bool by_parent = false;         ///< its type has no curve in the fold
+    double log_error = 0;           ///< log(measured / median)
+    double posterior_variance = 0;  ///< of the residual model, without noise
+    double model_variance = 1;      ///< with noise
 };
 
 struct Fold {
@@ -59,52 +63,138 @@ std::vector<OutOfFold> predictions_of(Fold const& fold, FitInput const& input) {
             double const seconds = input.row(index).seconds;
             auto const& curve = compiled.curves()[static_cast<std::size_t>(predicted.curve)];
             result.push_back({.model = m,
+                              .family = evidence.models[static_cast<std::size_t>(m)].family,
                               .curve = curve.name,
                               .by_parent = curve.is_parent,
                               .log_error = std::log(seconds / predicted.median_seconds),
-                              .model_variance = predicted.model_variance,
-                              .measured_seconds = seconds,
-                              .median_seconds = predicted.median_seconds});
+                              .posterior_variance = predicted.posterior_variance,
+                              .model_variance = predicted.model_variance});
         }
     }
     return result;
 }
 
-/// Mean square of standardised errors, each model weighted alike.
+/// What kernels of one curve err by beyond the residual model's own posterior variance, each model
+/// weighted alike.
 struct PooledVariance {
-    double scale = 0;     ///< of log_error^2 / model_variance
+    double excess = 0;    ///< of log_error^2 over the posterior variance
     double variance = 0;  ///< of log_error^2
-    double models = 0;
+    double families = 0;
 };
 
 PooledVariance pooled(std::vector<OutOfFold> const& kernels, auto const& wanted) {
-    std::map<int, std::array<double, 3>> sums;
+    struct Sums {
+        double weight = 0, excess = 0, square = 0, count = 0;
+    };
+    std::map<int, Sums> of_model;
+    std::set<std::string> families;
     for (auto const& kernel : kernels) {
         if (!wanted(kernel)) continue;
-        auto& sum = sums[kernel.model];
+        auto& sums = of_model[kernel.model];
         double const square = kernel.log_error * kernel.log_error;
-        sum[0] += square / kernel.model_variance;
-        sum[1] += square;
-        sum[2] += 1;
+        // Where the posterior is wide it hides the excess: such kernels say little about it.
+        double const weight = 1 / std::pow(kernel.model_variance, 2);
+        sums.weight += weight;
+        sums.excess += weight * (square - kernel.posterior_variance);
+        sums.square += square;
+        sums.count += 1;
+        families.insert(kernel.family);
     }
     PooledVariance result;
-    for (auto const& [model, sum] : sums) {
-        result.scale += sum[0] / sum[2];
-        result.variance += sum[1] / sum[2];
-        result.models += 1;
+    result.families = static_cast<double>(families.size());
+    if (of_model.empty()) return result;
+    double weight = 0;
+    for (auto const& [model, sums] : of_model) {
+        weight += sums.weight / sums.count;
+        result.excess += sums.excess / sums.count;
+        result.variance += sums.square / sums.count;
     }
-    if (result.models > 0) {
-        result.scale /= result.models;
-        result.variance /= result.models;
-    }
+    result.excess = std::max(0.0, result.excess / weight);
+    result.variance /= static_cast<double>(of_model.size());
     return result;
 }
 
 PooledVariance shrunk(PooledVariance const& own, PooledVariance const& prior) {
-    double const weight = own.models + prior_models;
-    return {.scale = (own.models * own.scale + prior_models * prior.scale) / weight,
-            .variance = (own.models * own.variance + prior_models * prior.variance) / weight,
-            .models = own.models};
+    double const weight = own.families + prior_families;
+    return {.excess = (own.families * own.excess + prior_families * prior.excess) / weight,
+            .variance = (own.families * own.variance + prior_families * prior.variance) / weight,
+            .families = own.families};
+}
+
+/// What a type without a curve of its own errs by: each type in turn is left out of the additive
+/// rooflines and priced by its parent's, or by the device's where the parent knows no other type.
+struct FallbackVariance {
+    std::map<ParentType, double> parents;
+    double device = 0;
+};
+
+double mean_of(std::vector<double> const& values) {
+    double sum = 0;
+    for (double const value : values) sum += value;
+    return values.empty() ? 0.0 : sum / static_cast<double>(values.size());
+}
+
+FallbackVariance fallback_variance(FitInput const& input, std::vector<int> const& cases,
+                                   RooflineShape const& shape) {
+    std::map<CurveKey, std::vector<RooflineRow>> rows_of;
+    for (int const index : cases) {
+        auto const& row = input.row(index);
+        rows_of[{row.type, row.zero_flop}].push_back(row);
+    }
+    std::map<ParentType, std::vector<double>> of_parent;
+    std::vector<double> all;
+    std::vector<double> of_device;
+    for (auto const& [key, rows] : rows_of) {
+        std::vector<RooflineRow> others;
+        for (auto const& [other, other_rows] : rows_of) {
+            if (other != key) others.insert(others.end(), other_rows.begin(), other_rows.end());
+        }
+        if (others.empty()) continue;
+        auto const fits = fit_additive_rooflines(others, shape);
+        auto const parent = fits.parents.find(parent_of(key.first));
+        auto const mean_square = [&](FittedCurve const& curve) {
+            auto const& form = std::get<AdditiveRoofline>(curve.form);
+            double sum = 0;
+            for (auto const& row : rows) {
+                sum += std::pow(std::log(row.seconds / price_terms(form, row.terms).total()), 2);
+            }
+            return sum / static_cast<double>(rows.size());
+        };
+        double const square =
+            mean_square(parent != fits.parents.end() ? parent->second : fits.device);
+        of_parent[parent_of(key.first)].push_back(square);
+        all.push_back(square);
+        of_device.push_back(mean_square(fits.device));
+    }
+    // One type alone tells nothing about another: a factor of 2 stands in.
+    double const prior = all.size() > 1 ? mean_of(all) : std::pow(std::log(2.0), 2);
+    FallbackVariance result;
+    for (auto const& [parent, values] : of_parent) {
+        auto const n = static_cast<double>(values.size());
+        result.parents[parent] = (n * mean_of(values) + prior_types * prior) / (n + prior_types);
+    }
+    result.device = std::max(mean_of(of_device), prior);
+    return result;
+}
+
+/// The form that all curves of a calibration share.
+RooflineShape shape_of(Calibration const& calibration) {
+    auto const& form = std::get<AdditiveRoofline>(calibration.curves.front().fitted_curve->form);
+    return {.flop_exponent = form.flop_exponent,
+            .byte_exponent = form.byte_exponent,
+            .last_level_cache_bytes = form.last_level_cache_bytes > 0
+                                          ? std::optional{form.last_level_cache_bytes}
+                                          : std::nullopt};
+}
+
+std::optional<ProcessHyperparameters> hyperparameters_of(Calibration const& calibration) {
+    for (auto const& curve : calibration.curves) {
+        if (!curve.residual_model) continue;
+        return ProcessHyperparameters{.amplitude = curve.residual_model->amplitude,
+                                      .length_scale = curve.residual_model->length_scale,
+                                      .noise = curve.residual_model->noise};
+    }
+    return std::nullopt;
 }
 
 }  // namespace
@@ -112,65 +202,77 @@ PooledVariance shrunk(PooledVariance const& own, PooledVariance const& prior) {
 void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<char> const& models,
                    FitOptions const& options) {
     auto const& evidence = input.evidence();
-    auto groups = folds_by_family(evidence, models);
-    if (groups.size() < least_families) groups = folds_by_model(evidence, models);
-    std::optional<ProcessHyperparameters> hyperparameters;
-    for (auto const& curve : calibration.curves) {
-        if (curve.residual_model) {
-            hyperparameters = {.amplitude = curve.residual_model->amplitude,
-                               .length_scale = curve.residual_model->length_scale,
-                               .noise = curve.residual_model->noise};
-        }
-    }
+    auto const hyperparameters = hyperparameters_of(calibration);
     std::vector<Fold> folds;
     std::vector<OutOfFold> kernels;
-    for (auto const& group : groups) {
-        auto rest = models;
-        for (int const m : group) rest[static_cast<std::size_t>(m)] = 0;
-        if (input.cases_of(rest).empty()) continue;
-        folds.push_back({fit_curves(input, rest, options, hyperparameters), group});
-        auto const predicted = predictions_of(folds.back(), input);
+    auto const hold_out = [&](std::vector<std::vector<int>> const& groups) {
+        for (auto const& group : groups) {
+            auto rest = models;
+            for (int const m : group) rest[static_cast<std::size_t>(m)] = 0;
+            if (input.cases_of(rest).empty()) continue;
+            folds.push_back({fit_curves(input, rest, options, hyperparameters), group});
+        }
+    };
+    auto const families = folds_by_family(evidence, models);
+    bool const has_families = families.size() >= least_families;
+    hold_out(has_families ? families : folds_by_model(evidence, models));
+    for (auto const& fold : folds) {
+        auto const predicted = predictions_of(fold, input);
         kernels.insert(kernels.end(), predicted.begin(), predicted.end());
     }
+    // Whole models are asked for from known families and from unknown ones: the variance factor
+    // below sees both.
+    if (has_families) hold_out(folds_across_families(evidence, models));
 
-    auto const everything = pooled(kernels, [](auto const&) { return true; });
+    auto const everything = pooled(kernels, [](auto const& kernel) { return !kernel.by_parent; });
     std::map<ParentType, PooledVariance> of_parent;
     std::map<std::string, PooledVariance> of_curve;
     for (auto const& curve : calibration.curves) {
         auto const parent = parent_of(curve.type);
         if (of_parent.contains(parent)) continue;
-        of_parent[parent] =
-            shrunk(pooled(kernels,
-                          [&](OutOfFold const& kernel) {
-                              auto const bare = kernel.curve.substr(0, kernel.curve.find('|'));
-                              auto const type = parse_operation_type(bare);
-                              return !kernel.by_parent && type && parent_of(*type) == parent;
-                          }),
-                   everything);
+        auto const own = pooled(kernels, [&](OutOfFold const& kernel) {
+            auto const type = parse_operation_type(kernel.curve.substr(0, kernel.curve.find('|')));
+            return !kernel.by_parent && type && parent_of(*type) == parent;
+        });
+        of_parent[parent] = shrunk(own, everything);
     }
     for (auto const& curve : calibration.curves) {
         auto const name = curve_name(curve);
-        of_curve[name] =
-            shrunk(pooled(kernels, [&](OutOfFold const& kernel) { return kernel.curve == name; }),
-                   of_parent.at(parent_of(curve.type)));
+        auto const own =
+            pooled(kernels, [&](OutOfFold const& kernel) { return kernel.curve == name; });
+        of_curve[name] = shrunk(own, of_parent.at(parent_of(curve.type)));
     }
-    auto const fallback = shrunk(
-        pooled(kernels, [](OutOfFold const& kernel) { return kernel.by_parent; }), everything);
+    auto const fallback = fallback_variance(input, input.cases_of(models), shape_of(calibration));
+    double const freedom =
+        std::max(1.0, static_cast<double>(folds_by_model(evidence, models).size()) - 1);
+    double const t_quantile = student_t_quantile(0.975, freedom);
+    // A variance that few models show is known badly: widen it as Student's t of so few does.
+    auto const small_sample = [&](PooledVariance const& variance) {
+        double const own = std::max(2.0, variance.families - 1);
+        return std::max(1.0, std::pow(student_t_quantile(0.975, own) / t_quantile, 2));
+    };
 
     auto const apply = [&](Calibration& target) {
         for (auto& curve : target.curves) {
-            auto const found = of_curve.find(curve_name(curve));
-            auto const& variance = found != of_curve.end() ? found->second : everything;
-            curve.log_variance = variance.variance;
-            if (curve.residual_model) curve.variance_scale = variance.scale;
+            auto const& variance = of_curve.at(curve_name(curve));
+            double const factor = small_sample(variance);
+            curve.log_variance = factor * variance.variance;
+            if (!curve.residual_model) continue;
+            curve.variance_scale = 1;
+            curve.residual_model->noise = std::sqrt(factor * variance.excess);
         }
-        for (auto& [name, curve] : target.parent_curves) curve.log_variance = fallback.variance;
+        for (auto& [name, curve] : target.parent_curves) {
+            curve.log_variance = fallback.device;
+            for (auto const& [parent, variance] : fallback.parents) {
+                if (name == to_string(parent)) curve.log_variance = variance;
+            }
+        }
         target.intervals = {.same_type_correlation = same_type_correlation,
                             .cross_type_correlation = cross_type_correlation,
                             .variance_factor = 1,
                             .model_log_variance = 0,
-                            .degrees_of_freedom = 1,
-                            .t_quantile = 0,
+                            .degrees_of_freedom = freedom,
+                            .t_quantile = t_quantile,
                             .extrapolation_log_variance = extrapolation_log_variance,
                             .unseen_regime_log_variance = unseen_regime_log_variance,
                             .foreign_partition_log_variance = foreign_partition_log_variance};
@@ -188,20 +290,16 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
             auto const what =
                 model.whole_model ? EstimateOf::whole_model : EstimateOf::sum_of_parts;
             double const measured = model.whole_model ? model.whole_model->center_ms : *parts;
-            auto const predicted = estimate(
-                compiled, prepare(compiled, subgraphs_of(evidence, model), evidence.partition),
-                what);
+            auto const prepared =
+                prepare(compiled, subgraphs_of(evidence, model), evidence.partition);
+            auto const predicted = estimate(compiled, prepared, what);
             double const error = std::log(measured / predicted.latency_ms);
             sum_squares += error * error / predicted.log_variance;
             count += 1;
         }
     }
-    double const factor = (factor_prior_models + sum_squares) / (factor_prior_models + count);
-    auto const model_count = static_cast<double>(folds_by_model(evidence, models).size());
-    calibration.intervals.variance_factor = factor;
-    calibration.intervals.degrees_of_freedom = std::max(1.0, model_count - 1);
-    calibration.intervals.t_quantile =
-        student_t_quantile(0.975, calibration.intervals.degrees_of_freedom);
+    calibration.intervals.variance_factor =
+        (factor_prior_models + sum_squares) / (factor_prior_models + count);
 }
 
 }  // namespace derate

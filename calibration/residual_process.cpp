@@ -197,8 +197,8 @@ struct GridPoint {
                 .noise = at(0.15, steps[2])};
     }
 };
-constexpr std::array<int, 3> least_steps{-4, -3, -6};
-constexpr std::array<int, 3> most_steps{4, 3, 4};
+constexpr std::array<int, 3> least_steps{-4, -3, 0};
+constexpr std::array<int, 3> most_steps{4, -1, 4};
 
 }  // namespace
 
@@ -218,7 +218,7 @@ ProcessHyperparameters fit_hyperparameters(
         }
         return slot->second;
     };
-    GridPoint best;
+    GridPoint best{.steps = {0, most_steps[1], 0}};
     bool moved = !problems.empty();
     while (moved) {
         moved = false;

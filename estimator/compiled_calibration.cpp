@@ -184,8 +184,8 @@ KernelPrediction predict_kernel(CompiledCalibration const& calibration, Subgraph
             result.residual += curve.weights[index] * vector[index];
             explained += whitened[index] * whitened[index];
         }
-        result.model_variance =
-            std::max(0.0, curve.amplitude_squared - explained) + curve.noise_squared;
+        result.posterior_variance = std::max(0.0, curve.amplitude_squared - explained);
+        result.model_variance = result.posterior_variance + curve.noise_squared;
         result.log_variance = curve.variance_scale * result.model_variance;
     } else {
         result.log_variance = curve.log_variance;

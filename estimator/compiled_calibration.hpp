@@ -75,7 +75,8 @@ struct KernelPrediction {
     double residual = 0;          ///< of log t, from the residual model
     double median_seconds = 0;    ///< roofline * exp(residual), at least 1e-8
     double mean_seconds = 0;      ///< median * smearing factor
-    double model_variance = 1;    ///< residual model's posterior variance + noise^2; 1 without one
+    double posterior_variance = 0;  ///< of the residual model, without noise
+    double model_variance = 1;      ///< the same plus noise^2; 1 without a residual model
     double log_variance = 0;      ///< of log(measured / median)
     double compute_seconds = 0;   ///< the terms of roofline_seconds
     double memory_seconds = 0;

@@ -168,6 +168,8 @@ LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel c
     double type_sum = 0;
     for (auto const& run : model.runs) {
         auto const& curve = calibration.curves()[static_cast<std::size_t>(run.curve)];
+        double run_sum = 0;
+        double run_squares = 0;
         for (int j = run.begin; j < run.end; ++j) {
             auto const index = static_cast<std::size_t>(j);
             auto const kernel = price(curve, model, index);
@@ -176,10 +178,13 @@ LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel c
             // equal errors, so their deviations add.
             double const deviation = mean * std::sqrt(std::expm1(kernel.variance));
             total += mean;
-            sum_squares += deviation * deviation;
+            run_squares += deviation * deviation;
             independent += deviation * deviation / model.count[index];
-            type_sum += deviation;
+            run_sum += deviation;
         }
+        // A type without a curve of its own is wrong by one common factor.
+        sum_squares += curve.is_parent ? run_sum * run_sum : run_squares;
+        type_sum += run_sum;
         if (run.ends_type) {
             type_squares += type_sum * type_sum;
             sum_deviations += type_sum;
