@@ -35,7 +35,12 @@ struct Command {
     Run (*add)(CLI::App& command);
 };
 
+[[nodiscard]] Run add_check(CLI::App& command);
+[[nodiscard]] Run add_estimate(CLI::App& command);
 [[nodiscard]] Run add_inspect(CLI::App& command);
 [[nodiscard]] Run add_reference(CLI::App& command);
+
+/// `derate list hardware` (cli/list_hardware.cpp).
+ExitCode print_hardware(CommonFlags const& common);
 
 }  // namespace derate::cli

@@ -17,6 +17,16 @@ namespace {
 // One entry a subcommand, in the order of `derate --help`.
 std::vector<Command> const& commands() {
     static std::vector<Command> const all{
+        {.name = "check",
+         .summary = "Validate files against schema and rules, all violations at once",
+         .examples = "  derate check hardware_registry/cpu/i7-12700K/legacy_curves.json\n"
+                     "  derate check hardware_registry --json\n",
+         .add = add_check},
+        {.name = "estimate",
+         .summary = "Price a model on hardware: latency, interval, where the time goes",
+         .examples = "  derate estimate --model resnet50 --hardware i7-12700K\n"
+                     "  derate estimate --model my.pt2 --hardware i7-12700K --source legacy --json\n",
+         .add = add_estimate},
         {.name = "inspect",
          .summary = "List a model's subgraphs: pattern, type, shapes, work and memory traffic",
          .examples = "  derate inspect --model resnet50\n  derate inspect --model my.pt2 --json\n",

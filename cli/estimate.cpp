@@ -1,0 +1,417 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "cli/commands.hpp"
+#include "cli/text_table.hpp"
+#include "core/format_quantity.hpp"
+#include "core/input_error.hpp"
+#include "core/json/calibration_files.hpp"
+#include "core/json/file.hpp"
+#include "core/json/hardware_json.hpp"
+#include "core/json/measurement_json.hpp"
+#include "core/json/registry.hpp"
+#include "estimator/fallback_chain.hpp"
+#include "workloads/model_set.hpp"
+#include "workloads/partition.hpp"
+
+namespace derate::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct EstimateFlags {
+    std::string model;
+    std::vector<std::string> hardware;
+    std::optional<fs::path> calibration;
+    std::optional<int> batch;
+    std::optional<std::string> precision;
+    std::optional<int> threads;
+    std::optional<std::string> source;
+    std::optional<int> explain;
+};
+
+/// What is to be priced, from an export or from a measurement file (whose times are not used).
+struct ModelToPrice {
+    std::string name;
+    std::optional<int> batch;
+    Precision precision = Precision::fp32;
+    std::string partition;
+    std::vector<Subgraph> subgraphs;
+};
+
+/// What it is priced with.
+struct Target {
+    std::string hardware_id;
+    std::optional<Hardware> hardware;
+    std::vector<Calibration> calibrations;  ///< best first
+};
+
+std::optional<Precision> requested_precision(EstimateFlags const& flags) {
+    if (!flags.precision) return std::nullopt;
+    auto const precision = parse_precision(*flags.precision);
+    if (!precision) {
+        throw InputError{"--precision", "got '" + *flags.precision + "'",
+                         "fp32, fp16, bf16 or int8"};
+    }
+    return precision;
+}
+
+ModelToPrice measured_model(fs::path const& file, EstimateFlags const& flags) {
+    auto const measurement = measurement_from_json(read_json(file), file.string());
+    auto const precision = requested_precision(flags).value_or(measurement.precision);
+    if (flags.batch && *flags.batch != measurement.batch) {
+        throw InputError{"--batch", "the file holds batch " + std::to_string(measurement.batch),
+                         "the batch that the file was made with"};
+    }
+    ModelToPrice model{.name = measurement.model,
+                       .batch = measurement.batch,
+                       .precision = precision,
+                       .partition = measurement.partition};
+    for (auto const& measured : measurement.subgraphs) model.subgraphs.push_back(measured.subgraph);
+    return model;
+}
+
+ModelToPrice model_to_price(EstimateFlags const& flags) {
+    if (flags.model.ends_with(".json")) return measured_model(flags.model, flags);
+    auto const loaded = load_model(flags.model, flags.batch, requested_precision(flags));
+    ModelToPrice model{.name = loaded.name,
+                       .batch = loaded.batch,
+                       .precision = loaded.precision,
+                       .partition = std::string{partition_rule}};
+    for (auto& item : partition(loaded.program).subgraphs) {
+        model.subgraphs.push_back(std::move(item.subgraph));
+    }
+    return model;
+}
+
+Target from_file(fs::path const& file, Precision precision) {
+    Target target{.calibrations = {read_calibration(file)}};
+    auto const& calibration = target.calibrations.front();
+    bool const is_rules = calibration.legacy_rules || calibration.default_rules;
+    if (!is_rules && calibration.precision != precision) {
+        throw InputError{file.string().append("#/precision"),
+                         std::string{"is "}.append(to_string(calibration.precision)),
+                         std::string{"the model's, "}.append(to_string(precision))};
+    }
+    target.hardware_id = calibration.hardware_id;
+    auto const beside = file.parent_path() / "hardware.json";
+    if (fs::exists(beside))
+        target.hardware = hardware_from_json(read_json(beside), beside.string());
+    return target;
+}
+
+Target from_registry(std::string const& id, EstimateFlags const& flags, Precision precision,
+                     CommonFlags const& common) {
+    std::optional<CurveSource> only;
+    if (flags.source) {
+        only = parse_requested_source(*flags.source);
+        if (!only) {
+            throw InputError{"--source", "got '" + *flags.source + "'",
+                             "measured, imported, legacy or default"};
+        }
+    }
+    auto const entry = find_hardware(id, registry_roots(common.registries));
+    Target target{.hardware_id = entry.id, .hardware = read_hardware(entry)};
+    CalibrationRequest const request{
+        .precision = precision, .threads = flags.threads, .only = only};
+    for (auto& registered : calibrations_for(entry, request)) {
+        target.calibrations.push_back(std::move(registered.calibration));
+    }
+    return target;
+}
+
+std::string_view source_name(CurveSource source) { return to_string(source); }
+
+template <class T>
+nlohmann::json or_null(std::optional<T> const& value) {
+    return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+}
+
+/// null where nothing is known of the spread.
+nlohmann::json known(bool spread_known, double value) {
+    return spread_known ? nlohmann::json(value) : nlohmann::json(nullptr);
+}
+
+nlohmann::json to_json(SubgraphEstimate const& estimate, Subgraph const& subgraph) {
+    bool const spread_known = estimate.source != CurveSource::legacy_hardcoded;
+    return {{"subgraph_id", estimate.subgraph_id},
+            {"operation_type", to_string(subgraph.type)},
+            {"fusion_pattern", subgraph.fusion_pattern},
+            {"flops", subgraph.work.value()},
+            {"bytes", subgraph.traffic.total().value()},
+            {"latency_ms", estimate.latency_ms},
+            {"latency_std_ms", known(spread_known, estimate.latency_std_ms)},
+            {"efficiency_used", or_null(estimate.efficiency_used)},
+            {"efficiency_std", or_null(estimate.efficiency_std)},
+            {"source", source_name(estimate.source)},
+            {"curve", estimate.curve},
+            {"bound", to_string(estimate.bound)},
+            {"extrapolated", estimate.extrapolated},
+            {"unseen_regime", or_null(estimate.unseen_regime)}};
+}
+
+nlohmann::json to_json(ModelToPrice const& model, Target const& target,
+                       ChainEstimate const& estimate) {
+    auto const& total = estimate.total;
+    bool const spread = estimate.spread_known;
+    nlohmann::json json{
+        {"model", model.name},
+        {"batch", or_null(model.batch)},
+        {"precision", to_string(model.precision)},
+        {"hardware_id", target.hardware_id},
+        {"latency_ms", total.latency_ms},
+        {"latency_std_ms", known(spread, total.latency_std_ms)},
+        {"ci_95_lower_ms", known(spread, total.ci_95_lower_ms)},
+        {"ci_95_upper_ms", known(spread, total.ci_95_upper_ms)},
+        {"interval_kind", "prediction"},
+        {"ci_95_independent_lower_ms", known(spread, total.ci_95_independent_lower_ms)},
+        {"ci_95_independent_upper_ms", known(spread, total.ci_95_independent_upper_ms)},
+        {"efficiency_used", or_null(total.efficiency_used)},
+        {"efficiency_std", or_null(total.efficiency_std)},
+        {"source", source_name(estimate.source())},
+        {"extrapolated", total.extrapolated()},
+        {"foreign_partition", total.foreign_partition},
+        {"sources", nlohmann::json::array()},
+        {"warnings", estimate.warnings},
+        {"subgraphs", nlohmann::json::array()}};
+    for (auto const& share : estimate.shares) {
+        json["sources"].push_back({{"source", source_name(share.source)},
+                                   {"subgraphs", share.subgraphs},
+                                   {"latency_ms", share.latency_ms}});
+    }
+    for (std::size_t i = 0; i < model.subgraphs.size(); ++i) {
+        json["subgraphs"].push_back(to_json(estimate.subgraphs[i], model.subgraphs[i]));
+    }
+    return json;
+}
+
+std::string percent(double fraction) { return format_significant(100 * fraction, 3) + " %"; }
+
+std::string model_text(ModelToPrice const& model) {
+    std::string text{model.name};
+    if (model.batch) text += ", batch " + std::to_string(*model.batch);
+    return text.append(", ").append(to_string(model.precision));
+}
+
+void print_types(ModelToPrice const& model, ChainEstimate const& estimate) {
+    struct TypeTotal {
+        int subgraphs = 0;
+        double latency_ms = 0;
+    };
+    std::map<std::string_view, TypeTotal> totals;
+    for (std::size_t i = 0; i < model.subgraphs.size(); ++i) {
+        auto& total = totals[to_string(model.subgraphs[i].type)];
+        ++total.subgraphs;
+        total.latency_ms += estimate.subgraphs[i].latency_ms;
+    }
+    std::vector<std::pair<std::string_view, TypeTotal>> sorted(totals.begin(), totals.end());
+    std::ranges::stable_sort(sorted, std::ranges::greater{},
+                             [](auto const& entry) { return entry.second.latency_ms; });
+    std::vector<TableRow> rows{{"type", "subgraphs", "latency", "share"}};
+    for (auto const& [type, total] : sorted) {
+        rows.push_back({std::string{type}, std::to_string(total.subgraphs),
+                        format_ms(total.latency_ms),
+                        percent(total.latency_ms / estimate.total.latency_ms)});
+    }
+    std::printf("\n%s", text_table(rows, 1).c_str());
+}
+
+void print_slowest(ModelToPrice const& model, ChainEstimate const& estimate) {
+    constexpr std::size_t shown = 10;
+    std::vector<std::size_t> order(model.subgraphs.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::ranges::stable_sort(order, std::ranges::greater{},
+                             [&](std::size_t i) { return estimate.subgraphs[i].latency_ms; });
+    if (order.size() > shown) order.resize(shown);
+    std::vector<TableRow> rows{
+        {"id", "pattern", "type", "bound", "source", "work", "memory", "latency", "share"}};
+    for (auto const i : order) {
+        auto const& subgraph = model.subgraphs[i];
+        auto const& part = estimate.subgraphs[i];
+        std::string source{source_name(part.source)};
+        if (part.unseen_regime) source += ", unseen: " + *part.unseen_regime;
+        if (part.extrapolated) source += ", extrapolated";
+        rows.push_back({std::to_string(part.subgraph_id), subgraph.fusion_pattern,
+                        std::string{to_string(subgraph.type)}, std::string{to_string(part.bound)},
+                        source, format_flops(subgraph.work), format_bytes(subgraph.traffic.total()),
+                        format_ms(part.latency_ms),
+                        percent(part.latency_ms / estimate.total.latency_ms)});
+    }
+    std::printf("\nThe slowest %zu of %zu subgraphs:\n%s", order.size(), model.subgraphs.size(),
+                text_table(rows, 5).c_str());
+}
+
+void print_text(ModelToPrice const& model, Target const& target, ChainEstimate const& estimate) {
+    auto const& total = estimate.total;
+    std::printf("%s on %s: %s\n", model_text(model).c_str(), target.hardware_id.c_str(),
+                format_ms(total.latency_ms).c_str());
+    if (estimate.spread_known) {
+        std::printf(
+            "95 %% prediction interval %s to %s (as if errors were independent: %s to %s)\n",
+            format_ms(total.ci_95_lower_ms).c_str(), format_ms(total.ci_95_upper_ms).c_str(),
+            format_ms(total.ci_95_independent_lower_ms).c_str(),
+            format_ms(total.ci_95_independent_upper_ms).c_str());
+    } else {
+        std::printf("interval unknown: legacy rules have no known spread\n");
+    }
+    for (auto const& share : estimate.shares) {
+        std::printf("from %s curves: %d subgraphs, %s\n",
+                    std::string{source_name(share.source)}.c_str(), share.subgraphs,
+                    format_ms(share.latency_ms).c_str());
+    }
+    if (total.foreign_partition) {
+        std::printf("the curves were made on another partition of models: the interval is wider\n");
+    }
+    if (total.extrapolated()) {
+        std::printf("%d subgraphs lie outside the range their curve was made on\n",
+                    total.extrapolated_subgraphs);
+    }
+    print_types(model, estimate);
+    print_slowest(model, estimate);
+    std::printf(
+        "\nTime of the ATen operators through LibTorch's dispatcher: not of Python, not of "
+        "torch.compile.\n");
+}
+
+/// The curve behind a subgraph and the data points nearest to its work.
+void print_points(EfficiencyCurve const& curve, Subgraph const& subgraph) {
+    bool const by_flops = curve.axis == WorkAxis::flops;
+    double const work = by_flops ? subgraph.work.value() : subgraph.traffic.total().value();
+    std::vector<TableRow> rows{
+        {"", by_flops ? "work" : "memory", "efficiency", "repetitions", "kernels seen there"}};
+    DataPoint const* nearest = nullptr;
+    auto const distance = [&](DataPoint const& point) {
+        return std::abs(std::log(point.work / std::max(work, 1.0)));
+    };
+    for (auto const& point : curve.data_points) {
+        if (nearest == nullptr || distance(point) < distance(*nearest)) nearest = &point;
+    }
+    for (auto const& point : curve.data_points) {
+        std::string seen;
+        for (std::size_t i = 0; i < point.source_subgraphs.size() && i < 3; ++i) {
+            seen += (i > 0 ? ", " : "") + point.source_subgraphs[i];
+        }
+        if (point.source_subgraphs.size() > 3) {
+            seen += " and " + std::to_string(point.source_subgraphs.size() - 3) + " more";
+        }
+        rows.push_back(
+            {&point == nearest ? ">" : "",
+             by_flops ? format_flops(Flops{point.work}) : format_bytes(Bytes{point.work}),
+             format_significant(point.efficiency_mean, 3), std::to_string(point.num_observations),
+             seen});
+    }
+    std::printf("\nwhat the curve rests on (> nearest):\n%s", text_table(rows, 5).c_str());
+}
+
+void explain(ModelToPrice const& model, Target const& target, ChainEstimate const& estimate,
+             int id) {
+    auto const found = std::ranges::find(estimate.subgraphs, id, &SubgraphEstimate::subgraph_id);
+    if (found == estimate.subgraphs.end()) {
+        throw InputError{"--explain", "no subgraph " + std::to_string(id),
+                         "0 to " + std::to_string(estimate.subgraphs.size() - 1)};
+    }
+    auto const& subgraph =
+        model.subgraphs[static_cast<std::size_t>(found - estimate.subgraphs.begin())];
+    std::printf("subgraph %d of %s: %s (%s), %s, %s\n", id, model.name.c_str(),
+                subgraph.fusion_pattern.c_str(), std::string{to_string(subgraph.type)}.c_str(),
+                format_flops(subgraph.work).c_str(),
+                format_bytes(subgraph.traffic.total()).c_str());
+    std::printf("%s, %s of the model; limited by %s\n", format_ms(found->latency_ms).c_str(),
+                percent(found->latency_ms / estimate.total.latency_ms).c_str(),
+                std::string{to_string(found->bound)}.c_str());
+    std::printf("priced by the %s curve \"%s\"\n", std::string{source_name(found->source)}.c_str(),
+                found->curve.c_str());
+    if (found->source == CurveSource::legacy_hardcoded) return;
+    std::printf("curve alone %s, times %s for its shape\n", format_ms(found->roofline_ms).c_str(),
+                format_significant(found->residual_factor, 3).c_str());
+    for (auto const& calibration : target.calibrations) {
+        for (auto const& curve : calibration.curves) {
+            bool const zero_flop = subgraph.work.value() == 0;
+            if (calibration.source != found->source || curve.type != subgraph.type ||
+                curve.zero_flop != zero_flop || curve.data_points.empty()) {
+                continue;
+            }
+            print_points(curve, subgraph);
+            for (auto const& file : calibration.provenance.evidence) {
+                std::printf("evidence: evidence/%s, SHA-256 %s\n", file.file.c_str(),
+                            file.sha256.c_str());
+            }
+        }
+    }
+}
+
+std::vector<Target> targets_of(EstimateFlags const& flags, Precision precision,
+                               CommonFlags const& common) {
+    std::vector<Target> targets;
+    if (flags.calibration) targets.push_back(from_file(*flags.calibration, precision));
+    for (auto const& id : flags.hardware) {
+        targets.push_back(from_registry(id, flags, precision, common));
+    }
+    if (targets.empty()) {
+        throw InputError{"derate estimate", "no hardware is named",
+                         "--hardware ID or --calibration FILE"};
+    }
+    return targets;
+}
+
+ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
+    auto const model = model_to_price(flags);
+    nlohmann::json results = nlohmann::json::array();
+    auto const targets = targets_of(flags, model.precision, common);
+    for (auto const& target : targets) {
+        ChainEstimate result;
+        try {
+            result = FallbackChain{target.calibrations, target.hardware, model.precision}.estimate(
+                model.subgraphs, model.partition);
+        } catch (std::invalid_argument const& error) {
+            throw InputError{target.hardware_id, error.what(),
+                             "curves that cover the model's operation types"};
+        }
+        if (!common.quiet) {
+            for (auto const& warning : result.warnings) {
+                std::fprintf(stderr, "derate: warning: %s\n", warning.c_str());
+            }
+        }
+        if (common.json) {
+            results.push_back(to_json(model, target, result));
+        } else if (flags.explain) {
+            explain(model, target, result, *flags.explain);
+        } else {
+            print_text(model, target, result);
+        }
+    }
+    if (common.json) {
+        std::printf("%s\n", (results.size() == 1 ? results[0] : results).dump(2).c_str());
+    }
+    return exit_pass;
+}
+
+}  // namespace
+
+Run add_estimate(CLI::App& command) {
+    auto const flags = std::make_shared<EstimateFlags>();
+    command
+        .add_option("--model", flags->model,
+                    "Name of a shipped model, a torch.export file (.pt2), or a measurement file")
+        ->required();
+    command.add_option("--hardware", flags->hardware, "Hardware of a registry (repeatable)")
+        ->delimiter(',');
+    command.add_option("--calibration", flags->calibration, "Price with this curve file alone");
+    command.add_option("--batch", flags->batch, "Batch size (a shipped model's default: 1)");
+    command.add_option("--precision", flags->precision, "fp32, fp16, bf16 or int8");
+    command.add_option("--threads", flags->threads, "Threads (default: the fewest calibrated)");
+    command.add_option("--source", flags->source,
+                       "Only curves of this source: measured, imported, legacy, default");
+    command.add_option("--explain", flags->explain, "Say how this subgraph was priced");
+    return [flags](CommonFlags const& common) { return estimate(*flags, common); };
+}
+
+}  // namespace derate::cli

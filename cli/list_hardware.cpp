@@ -1,0 +1,146 @@
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "cli/commands.hpp"
+#include "cli/text_table.hpp"
+#include "core/json/registry.hpp"
+
+namespace derate::cli {
+namespace {
+
+/// Leaving families out is the honest headline; leaving models out stands in where that is unknown.
+ValidationClaim const* headline(Calibration const& calibration) {
+    for (char const* left_out : {"family", "model"}) {
+        for (auto const& claim : calibration.claims) {
+            if (claim.leave_out == left_out) return &claim;
+        }
+    }
+    return nullptr;
+}
+
+template <class T>
+nlohmann::json or_null(std::optional<T> const& value) {
+    return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+}
+
+nlohmann::json precisions_of(Calibration const& calibration) {
+    if (!calibration.legacy_rules) return to_string(calibration.precision);
+    std::string text;  // rules hold one curve and a rate for each precision
+    for (auto const precision :
+         {Precision::fp32, Precision::fp16, Precision::bf16, Precision::int8}) {
+        bool const held = std::ranges::any_of(
+            calibration.legacy_rules->rates,
+            [&](LegacyRate const& rate) { return rate.precision == precision; });
+        if (held) text.append(text.empty() ? "" : ",").append(to_string(precision));
+    }
+    return text;
+}
+
+nlohmann::json row_of(HardwareEntry const& entry, RegisteredCalibration const& registered) {
+    auto const& calibration = registered.calibration;
+    auto const* claim = headline(calibration);
+    nlohmann::json row{
+        {"hardware_id", entry.id},
+        {"kind", to_string(entry.kind)},
+        {"precision", precisions_of(calibration)},
+        {"threads", calibration.threads > 0 ? nlohmann::json(calibration.threads) : nullptr},
+        {"source", to_string(calibration.source)},
+        {"date", calibration.provenance.date},
+        {"models", calibration.provenance.models_used.size()},
+        {"mape_percent", nullptr},
+        {"coverage_95", nullptr},
+        {"verdict", nullptr},
+        {"provisional", calibration.provisional},
+        {"file", registered.path.string()}};
+    if (claim != nullptr) {
+        row["mape_percent"] = claim->mape_percent;
+        row["coverage_95"] = or_null(claim->coverage_95);
+        row["verdict"] = claim->verdict;
+    }
+    return row;
+}
+
+nlohmann::json bare_row(HardwareEntry const& entry) {
+    return {{"hardware_id", entry.id},
+            {"kind", to_string(entry.kind)},
+            {"precision", nullptr},
+            {"threads", nullptr},
+            {"source", "default"},
+            {"date", nullptr},
+            {"models", 0},
+            {"mape_percent", nullptr},
+            {"coverage_95", nullptr},
+            {"verdict", nullptr},
+            {"provisional", false},
+            {"file", nullptr}};
+}
+
+/// "12 d" since an ISO 8601 date; empty where it cannot be read.
+std::string age(nlohmann::json const& date) {
+    int year = 0;
+    unsigned month = 0;
+    unsigned day = 0;
+    if (!date.is_string() ||
+        std::sscanf(date.get<std::string>().c_str(), "%d-%u-%u", &year, &month, &day) != 3) {
+        return "-";
+    }
+    using namespace std::chrono;
+    year_month_day const then{std::chrono::year{year}, std::chrono::month{month},
+                              std::chrono::day{day}};
+    if (!then.ok()) return "-";
+    auto const days = floor<std::chrono::days>(system_clock::now()) - sys_days{then};
+    return std::to_string(days.count()).append(" d");
+}
+
+std::string cell(nlohmann::json const& value) {
+    if (value.is_null()) return "-";
+    if (value.is_string()) return value.get<std::string>();
+    return value.dump();
+}
+
+std::string percent(nlohmann::json const& value, double factor) {
+    if (value.is_null()) return "-";
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f %%", value.get<double>() * factor);
+    return text;
+}
+
+void print_table(nlohmann::json const& rows) {
+    std::vector<TableRow> table{{"hardware", "kind", "precision", "source", "verdict", "threads",
+                                 "age", "models", "MAPE", "coverage of 95 %"}};
+    for (auto const& row : rows) {
+        auto verdict = cell(row.at("verdict"));
+        if (row.at("provisional") == true) verdict.append(", provisional");
+        table.push_back({cell(row.at("hardware_id")), cell(row.at("kind")),
+                         cell(row.at("precision")), cell(row.at("source")), verdict,
+                         cell(row.at("threads")), age(row.at("date")), cell(row.at("models")),
+                         percent(row.at("mape_percent"), 1), percent(row.at("coverage_95"), 100)});
+    }
+    constexpr std::size_t first_number = 5;
+    std::printf("%s", text_table(table, first_number).c_str());
+}
+
+}  // namespace
+
+ExitCode print_hardware(CommonFlags const& common) {
+    nlohmann::json rows = nlohmann::json::array();
+    for (auto const& entry : list_hardware(registry_roots(common.registries))) {
+        auto const calibrations = read_calibrations(entry);
+        for (auto const& registered : calibrations) rows.push_back(row_of(entry, registered));
+        if (calibrations.empty()) rows.push_back(bare_row(entry));
+    }
+    if (common.json) {
+        std::printf("%s\n", rows.dump(2).c_str());
+    } else {
+        print_table(rows);
+    }
+    return exit_pass;
+}
+
+}  // namespace derate::cli
