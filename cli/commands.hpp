@@ -39,6 +39,7 @@ struct Command {
 [[nodiscard]] Run add_estimate(CLI::App& command);
 [[nodiscard]] Run add_inspect(CLI::App& command);
 [[nodiscard]] Run add_reference(CLI::App& command);
+[[nodiscard]] Run add_visualize(CLI::App& command);
 
 /// `derate list hardware` (cli/list_hardware.cpp).
 ExitCode print_hardware(CommonFlags const& common);

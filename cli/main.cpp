@@ -31,6 +31,13 @@ std::vector<Command> const& commands() {
          .summary = "List a model's subgraphs: pattern, type, shapes, work and memory traffic",
          .examples = "  derate inspect --model resnet50\n  derate inspect --model my.pt2 --json\n",
          .add = add_inspect},
+        {.name = "visualize",
+         .summary =
+             "Draw curves, residuals, coverage and whole models as a page or in the terminal",
+         .examples =
+             "  derate visualize --calibration efficiency_curves.json --output curves.html\n"
+             "  derate visualize --calibration efficiency_curves.json --model resnet50 --ascii\n",
+         .add = add_visualize},
         {.name = "reference",
          .summary = "Print shell completions, the man page or the command reference",
          .examples = "  source <(derate reference bash)\n  derate reference man > derate.1\n",

@@ -58,7 +58,8 @@ std::vector<PicturedCalibration> read_all(std::vector<std::filesystem::path> con
     return all;
 }
 
-PageSection roofline_section(std::vector<PicturedCalibration> const& all, std::string const& model) {
+PageSection roofline_section(std::vector<PicturedCalibration> const& all,
+                             std::string const& model) {
     PageSection section{.title = "Roofline of " + model};
     for (auto const& pictured : all) {
         auto const loaded = load_model(model, std::nullopt, pictured.calibration.precision);
@@ -125,7 +126,8 @@ ExitCode visualize(Arguments const& arguments, CommonFlags const& common) {
 
     if (arguments.output) {
         std::string title = "Efficiency of";
-        for (auto const& pictured : all) title += (&pictured == all.data() ? " " : ", ") + pictured.label;
+        for (auto const& pictured : all)
+            title += (&pictured == all.data() ? " " : ", ") + pictured.label;
         write_atomically(*arguments.output, html_page(title, sections));
         if (!common.quiet) std::fprintf(stderr, "wrote %s\n", arguments.output->c_str());
     }
