@@ -30,6 +30,10 @@ CampaignRules quick_rules() {
             .budget_s = 150};
 }
 
+CampaignRules publish_rules() {
+    return {.min_launches = 10, .max_launches = 20, .target_half_width = 0.01};
+}
+
 CampaignRules exact_rules(int runs, std::optional<int> launches) {
     // Five launches are the least that estimate their own spread; fewer runs than that have none.
     int const k = launches.value_or(std::min(5, runs));

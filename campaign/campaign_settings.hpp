@@ -23,6 +23,7 @@ struct CampaignModel {
     bool isolated = true;     ///< its subgraphs, each alone
     bool in_context = true;   ///< its subgraphs inside whole runs
     bool whole = true;        ///< the model as a whole
+    bool in_budget = true;    ///< false: time spent on it is counted apart (truth to compare with)
 
     friend bool operator==(CampaignModel const&, CampaignModel const&) = default;
 };
@@ -43,7 +44,7 @@ struct CampaignRules {
     int repetitions_per_visit = 2;     ///< in a row, once its tensors are prepared
     int whole_repetitions = 4;         ///< of each whole model, in a launch; spread over the rounds
     double target_half_width = 0.02;   ///< of the mean's 95 % interval, relative
-    std::optional<double> budget_s{};  ///< wall time of all launches
+    std::optional<double> budget_s{};  ///< wall time of all launches, less what is counted apart
     bool stop_early = true;  ///< false: exactly max_launches x rounds x repetitions_per_visit
 
     friend bool operator==(CampaignRules const&, CampaignRules const&) = default;
@@ -51,6 +52,7 @@ struct CampaignRules {
 
 [[nodiscard]] CampaignRules standard_rules();
 [[nodiscard]] CampaignRules quick_rules();
+[[nodiscard]] CampaignRules publish_rules();
 /// Exactly `runs` repetitions of each case where a launch structure divides it, else the next
 /// number that one divides: 50 = 5 launches x 5 rounds x 2.
 [[nodiscard]] CampaignRules exact_rules(int runs, std::optional<int> launches);

@@ -165,6 +165,7 @@ class Campaign {
         LaunchContent content;
         std::vector<bool> active(settings_.models.size(), !least_done);
         for (std::size_t i = 0; i < cases_.size(); ++i) {
+            if (samples_.failures.contains(label(settings_.models[cases_[i].model]))) continue;
             if (reason_for(cases_[i].key, samples_.isolated)) continue;
             content.cases.push_back(i);
             active[cases_[i].model] = true;
@@ -185,16 +186,36 @@ class Campaign {
     }
 
     [[nodiscard]] bool budget_is_spent() const {
-        return settings_.rules.budget_s && samples_.wall_s() >= *settings_.rules.budget_s;
+        return settings_.rules.budget_s && budgeted_s() >= *settings_.rules.budget_s;
+    }
+
+    /// Wall time of all launches, less what is counted apart.
+    [[nodiscard]] double budgeted_s() const {
+        double apart_s = 0;
+        for (auto const& model : settings_.models) {
+            if (model.in_budget) continue;
+            auto const spent = samples_.spent_s.find(label(model));
+            if (spent != samples_.spent_s.end()) apart_s += spent->second;
+        }
+        return samples_.wall_s() - apart_s;
     }
 
     /// Wall time this launch may take, so that the least number of launches shares the budget.
-    [[nodiscard]] double time_limit_s(int launch) const {
+    [[nodiscard]] double time_limit_s(Plan const& plan) const {
         auto const& rules = settings_.rules;
         if (!rules.budget_s) return 0;
-        double const left = *rules.budget_s - samples_.wall_s();
-        int const launches_left = std::max(1, rules.min_launches - launch);
-        return std::max(left / launches_left, 1.0);
+        double const left_s = std::max(0.0, *rules.budget_s - budgeted_s());
+        int const launches_left = std::max(1, rules.min_launches - plan.launch);
+        double all_s = 0;
+        double budgeted = 0;
+        for (auto const& step : plan.steps) {
+            double const step_s = expected_seconds(step, settings_, cases_, plan, samples_);
+            all_s += step_s;
+            auto const model = step.kind == StepKind::isolated ? cases_[step.index].model : step.index;
+            if (step.kind == StepKind::drift || settings_.models[model].in_budget) budgeted += step_s;
+        }
+        double const stretch = budgeted > 0 ? all_s / budgeted : 1;
+        return std::max(1.0, stretch * left_s / launches_left);
     }
 
     Plan plan_of_launch(LaunchContent const& content) {
@@ -208,7 +229,7 @@ class Campaign {
         int const launch = last_launch() + 1;
         auto plan =
             make_plan(settings_, cases_, content, samples_.campaign, launch, usable_memory_bytes());
-        plan.time_limit_s = time_limit_s(launch);
+        plan.time_limit_s = time_limit_s(plan);
         return plan;
     }
 

@@ -77,6 +77,7 @@ void Samples::add(SampleRecord const& record) {
     if (launch.first_ns == 0) launch.first_ns = record.time_ns;
     launch.last_ns = std::max(launch.last_ns, record.time_ns);
     auto const model = record.model ? model_label(*record.model, record.batch.value_or(1)) : "";
+    account(record, model);
     switch (record.kind) {
         case SampleKind::isolated:
             if (!is_time(record.time_ms) || !record.case_key) break;
@@ -115,6 +116,24 @@ void Samples::add(SampleRecord const& record) {
     if (record.time_ms && record.kind != SampleKind::drift) {
         launch.timed_s += *record.time_ms * record.iterations.value_or(1) / ms_per_second;
     }
+}
+
+void Samples::account(SampleRecord const& record, std::string const& model) {
+    bool const process_began = record.kind == SampleKind::environment;
+    if (!process_began && time_before_ns_ != 0) {
+        double const gap_s =
+            std::max(0.0, static_cast<double>(record.time_ns - time_before_ns_) * 1e-9);
+        // A record's time is when its repetition began: what the one before needed by itself is its
+        // own, the rest (loading, capturing, filling caches) was done for this one.
+        double const before_s = std::min(gap_s, own_time_before_s_);
+        if (!model_before_.empty()) spent_s[model_before_] += before_s;
+        if (!model.empty()) spent_s[model] += gap_s - before_s;
+    }
+    time_before_ns_ = record.time_ns;
+    model_before_ = model;
+    own_time_before_s_ = record.time_ms.value_or(0) *
+                         (record.iterations.value_or(1) + record.warmup.value_or(0)) /
+                         ms_per_second;
 }
 
 double Samples::wall_s() const {

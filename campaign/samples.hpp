@@ -74,6 +74,8 @@ struct Samples {
     std::map<std::string, std::vector<PeakSample>> peak_bandwidth{};  ///< by probe, bytes/s
     std::map<std::string, std::string> failures{};  ///< reason by case key or model_label()
     std::map<int, LaunchProgress> launches{};
+    /// Wall time that went into each model, by model_label(): timed, warm-up, loading, preparation.
+    std::map<std::string, double> spent_s{};
     std::int64_t repetitions = 0;
     bool finished = false;
 
@@ -81,6 +83,13 @@ struct Samples {
 
     [[nodiscard]] double wall_s() const;  ///< of all launches
     [[nodiscard]] double timed_s() const;
+
+  private:
+    void account(SampleRecord const& record, std::string const& model);
+
+    std::string model_before_{};       ///< of the record before, in the same launch
+    double own_time_before_s_ = 0;     ///< what that record's repetition took by itself
+    std::int64_t time_before_ns_ = 0;
 };
 
 /// Repetitions as launches for a Timing.

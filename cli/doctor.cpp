@@ -1,0 +1,114 @@
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "campaign/child_process.hpp"
+#include "campaign/host_environment.hpp"
+#include "campaign/trust_grade.hpp"
+#include "cli/commands.hpp"
+#include "cli/measuring.hpp"
+#include "core/input_error.hpp"
+#include "core/json/environment_json.hpp"
+
+namespace derate::cli {
+namespace {
+
+/// Where derate-bench lies, or why it cannot be started.
+struct BenchState {
+    std::string device;
+    std::string path;   ///< empty: not there
+    std::string fault;  ///< empty: it is there
+};
+
+BenchState look_for_bench(std::string const& device) {
+    try {
+        return {.device = device, .path = find_bench_program(device).string(), .fault = {}};
+    } catch (EnvironmentRefused const& error) {
+        return {.device = device, .path = {}, .fault = error.what()};
+    }
+}
+
+std::string shown(auto const& value) {
+    if (!value) return "unknown";
+    if constexpr (std::is_same_v<std::decay_t<decltype(*value)>, std::string>) {
+        return *value;
+    } else if constexpr (std::is_same_v<std::decay_t<decltype(*value)>, bool>) {
+        return *value ? "yes" : "no";
+    } else {
+        return nlohmann::json(*value).dump();
+    }
+}
+
+std::string mebibytes(std::optional<double> const& bytes) {
+    if (!bytes) return "unknown";
+    char text[32];
+    std::snprintf(text, sizeof text, "%g MiB", *bytes / (1024 * 1024));
+    return text;
+}
+
+ExitCode examine(CommonFlags const& common) {
+    auto const environment = machine_environment();
+    auto const trust = judge_trust(environment, std::nullopt);
+    auto const id = hardware_id_of(environment);
+    BenchState const benches[]{look_for_bench("cpu"), look_for_bench("cuda")};
+    if (common.json) {
+        nlohmann::json reasons = nlohmann::json::array();
+        for (auto const& reason : trust.reasons) {
+            reasons.push_back({{"at_best", to_string(reason.at_best)},
+                               {"what", reason.what},
+                               {"remedy", reason.remedy}});
+        }
+        nlohmann::json programs = nlohmann::json::array();
+        for (auto const& bench : benches) {
+            programs.push_back({{"device", bench.device},
+                                {"path", bench.path.empty() ? nlohmann::json() : bench.path},
+                                {"fault", bench.fault.empty() ? nlohmann::json() : bench.fault}});
+        }
+        nlohmann::json const all{
+            {"hardware_id", id},
+            {"best_trust_grade", to_string(trust.grade)},
+            {"reasons", reasons},
+            {"programs", programs},
+            {"environment", nlohmann::json::parse(to_json_text(environment))},
+            {"environment_hash", environment_hash(environment)}};
+        std::printf("%s\n", all.dump(2).c_str());
+        return exit_pass;
+    }
+    std::printf("%s\n", id.c_str());
+    auto const row = [](char const* what, std::string const& value) {
+        std::printf("  %-20s %s\n", what, value.c_str());
+    };
+    row("processor", shown(environment.cpu_name));
+    row("microarchitecture", microarchitecture(environment).empty() ? "unknown"
+                                                                     : microarchitecture(environment));
+    row("CPUs, cores", shown(environment.logical_cpus) + ", " + shown(environment.physical_cores));
+    row("caches L1d, L2, last", mebibytes(environment.l1d_cache_bytes) + ", " +
+                                    mebibytes(environment.l2_cache_bytes) + ", " +
+                                    mebibytes(environment.last_level_cache_bytes));
+    row("memory", mebibytes(environment.memory_bytes));
+    row("hypervisor", shown(environment.hypervisor));
+    row("governor", shown(environment.governor));
+    row("turbo", shown(environment.turbo));
+    row("huge pages", shown(environment.transparent_huge_pages));
+    row("kernel", shown(environment.kernel));
+    row("load average", shown(environment.load_average));
+    for (auto const& bench : benches) {
+        row(("measures " + bench.device).c_str(), bench.fault.empty() ? "yes" : "no: " + bench.fault);
+    }
+    std::printf("\nbest trust grade a measurement can reach here now: %s\n",
+                std::string{to_string(trust.grade)}.c_str());
+    for (auto const& reason : trust.reasons) {
+        std::printf("  at best %s: %s\n      to raise it: %s\n",
+                    std::string{to_string(reason.at_best)}.c_str(), reason.what.c_str(),
+                    reason.remedy.c_str());
+    }
+    if (trust.reasons.empty()) std::printf("  nothing to raise\n");
+    return exit_pass;
+}
+
+}  // namespace
+
+Run add_doctor(CLI::App&) {
+    return [](CommonFlags const& common) { return examine(common); };
+}
+
+}  // namespace derate::cli

@@ -1,0 +1,216 @@
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "campaign/child_process.hpp"
+#include "campaign/drift.hpp"
+#include "campaign/host_environment.hpp"
+#include "campaign/measurement_of_samples.hpp"
+#include "campaign/trust_grade.hpp"
+#include "cli/commands.hpp"
+#include "cli/measuring.hpp"
+#include "core/input_error.hpp"
+#include "core/json/file.hpp"
+#include "core/json/google_benchmark_export.hpp"
+#include "core/json/measurement_json.hpp"
+#include "workloads/model_set.hpp"
+
+namespace derate::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct MeasureFlags {
+    MeasuringFlags measuring;
+    std::vector<std::string> models;
+    std::string hardware;
+    std::vector<std::string> exports;  ///< format, file
+    fs::path output;
+};
+
+fs::path samples_beside(fs::path const& output) {
+    auto path = output;
+    return path.replace_extension(".samples.jsonl");
+}
+
+/// Where each model's measurement goes: the output itself, or a file a model in it.
+std::vector<fs::path> output_files(MeasureFlags const& flags, CampaignSettings const& settings) {
+    bool const one_file = settings.models.size() == 1 && settings.states.size() == 1 &&
+                          flags.output.extension() == ".json";
+    if (!one_file && flags.output.extension() == ".json") {
+        throw InputError{flags.output.string(), "one file cannot hold several models or states",
+                         "a folder as --output"};
+    }
+    std::vector<fs::path> files;
+    for (auto const& model : settings.models) {
+        for (auto const state : settings.states) {
+            if (one_file) {
+                files.push_back(flags.output);
+                continue;
+            }
+            auto name = model.name + "_b" + std::to_string(model.batch);
+            if (settings.states.size() > 1) name += "_" + std::string{to_string(state)};
+            files.push_back(flags.output / (name + ".json"));
+        }
+    }
+    return files;
+}
+
+std::string table_of(CampaignResult const& result, CampaignSettings const& settings,
+                     Measurement const& measurement) {
+    std::string text;
+    char line[200];
+    auto const label = model_label(measurement.model, measurement.batch);
+    auto const add = [&](char const* what, std::string const& value) {
+        std::snprintf(line, sizeof line, "  %-24s %s\n", what, value.c_str());
+        text += line;
+    };
+    std::snprintf(line, sizeof line, "%s, %s, %d thread%s, %s\n", label.c_str(),
+                  std::string{to_string(measurement.precision)}.c_str(), settings.threads,
+                  settings.threads == 1 ? "" : "s",
+                  std::string{to_string(measurement.cache_state)}.c_str());
+    text += line;
+    double parts_ms = 0;
+    double in_context_ms = 0;
+    int failed = 0;
+    for (auto const& part : measurement.subgraphs) {
+        if (part.isolated) parts_ms += part.isolated->center_ms;
+        if (part.in_context) in_context_ms += part.in_context->center_ms;
+        failed += part.failure.has_value() ? 1 : 0;
+    }
+    if (measurement.whole_model) {
+        auto const found = result.samples.whole.find(label);
+        add("whole model", format_time_ms(measurement.whole_model->center_ms,
+                                          relative_half_width(found->second)));
+    }
+    add("sum of isolated parts", format_time_ms(parts_ms, std::nullopt));
+    if (in_context_ms > 0) {
+        add("sum of parts in context", format_time_ms(in_context_ms, std::nullopt));
+    }
+    if (measurement.whole_model && parts_ms > 0 && failed == 0) {
+        std::snprintf(line, sizeof line, "%.3f", measurement.whole_model->center_ms / parts_ms);
+        add("whole over parts", line);
+    }
+    add("subgraphs", std::to_string(measurement.subgraphs.size()) + ", " +
+                         std::to_string(failed) + " without a time");
+    for (auto const& part : measurement.subgraphs) {
+        if (!part.failure) continue;
+        text += "    " + std::to_string(part.subgraph.id) + " " + part.subgraph.fusion_pattern +
+                ": " + *part.failure + "\n";
+    }
+    return text;
+}
+
+MeasuredQuality quality_of(CampaignResult const& result, bool quick) {
+    return {.launches = static_cast<int>(result.samples.launches.size()),
+            .quick = quick,
+            .precise_share = precise_share(result, 0.02),
+            .drift = analyse_drift(result.samples.drift)};
+}
+
+std::string stop_summary(CampaignResult const& result) {
+    std::map<StopReason, int> counts;
+    for (auto const& [name, reason] : result.stop_reasons) ++counts[reason];
+    std::string text;
+    for (auto const& [reason, count] : counts) {
+        if (!text.empty()) text += ", ";
+        text += std::to_string(count) + " " + std::string{to_string(reason)};
+    }
+    return text;
+}
+
+ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
+    auto settings = settings_of(flags.measuring);
+    auto const precision = precision_to_measure(flags.measuring.precision);
+    if (!flags.exports.empty() && flags.exports[0] != "gbench") {
+        throw InputError{"--export", "got '" + flags.exports[0] + "'", "gbench FILE"};
+    }
+    for (auto const& name : flags.models) {
+        settings.models.push_back(
+            campaign_model(load_model(name, flags.measuring.batch, precision)));
+    }
+    if (flags.measuring.dry_run) {
+        print_dry_run(settings, common.json);
+        return exit_pass;
+    }
+    if (flags.output.empty()) {
+        throw InputError{"--output", "not given", "a file for the measurement, such as m.json"};
+    }
+    auto const outputs = output_files(flags, settings);
+    auto const samples = outputs.size() == 1 && outputs[0] == flags.output
+                             ? samples_beside(flags.output)
+                             : flags.output / "measurement.samples.jsonl";
+    auto const machine = machine_environment();
+    CampaignFiles const files{.samples = samples,
+                              .bench_program = find_bench_program(flags.measuring.device)};
+    auto const printer = std::make_unique<ProgressPrinter>(common.quiet);
+    auto const result = run_campaign(settings, files, machine,
+                                     [&](CampaignProgress const& now) { (*printer)(now); });
+
+    auto const hardware_id =
+        flags.hardware.empty() ? hardware_id_of(result.samples.environment) : flags.hardware;
+    auto const hardware = hardware_of(result.samples, hardware_id, settings.threads, precision);
+    std::vector<Measurement> measurements;
+    for (auto const& model : settings.models) {
+        for (auto const state : settings.states) {
+            measurements.push_back(measurement_of(result, settings, model, state, hardware,
+                                                  samples.filename().string(), DERATE_VERSION));
+        }
+    }
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+        write_atomically(outputs[i], pretty_json(to_json(measurements[i])));
+    }
+    if (!flags.exports.empty()) {
+        write_atomically(flags.exports[1],
+                         google_benchmark_export(measurements, result.samples.environment,
+                                                 "derate measure"));
+    }
+
+    auto const quality = quality_of(result, flags.measuring.quick);
+    auto const trust = judge_trust(result.samples.environment, quality);
+    if (common.json) {
+        nlohmann::json all = nlohmann::json::array();
+        for (auto const& measurement : measurements) all.push_back(to_json(measurement));
+        std::printf("%s", pretty_json(all.size() == 1 ? all[0] : all).c_str());
+        return exit_pass;
+    }
+    for (auto const& measurement : measurements) {
+        std::printf("%s", table_of(result, settings, measurement).c_str());
+    }
+    auto const wall_s = result.samples.wall_s();
+    std::printf("\n%lld repetitions in %zu launches, %.0f s, %.0f %% of it inside timed work; %s\n",
+                static_cast<long long>(result.samples.repetitions), result.samples.launches.size(),
+                wall_s, wall_s > 0 ? 100 * result.samples.timed_s() / wall_s : 0,
+                stop_summary(result).c_str());
+    std::printf("trust grade %s\n", std::string{to_string(trust.grade)}.c_str());
+    for (auto const& reason : trust.reasons) {
+        std::printf("  at best %s: %s (%s)\n", std::string{to_string(reason.at_best)}.c_str(),
+                    reason.what.c_str(), reason.remedy.c_str());
+    }
+    if (result.complete) std::printf("the samples were complete before: nothing was timed now\n");
+    std::printf("written: %s%s and %s\n", outputs[0].c_str(),
+                outputs.size() > 1 ? " and others" : "", samples.c_str());
+    return exit_pass;
+}
+
+}  // namespace
+
+Run add_measure(CLI::App& command) {
+    auto flags = std::make_shared<MeasureFlags>();
+    command
+        .add_option("--model", flags->models, "Names of shipped models or .pt2 files (repeatable)")
+        ->required()
+        ->delimiter(',');
+    command.add_option("--hardware", flags->hardware,
+                       "Name of this machine (default: from its processor)");
+    command.add_option("--export", flags->exports, "gbench FILE: a Google Benchmark result file")
+        ->expected(2);
+    command.add_option("--output", flags->output,
+                       "Measurement file X.json (X.samples.jsonl is written beside it); a folder "
+                       "for several models or cache states");
+    add_measuring_flags(command, flags->measuring, "--runs");
+    return [flags](CommonFlags const& common) { return measure(common, *flags); };
+}
+
+}  // namespace derate::cli

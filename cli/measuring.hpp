@@ -1,0 +1,73 @@
+#pragma once
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "campaign/campaign_settings.hpp"
+#include "campaign/run_campaign.hpp"
+#include "core/environment.hpp"
+
+namespace derate::cli {
+
+/// Flags that measure and calibrate share.
+struct MeasuringFlags {
+    std::string device = "cpu";
+    std::optional<int> batch{};
+    std::string precision = "fp32";
+    int threads = 1;
+    std::optional<int> runs{};
+    std::optional<int> launches{};
+    std::string budget{};
+    std::vector<std::string> cache_states{"cold_all"};
+    std::uint64_t seed = 1;
+    bool quick = false;
+    bool publish = false;
+    bool dry_run = false;
+};
+
+/// \param runs_flag  "--runs" or "--runs-per-model"
+void add_measuring_flags(CLI::App& command, MeasuringFlags& flags, char const* runs_flag);
+
+/// "180s", "3m", "1.5h" or a plain number of seconds.
+/// \throws InputError  anything else, or nothing left of it
+[[nodiscard]] double parse_duration_s(std::string const& text, std::string const& where);
+
+/// Rules, repetitions, threads and affinity as the flags ask for; without models.
+/// \throws InputError  INT8, an unknown device or state, a number out of range
+[[nodiscard]] CampaignSettings settings_of(MeasuringFlags const& flags);
+
+/// \throws InputError  naming the precision: unknown, or one that cannot be measured
+[[nodiscard]] Precision precision_to_measure(std::string const& name);
+
+/// The machine's half of the environment block, with this program's version and command line.
+[[nodiscard]] Environment machine_environment();
+
+/// Prints where a campaign stands to standard error: one line that is rewritten on a terminal, a
+/// line every few seconds elsewhere, nothing with --quiet.
+class ProgressPrinter {
+  public:
+    explicit ProgressPrinter(bool quiet);
+    ~ProgressPrinter();  ///< ends the rewritten line
+    void operator()(CampaignProgress const& progress);
+
+  private:
+    bool quiet_;
+    bool terminal_;
+    bool line_open_ = false;
+    double last_s_ = -1e9;
+};
+
+/// "[12/96] conv2d/9b2f00c3a1d4e587 0.347 ms +-1.8% (target 2%) launch 2 eta 04:10".
+[[nodiscard]] std::string progress_line(CampaignProgress const& progress);
+
+/// What `--dry-run` prints: every case with its model and guessed time, the order of the first
+/// launch by its seed, and the expected wall time.
+void print_dry_run(CampaignSettings const& settings, bool as_json);
+
+/// "0.347 ms +-1.8%": as many digits as the interval leaves meaning to.
+[[nodiscard]] std::string format_time_ms(double time_ms, std::optional<double> half_width);
+
+}  // namespace derate::cli

@@ -1,0 +1,77 @@
+#include "core/json/google_benchmark_export.hpp"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "core/plan.hpp"
+#include "core/statistics/interval_of_mean.hpp"
+
+namespace derate {
+namespace {
+
+using Json = nlohmann::ordered_json;  // Google Benchmark's own order of fields
+
+Json row_of(std::string const& name, Timing const& timing, std::size_t family, int threads) {
+    Json row;
+    row["name"] = name;
+    row["family_index"] = family;
+    row["per_family_instance_index"] = 0;
+    row["run_name"] = name;
+    row["run_type"] = "iteration";
+    row["repetitions"] = 1;
+    row["repetition_index"] = 0;
+    row["threads"] = threads;
+    row["iterations"] = timing.samples;
+    row["real_time"] = timing.center_ms;
+    row["cpu_time"] = timing.center_ms;
+    row["time_unit"] = "ms";
+    std::vector<double> medians;
+    for (auto const& launch : timing.launches) medians.push_back(launch.median_ms);
+    if (auto const estimate = confidence_interval_of_mean(medians)) {
+        row["ci_95_lower_ms"] = estimate->interval.lower;
+        row["ci_95_upper_ms"] = estimate->interval.upper;
+    }
+    return row;
+}
+
+}  // namespace
+
+std::string google_benchmark_export(std::vector<Measurement> const& measurements,
+                                    Environment const& environment,
+                                    std::string const& executable) {
+    Json context;
+    context["date"] = measurements.empty() ? "" : measurements.front().source.date;
+    context["executable"] = executable;
+    context["num_cpus"] = environment.logical_cpus.value_or(1);
+    context["mhz_per_cpu"] = static_cast<int>(environment.clock_max_hz.value_or(0) / 1e6);
+    context["cpu_scaling_enabled"] = environment.governor.value_or("performance") != "performance";
+    context["caches"] = Json::array();
+    context["load_avg"] = Json::array();
+    if (environment.load_average) context["load_avg"].push_back(*environment.load_average);
+    context["library_build_type"] = "release";
+    context["derate_version"] = environment.tool_version.value_or("");
+
+    Json rows = Json::array();
+    std::set<std::string> written;
+    for (auto const& measurement : measurements) {
+        auto const threads = std::max(1, measurement.threads);
+        auto const model = measurement.model + "/b" + std::to_string(measurement.batch);
+        if (measurement.whole_model) {
+            auto const name = "whole_model/" + model + "/real_time";
+            rows.push_back(row_of(name, *measurement.whole_model, rows.size(), threads));
+        }
+        for (auto const& measured : measurement.subgraphs) {
+            if (!measured.isolated) continue;
+            auto const& subgraph = measured.subgraph;
+            auto const identity = subgraph.descriptor.empty() ? model + "/" + std::to_string(subgraph.id)
+                                                              : descriptor_hash(subgraph.descriptor);
+            auto const name = std::string{to_string(subgraph.type)} + "/" + identity + "/" +
+                              std::string{to_string(measurement.cache_state)} + "/real_time";
+            if (!written.insert(name).second) continue;  // models share their equal kernels
+            rows.push_back(row_of(name, *measured.isolated, rows.size(), threads));
+        }
+    }
+    return Json{{"context", context}, {"benchmarks", rows}}.dump(2) + "\n";
+}
+
+}  // namespace derate

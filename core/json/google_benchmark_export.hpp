@@ -1,0 +1,24 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/environment.hpp"
+#include "core/measurement.hpp"
+
+namespace derate {
+
+/// A measurement as a Google Benchmark result file for tools that track results over commits.
+///
+/// One row of run_type "iteration" a timed case and no aggregate rows, because readers such as
+/// github-action-benchmark and Bencher take every row for a result of its own. Names end in
+/// "/real_time", as Google Benchmark marks cases that report wall time; real_time is the served
+/// centre in ms, iterations the number of repetitions. The interval of the mean stands beside it as
+/// the counters ci_95_lower_ms and ci_95_upper_ms, where two launches or more give one.
+///
+/// \return  the whole file, strict JSON: no NaN, no infinity
+[[nodiscard]] std::string google_benchmark_export(std::vector<Measurement> const& measurements,
+                                                  Environment const& environment,
+                                                  std::string const& executable);
+
+}  // namespace derate
