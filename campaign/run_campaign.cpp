@@ -211,8 +211,10 @@ class Campaign {
         for (auto const& step : plan.steps) {
             double const step_s = expected_seconds(step, settings_, cases_, plan, samples_);
             all_s += step_s;
-            auto const model = step.kind == StepKind::isolated ? cases_[step.index].model : step.index;
-            if (step.kind == StepKind::drift || settings_.models[model].in_budget) budgeted += step_s;
+            auto const model =
+                step.kind == StepKind::isolated ? cases_[step.index].model : step.index;
+            if (step.kind == StepKind::drift || settings_.models[model].in_budget)
+                budgeted += step_s;
         }
         double const stretch = budgeted > 0 ? all_s / budgeted : 1;
         return std::max(1.0, stretch * left_s / launches_left);

@@ -87,8 +87,8 @@ struct Samples {
   private:
     void account(SampleRecord const& record, std::string const& model);
 
-    std::string model_before_{};       ///< of the record before, in the same launch
-    double own_time_before_s_ = 0;     ///< what that record's repetition took by itself
+    std::string model_before_{};    ///< of the record before, in the same launch
+    double own_time_before_s_ = 0;  ///< what that record's repetition took by itself
     std::int64_t time_before_ns_ = 0;
 };
 

@@ -63,13 +63,12 @@ ExitCode examine(CommonFlags const& common) {
                                 {"path", bench.path.empty() ? nlohmann::json() : bench.path},
                                 {"fault", bench.fault.empty() ? nlohmann::json() : bench.fault}});
         }
-        nlohmann::json const all{
-            {"hardware_id", id},
-            {"best_trust_grade", to_string(trust.grade)},
-            {"reasons", reasons},
-            {"programs", programs},
-            {"environment", nlohmann::json::parse(to_json_text(environment))},
-            {"environment_hash", environment_hash(environment)}};
+        nlohmann::json const all{{"hardware_id", id},
+                                 {"best_trust_grade", to_string(trust.grade)},
+                                 {"reasons", reasons},
+                                 {"programs", programs},
+                                 {"environment", nlohmann::json::parse(to_json_text(environment))},
+                                 {"environment_hash", environment_hash(environment)}};
         std::printf("%s\n", all.dump(2).c_str());
         return exit_pass;
     }
@@ -78,8 +77,8 @@ ExitCode examine(CommonFlags const& common) {
         std::printf("  %-20s %s\n", what, value.c_str());
     };
     row("processor", shown(environment.cpu_name));
-    row("microarchitecture", microarchitecture(environment).empty() ? "unknown"
-                                                                     : microarchitecture(environment));
+    row("microarchitecture",
+        microarchitecture(environment).empty() ? "unknown" : microarchitecture(environment));
     row("CPUs, cores", shown(environment.logical_cpus) + ", " + shown(environment.physical_cores));
     row("caches L1d, L2, last", mebibytes(environment.l1d_cache_bytes) + ", " +
                                     mebibytes(environment.l2_cache_bytes) + ", " +
@@ -92,7 +91,8 @@ ExitCode examine(CommonFlags const& common) {
     row("kernel", shown(environment.kernel));
     row("load average", shown(environment.load_average));
     for (auto const& bench : benches) {
-        row(("measures " + bench.device).c_str(), bench.fault.empty() ? "yes" : "no: " + bench.fault);
+        row(("measures " + bench.device).c_str(),
+            bench.fault.empty() ? "yes" : "no: " + bench.fault);
     }
     std::printf("\nbest trust grade a measurement can reach here now: %s\n",
                 std::string{to_string(trust.grade)}.c_str());

@@ -81,8 +81,8 @@ std::string table_of(CampaignResult const& result, CampaignSettings const& setti
     }
     if (measurement.whole_model) {
         auto const found = result.samples.whole.find(label);
-        add("whole model", format_time_ms(measurement.whole_model->center_ms,
-                                          relative_half_width(found->second)));
+        add("whole model",
+            format_time_ms(measurement.whole_model->center_ms, relative_half_width(found->second)));
     }
     add("sum of isolated parts", format_time_ms(parts_ms, std::nullopt));
     if (in_context_ms > 0) {
@@ -92,8 +92,8 @@ std::string table_of(CampaignResult const& result, CampaignSettings const& setti
         std::snprintf(line, sizeof line, "%.3f", measurement.whole_model->center_ms / parts_ms);
         add("whole over parts", line);
     }
-    add("subgraphs", std::to_string(measurement.subgraphs.size()) + ", " +
-                         std::to_string(failed) + " without a time");
+    add("subgraphs", std::to_string(measurement.subgraphs.size()) + ", " + std::to_string(failed) +
+                         " without a time");
     for (auto const& part : measurement.subgraphs) {
         if (!part.failure) continue;
         text += "    " + std::to_string(part.subgraph.id) + " " + part.subgraph.fusion_pattern +
@@ -162,9 +162,9 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
         write_atomically(outputs[i], pretty_json(to_json(measurements[i])));
     }
     if (!flags.exports.empty()) {
-        write_atomically(flags.exports[1],
-                         google_benchmark_export(measurements, result.samples.environment,
-                                                 "derate measure"));
+        write_atomically(
+            flags.exports[1],
+            google_benchmark_export(measurements, result.samples.environment, "derate measure"));
     }
 
     auto const quality = quality_of(result, flags.measuring.quick);

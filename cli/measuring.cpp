@@ -28,8 +28,9 @@ std::vector<int> choose_cpus(int threads) {
         if (CPU_ISSET(cpu, &set)) allowed.push_back(cpu);
     }
     if (threads > static_cast<int>(allowed.size())) {
-        throw InputError{"--threads", "this process may use " + std::to_string(allowed.size()) +
-                                          " CPUs, not " + std::to_string(threads),
+        throw InputError{"--threads",
+                         "this process may use " + std::to_string(allowed.size()) + " CPUs, not " +
+                             std::to_string(threads),
                          "no more threads than CPUs"};
     }
     return {allowed.end() - threads, allowed.end()};
@@ -59,12 +60,13 @@ void add_measuring_flags(CLI::App& command, MeasuringFlags& flags, char const* r
     command.add_option(runs_flag, flags.runs,
                        "Exactly so many repetitions of each case over all launches (default: until "
                        "intervals are narrow, about 50 at most)");
-    command.add_option("--launches", flags.launches,
-                       "Process launches: exactly so many with " + std::string{runs_flag} +
-                           ", else at least");
+    command.add_option(
+        "--launches", flags.launches,
+        "Process launches: exactly so many with " + std::string{runs_flag} + ", else at least");
     command.add_option("--budget", flags.budget, "Wall time to spend measuring, e.g. 180s or 12m");
-    command.add_option("--cache-state", flags.cache_states,
-                       "What lies in the caches: cold_all, cold_activations, hot")
+    command
+        .add_option("--cache-state", flags.cache_states,
+                    "What lies in the caches: cold_all, cold_activations, hot")
         ->delimiter(',')
         ->capture_default_str();
     command.add_option("--seed", flags.seed, "Of weights, inputs and the order of cases")
@@ -80,10 +82,10 @@ double parse_duration_s(std::string const& text, std::string const& where) {
     auto const* begin = text.data();
     auto const [end, fault] = std::from_chars(begin, begin + text.size(), value);
     std::string const unit{end, begin + text.size()};
-    double const scale = unit.empty() || unit == "s" ? 1
+    double const scale = unit.empty() || unit == "s"    ? 1
                          : unit == "m" || unit == "min" ? 60
-                         : unit == "h" ? 3600
-                                       : 0;
+                         : unit == "h"                  ? 3600
+                                                        : 0;
     if (fault != std::errc{} || !(value * scale > 0) || !std::isfinite(value)) {
         throw InputError{where, "got '" + text + "'", "a time such as 180s, 3m or 1h"};
     }

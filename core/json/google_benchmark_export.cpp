@@ -37,8 +37,7 @@ Json row_of(std::string const& name, Timing const& timing, std::size_t family, i
 }  // namespace
 
 std::string google_benchmark_export(std::vector<Measurement> const& measurements,
-                                    Environment const& environment,
-                                    std::string const& executable) {
+                                    Environment const& environment, std::string const& executable) {
     Json context;
     context["date"] = measurements.empty() ? "" : measurements.front().source.date;
     context["executable"] = executable;
@@ -63,8 +62,9 @@ std::string google_benchmark_export(std::vector<Measurement> const& measurements
         for (auto const& measured : measurement.subgraphs) {
             if (!measured.isolated) continue;
             auto const& subgraph = measured.subgraph;
-            auto const identity = subgraph.descriptor.empty() ? model + "/" + std::to_string(subgraph.id)
-                                                              : descriptor_hash(subgraph.descriptor);
+            auto const identity = subgraph.descriptor.empty()
+                                      ? model + "/" + std::to_string(subgraph.id)
+                                      : descriptor_hash(subgraph.descriptor);
             auto const name = std::string{to_string(subgraph.type)} + "/" + identity + "/" +
                               std::string{to_string(measurement.cache_state)} + "/real_time";
             if (!written.insert(name).second) continue;  // models share their equal kernels

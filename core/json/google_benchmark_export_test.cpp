@@ -53,15 +53,14 @@ TEST(GoogleBenchmarkExport, HasOneIterationRowACase) {
 TEST(GoogleBenchmarkExport, CarriesTheFieldsThatGoogleBenchmarkWrites) {
     // JSONReporter of Google Benchmark 1.7.1 writes these for every iteration row.
     auto const json = nlohmann::json::parse(google_benchmark_export({measurement()}, {}, "derate"));
-    for (auto const* field : {"date", "executable", "num_cpus", "mhz_per_cpu", "cpu_scaling_enabled",
-                              "caches", "load_avg", "library_build_type"}) {
+    for (auto const* field : {"date", "executable", "num_cpus", "mhz_per_cpu",
+                              "cpu_scaling_enabled", "caches", "load_avg", "library_build_type"}) {
         EXPECT_TRUE(json.at("context").contains(field)) << field;
     }
     for (auto const& row : json.at("benchmarks")) {
-        for (auto const* field :
-             {"name", "family_index", "per_family_instance_index", "run_name", "run_type",
-              "repetitions", "repetition_index", "threads", "iterations", "real_time", "cpu_time",
-              "time_unit"}) {
+        for (auto const* field : {"name", "family_index", "per_family_instance_index", "run_name",
+                                  "run_type", "repetitions", "repetition_index", "threads",
+                                  "iterations", "real_time", "cpu_time", "time_unit"}) {
             EXPECT_TRUE(row.contains(field)) << field;
         }
         EXPECT_EQ(row.at("time_unit"), "ms");

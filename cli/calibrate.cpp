@@ -1,0 +1,284 @@
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "calibration/cross_validate.hpp"
+#include "calibration/fit_calibration.hpp"
+#include "calibration/gate.hpp"
+#include "calibration/ingest.hpp"
+#include "campaign/child_process.hpp"
+#include "campaign/host_environment.hpp"
+#include "campaign/measurement_of_samples.hpp"
+#include "campaign/trust_grade.hpp"
+#include "cli/calibration_summary.hpp"
+#include "cli/commands.hpp"
+#include "cli/measuring.hpp"
+#include "core/input_error.hpp"
+#include "core/json/calibration_files.hpp"
+#include "core/json/environment_json.hpp"
+#include "core/json/file.hpp"
+#include "core/json/hardware_json.hpp"
+#include "workloads/model_set.hpp"
+#include "workloads/partition.hpp"
+
+namespace derate::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct CalibrateFlags {
+    MeasuringFlags measuring;
+    std::string hardware_name;
+    std::vector<std::string> models;
+    std::vector<std::string> test_models;
+    fs::path output = "staged";
+};
+
+/// What is calibrated on and what is held out, each name once.
+struct ModelChoice {
+    std::vector<std::string> calibration;
+    std::vector<std::string> held_out;
+};
+
+bool has_variant(CatalogueEntry const& entry, int batch, Precision precision) {
+    return std::ranges::any_of(entry.files, [&](ModelFile const& file) {
+        return file.batch == batch && file.precision == precision;
+    });
+}
+
+/// Models of the default set that exist at this batch size and precision, by role.
+std::vector<std::string> default_models(CatalogueRole role, int batch, Precision precision) {
+    std::vector<std::string> names;
+    for (auto const& entry : read_catalogue(models_directory())) {
+        if (entry.role == role && has_variant(entry, batch, precision)) names.push_back(entry.name);
+    }
+    return names;
+}
+
+/// Held-out models of a quick calibration: of every family only the first, because what takes the
+/// time is not in the budget but in the way.
+std::vector<std::string> one_a_family(std::vector<std::string> const& names) {
+    std::set<std::string> families;
+    std::vector<std::string> chosen;
+    for (auto const& name : names) {
+        if (families.insert(find_model(name).family).second) chosen.push_back(name);
+    }
+    return chosen;
+}
+
+ModelChoice choose_models(CalibrateFlags const& flags, Precision precision) {
+    int const batch = flags.measuring.batch.value_or(1);
+    ModelChoice choice{.calibration = flags.models, .held_out = flags.test_models};
+    if (choice.calibration.empty()) {
+        choice.calibration = default_models(CatalogueRole::calibration, batch, precision);
+    }
+    if (choice.held_out.empty()) {
+        choice.held_out = default_models(CatalogueRole::held_out, batch, precision);
+        if (flags.measuring.quick) choice.held_out = one_a_family(choice.held_out);
+        std::erase_if(choice.held_out, [&](std::string const& name) {
+            return std::ranges::count(choice.calibration, name) > 0;
+        });
+    }
+    for (auto const& name : choice.held_out) {
+        if (std::ranges::count(choice.calibration, name) == 0) continue;
+        throw InputError{"--test-models", name + " is among the calibration models too",
+                         "a model is calibrated on or held out, not both"};
+    }
+    if (choice.calibration.empty()) {
+        throw InputError{"--models", "no shipped calibration model has this batch and precision",
+                         "a batch size and precision of `derate list models`, or .pt2 files"};
+    }
+    return choice;
+}
+
+CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& choice,
+                             Precision precision) {
+    auto settings = settings_of(flags.measuring);
+    auto const load = [&](std::string const& name) {
+        return campaign_model(load_model(name, flags.measuring.batch, precision));
+    };
+    for (auto const& name : choice.calibration) settings.models.push_back(load(name));
+    for (auto const& name : choice.held_out) {
+        auto model = load(name);
+        // A truth to compare with: its parts are timed too where there is time, because leaving
+        // families out over all models asks for them.
+        model.in_budget = false;
+        model.isolated = !flags.measuring.quick;
+        model.in_context = !flags.measuring.quick;
+        settings.models.push_back(std::move(model));
+    }
+    return settings;
+}
+
+/// The measured models as one body of evidence, held-out ones marked.
+Evidence evidence_of_campaign(CampaignResult const& result, CampaignSettings const& settings,
+                              ModelChoice const& choice, Hardware const& hardware,
+                              fs::path const& samples, Trust const& trust) {
+    std::vector<EvidencePart> parts;
+    for (auto const& model : settings.models) {
+        auto const measurement =
+            measurement_of(result, settings, model, settings.states.front(), hardware,
+                           samples.filename().string(), DERATE_VERSION);
+        parts.push_back({.where = model_label(model.name, model.batch),
+                         .evidence = evidence_of(measurement, model.name)});
+    }
+    auto evidence = merge(parts);
+    for (auto& model : evidence.models) {
+        auto const held_out =
+            std::ranges::any_of(settings.models, [&](CampaignModel const& planned) {
+                return planned.name == model.name && !planned.in_budget;
+            });
+        if (held_out) model.role = ModelRole::held_out;
+    }
+    for (auto& campaign : evidence.campaigns) {
+        campaign.samples_sha256 = sha256_hex(read_text(samples));
+        campaign.trust_grade = std::string{to_string(trust.grade)};
+    }
+    (void)choice;
+    return evidence;
+}
+
+/// "efficiency_curves.json", "efficiency_curves_bf16_t2.json": plain is FP32 at one thread.
+std::string curve_file_name(Precision precision, int threads) {
+    std::string name = "efficiency_curves";
+    if (precision != Precision::fp32) {
+        auto word = std::string{to_string(precision)};
+        std::ranges::transform(word, word.begin(),
+                               [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+        name += "_" + word;
+    }
+    if (threads > 1) name += "_t" + std::to_string(threads);
+    return name + ".json";
+}
+
+/// Curves with everything a file says of them beside the fit.
+Calibration calibration_of(Evidence const& evidence, Hardware const& hardware, bool provisional) {
+    auto calibration = fit_calibration(evidence);
+    calibration.hardware_id = hardware.id;
+    calibration.kind = hardware.kind;
+    calibration.precision = evidence.precision;
+    calibration.threads = evidence.threads;
+    calibration.source = CurveSource::measured;
+    calibration.partition = evidence.partition;
+    calibration.flop_rule = evidence.flop_rule;
+    calibration.provenance.tool_version = DERATE_VERSION;
+    calibration.provisional = provisional;
+    return calibration;
+}
+
+/// Accuracy that the calibration claims of itself, leaving models out and families out.
+std::vector<ValidationClaim> claims_of(CalibrationSummary const& summary) {
+    std::vector<ValidationClaim> claims;
+    for (auto const& part : summary.left_out) {
+        if (part.outcomes.empty()) continue;
+        ValidationClaim claim{.leave_out = std::string{to_string(part.what)},
+                              .models = static_cast<int>(part.outcomes.size()),
+                              .mape_percent = mape_percent(part.outcomes),
+                              .bias_percent = bias_percent(part.outcomes),
+                              .coverage_95 = coverage(part.outcomes),
+                              .median_half_width_percent = median_half_width_percent(part.outcomes),
+                              .noise_floor_percent = {},
+                              .verdict = std::string{to_string(summary.verdict)}};
+        if (summary.floor) claim.noise_floor_percent = summary.floor->percent;
+        claims.push_back(std::move(claim));
+    }
+    return claims;
+}
+
+ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
+    auto const precision = precision_to_measure(flags.measuring.precision);
+    auto const choice = choose_models(flags, precision);
+    auto const settings = campaign_of(flags, choice, precision);
+    if (flags.measuring.dry_run) {
+        print_dry_run(settings, common.json);
+        return exit_pass;
+    }
+    auto const machine = machine_environment();
+    auto const id = flags.hardware_name.empty() ? hardware_id_of(machine) : flags.hardware_name;
+    auto const folder = flags.output / (flags.measuring.device == "cuda" ? "gpu" : "cpu") / id;
+    auto const curves = folder / curve_file_name(precision, settings.threads);
+    auto samples = curves;
+    samples.replace_extension(".samples.jsonl");
+
+    if (!common.quiet) {
+        std::fprintf(stderr, "%s: calibrating on %zu models, %zu held out; samples in %s\n",
+                     id.c_str(), choice.calibration.size(), choice.held_out.size(),
+                     samples.c_str());
+    }
+    CampaignFiles const files{.samples = samples,
+                              .bench_program = find_bench_program(flags.measuring.device)};
+    auto printer = std::make_unique<ProgressPrinter>(common.quiet);
+    auto const result = run_campaign(settings, files, machine,
+                                     [&](CampaignProgress const& now) { (*printer)(now); });
+    printer.reset();
+
+    MeasuredQuality const quality{.launches = static_cast<int>(result.samples.launches.size()),
+                                  .quick = flags.measuring.quick,
+                                  .precise_share = precise_share(result, 0.02),
+                                  .drift = analyse_drift(result.samples.drift)};
+    auto const trust = judge_trust(result.samples.environment, quality);
+    auto const hardware = hardware_of(result.samples, id, settings.threads, precision);
+    auto const evidence = evidence_of_campaign(result, settings, choice, hardware, samples, trust);
+    if (!common.quiet) std::fprintf(stderr, "fitting and cross-validating\n");
+    auto calibration = calibration_of(evidence, hardware, flags.measuring.quick);
+
+    CalibrationSummary summary;
+    summary.held_out = outcomes_of(predict_held_out(evidence, calibration), evidence);
+    for (auto const what : {LeaveOut::model, LeaveOut::family}) {
+        summary.left_out.push_back(left_out_outcomes(evidence, what));
+    }
+    summary.floor = noise_floor(evidence);
+    summary.trust = trust;
+    summary.quality = quality;
+    summary.context = context_ratios(result, settings, settings.states.front());
+    calibration.claims = claims_of(summary);
+    summary.gate = judge({.calibration = calibration,
+                          .evidence = evidence,
+                          .schema_violations = {},
+                          .evidence_files = {}},
+                         compute_for_gate(calibration, evidence), {});
+    summary.verdict = summary.gate.verdict();
+    for (auto& claim : calibration.claims) claim.verdict = std::string{to_string(summary.verdict)};
+
+    write_atomically(folder / "hardware.json", pretty_json(to_json(hardware)));
+    write_calibration(calibration, evidence, curves);
+    auto const report = folder / "report.md";
+    write_atomically(report, markdown_report(summary, calibration, result, settings));
+    if (common.json) {
+        std::printf("%s", pretty_json(summary_json(summary, calibration)).c_str());
+    } else {
+        std::printf("%s", summary_text(summary, calibration, result, settings).c_str());
+        std::printf("\nwritten: %s, hardware.json, evidence/ and report.md\n\nnext:\n",
+                    curves.c_str());
+        std::printf("  derate estimate --model resnet34 --calibration %s\n", curves.c_str());
+        std::printf("  derate promote %s --reason \"first calibration of this machine\"%s\n",
+                    flags.output.c_str(), calibration.provisional ? " --provisional" : "");
+    }
+    return exit_pass;
+}
+
+}  // namespace
+
+Run add_calibrate(CLI::App& command) {
+    auto flags = std::make_shared<CalibrateFlags>();
+    command.add_option("--hardware-name", flags->hardware_name,
+                       "Name of this machine in the registry (default: from its processor)");
+    command
+        .add_option("--models", flags->models,
+                    "Models to calibrate on (default: the shipped calibration set)")
+        ->delimiter(',');
+    command
+        .add_option("--test-models", flags->test_models,
+                    "Models to predict and compare with their own whole-model time (default: the "
+                    "shipped held-out set)")
+        ->delimiter(',');
+    command.add_option("--output", flags->output, "Folder for the staged registry tree")
+        ->capture_default_str();
+    add_measuring_flags(command, flags->measuring, "--runs-per-model");
+    return [flags](CommonFlags const& common) { return calibrate(common, *flags); };
+}
+
+}  // namespace derate::cli

@@ -1,0 +1,268 @@
+#include "cli/calibration_summary.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "campaign/stop_rule.hpp"
+#include "core/statistics/quantiles.hpp"
+
+namespace derate::cli {
+namespace {
+
+[[gnu::format(printf, 1, 2)]] std::string text(char const* format, ...) {
+    char line[512];
+    std::va_list values;
+    va_start(values, format);
+    std::vsnprintf(line, sizeof line, format, values);
+    va_end(values);
+    return line;
+}
+
+struct MeasuringTime {
+    double wall_s = 0;
+    double apart_s = 0;  ///< of it, on models that are only compared with
+    double loading_s = 0;
+    double timed_share = 0;
+};
+
+MeasuringTime measuring_time(CampaignResult const& result, CampaignSettings const& settings) {
+    MeasuringTime time{.wall_s = result.samples.wall_s()};
+    for (auto const& model : settings.models) {
+        auto const spent = result.samples.spent_s.find(model_label(model.name, model.batch));
+        if (!model.in_budget && spent != result.samples.spent_s.end())
+            time.apart_s += spent->second;
+    }
+    for (auto const& [number, launch] : result.samples.launches) time.loading_s += launch.loading_s;
+    if (time.wall_s > 0) time.timed_share = result.samples.timed_s() / time.wall_s;
+    return time;
+}
+
+std::string accuracy_line(char const* what, std::vector<ModelOutcome> const& outcomes) {
+    if (outcomes.empty()) return text("%-28s too few to say\n", what);
+    return text(
+        "%-28s MAPE %.1f %%, bias %+.1f %%, 95 %% interval covered %d of %zu, median "
+        "half-width %.0f %%\n",
+        what, mape_percent(outcomes), bias_percent(outcomes),
+        static_cast<int>(std::ranges::count_if(outcomes, &ModelOutcome::inside_interval)),
+        outcomes.size(), median_half_width_percent(outcomes));
+}
+
+char const* name_of(LeaveOut what) {
+    return what == LeaveOut::model ? "leaving models out" : "leaving families out";
+}
+
+std::map<std::string, int> stop_counts(CampaignResult const& result) {
+    std::map<std::string, int> counts;
+    for (auto const& [name, reason] : result.stop_reasons) ++counts[std::string{to_string(reason)}];
+    return counts;
+}
+
+}  // namespace
+
+CrossValidation predict_held_out(Evidence const& evidence, Calibration const& calibration) {
+    auto held_out = evidence;
+    std::erase_if(held_out.models,
+                  [](EvidenceModel const& model) { return model.role != ModelRole::held_out; });
+    if (held_out.models.empty()) return {};
+    return predict_models(held_out, calibration);
+}
+
+LeftOutOutcomes left_out_outcomes(Evidence const& evidence, LeaveOut what) {
+    std::vector<std::string> groups;
+    for (auto const& model : evidence.models) {
+        if (!sum_of_parts_ms(evidence, model)) continue;
+        groups.push_back(what == LeaveOut::model ? model.name : model.family);
+    }
+    std::ranges::sort(groups);
+    groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
+    if (groups.size() < 3) return {.what = what};
+    return {.what = what, .outcomes = outcomes_of(cross_validate(evidence, what), evidence)};
+}
+
+std::string summary_text(CalibrationSummary const& summary, Calibration const& calibration,
+                         CampaignResult const& result, CampaignSettings const& settings) {
+    std::string all = text("\n%s, %s, %d thread%s\n\n", calibration.hardware_id.c_str(),
+                           std::string{to_string(calibration.precision)}.c_str(),
+                           calibration.threads, calibration.threads == 1 ? "" : "s");
+    if (!summary.held_out.empty()) {
+        all += text("%-24s %12s %12s  %-22s %8s\n", "held-out model", "measured ms", "predicted ms",
+                    "95 % interval", "error");
+        for (auto const& model : summary.held_out) {
+            auto const interval = text("%.4g - %.4g", model.interval.lower, model.interval.upper);
+            all += text("%-24s %12.4g %12.4g  %-22s %+7.1f%%%s\n",
+                        model_label(model.model, model.batch).c_str(), model.measured_ms,
+                        model.predicted_ms, interval.c_str(), model.error_percent(),
+                        model.inside_interval() ? "" : "  outside");
+        }
+        all += "\n" + accuracy_line("held-out models", summary.held_out);
+    }
+    for (auto const& part : summary.left_out)
+        all += accuracy_line(name_of(part.what), part.outcomes);
+    if (summary.floor) {
+        all += text("%-28s %.1f %% (%s)\n", "noise floor", summary.floor->percent,
+                    std::string{to_string(summary.floor->basis)}.c_str());
+    }
+    auto const time = measuring_time(result, settings);
+    all += text(
+        "%-28s %.0f s in %zu launches: %.0f s calibrating, %.0f s on held-out models; "
+        "%.0f %% inside timed work\n",
+        "measuring", time.wall_s, result.samples.launches.size(), time.wall_s - time.apart_s,
+        time.apart_s, 100 * time.timed_share);
+    all +=
+        text("%-28s %.0f %% of the time within 3 %%, %.0f %% within 2 %%;", "intervals of the mean",
+             100 * precise_share(result, 0.03), 100 * precise_share(result, 0.02));
+    for (auto const& [reason, count] : stop_counts(result))
+        all += text(" %d %s", count, reason.c_str());
+    all += text("\n%-28s %s\n", "trust grade", std::string{to_string(summary.trust.grade)}.c_str());
+    for (auto const& reason : summary.trust.reasons) {
+        all += text("  at best %s: %s (%s)\n", std::string{to_string(reason.at_best)}.c_str(),
+                    reason.what.c_str(), reason.remedy.c_str());
+    }
+    all += text("%-28s %s\n", "gate", std::string{to_string(summary.verdict)}.c_str());
+    for (auto const& rule : summary.gate.results) {
+        if (rule.verdict == Verdict::pass) continue;
+        all += text("  %s %s: %s\n", std::string{to_string(rule.verdict)}.c_str(),
+                    std::string{to_string(rule.rule)}.c_str(), rule.reason.c_str());
+    }
+    return all;
+}
+
+std::string markdown_report(CalibrationSummary const& summary, Calibration const& calibration,
+                            CampaignResult const& result, CampaignSettings const& settings) {
+    std::string all = text(
+        "# Calibration of %s\n\n%s, %d thread%s, %s. Trust grade %s, gate %s.\n",
+        calibration.hardware_id.c_str(), std::string{to_string(calibration.precision)}.c_str(),
+        calibration.threads, calibration.threads == 1 ? "" : "s",
+        calibration.provenance.date.c_str(), std::string{to_string(summary.trust.grade)}.c_str(),
+        std::string{to_string(summary.verdict)}.c_str());
+    all +=
+        "\nPredicted is the time of the model's ATen operators through LibTorch's dispatcher, "
+        "not of Python and not of compiled graphs.\n";
+    all +=
+        "\n## Held-out models\n\n"
+        "| model | measured ms | predicted ms | 95 % interval | error | inside |\n"
+        "|---|---:|---:|---|---:|---|\n";
+    for (auto const& model : summary.held_out) {
+        all += text("| %s | %.4g | %.4g | %.4g - %.4g | %+.1f %% | %s |\n",
+                    model_label(model.model, model.batch).c_str(), model.measured_ms,
+                    model.predicted_ms, model.interval.lower, model.interval.upper,
+                    model.error_percent(), model.inside_interval() ? "yes" : "no");
+    }
+    all += "\n## Accuracy\n\n";
+    if (!summary.held_out.empty())
+        all += "- " + accuracy_line("held-out models:", summary.held_out);
+    for (auto const& part : summary.left_out) {
+        all += "- " + accuracy_line(name_of(part.what), part.outcomes);
+    }
+    if (summary.floor) {
+        all += text("- noise floor %.1f %% (%s): differences below it mean nothing\n",
+                    summary.floor->percent, std::string{to_string(summary.floor->basis)}.c_str());
+    }
+    for (auto const& part : summary.left_out) {
+        if (part.outcomes.empty()) continue;
+        all += text(
+            "\n### %s\n\n| model | family | measured ms | predicted ms | error | inside |\n"
+            "|---|---|---:|---:|---:|---|\n",
+            part.what == LeaveOut::model ? "Leaving models out" : "Leaving families out");
+        for (auto const& model : part.outcomes) {
+            all += text("| %s | %s | %.4g | %.4g | %+.1f %% | %s |\n",
+                        model_label(model.model, model.batch).c_str(), model.family.c_str(),
+                        model.measured_ms, model.predicted_ms, model.error_percent(),
+                        model.inside_interval() ? "yes" : "no");
+        }
+    }
+    auto const time = measuring_time(result, settings);
+    all += text(
+        "\n## Measuring\n\n%s; seed %llu; %lld repetitions in %zu launches. %.0f s: %.0f s "
+        "calibrating, %.0f s on held-out models, %.0f s of all loading models; %.0f %% inside "
+        "timed work. Cases whose interval of the mean is within 3 %% make up %.0f %% of the "
+        "time, within 2 %% %.0f %%.\n\nCases by why they were stopped:",
+        to_string(settings.rules).c_str(), static_cast<unsigned long long>(settings.seed),
+        static_cast<long long>(result.samples.repetitions), result.samples.launches.size(),
+        time.wall_s, time.wall_s - time.apart_s, time.apart_s, time.loading_s,
+        100 * time.timed_share, 100 * precise_share(result, 0.03),
+        100 * precise_share(result, 0.02));
+    for (auto const& [reason, count] : stop_counts(result))
+        all += text(" %d %s;", count, reason.c_str());
+    all +=
+        "\n\n| drift probe | samples | median ms | trend | range (5 - 95 %) | drifted |\n"
+        "|---|---:|---:|---:|---:|---|\n";
+    for (auto const& probe : summary.quality.drift) {
+        all += text("| %s | %d | %.4g | %+.1f %% | %.1f %% | %s |\n", probe.probe.c_str(),
+                    probe.samples, probe.median_ms, 100 * probe.relative_trend,
+                    100 * probe.relative_range, probe.drifted ? "yes" : "no");
+    }
+    all +=
+        "\n## Whole models and their parts\n\n"
+        "| model | whole ms | whole / isolated parts | whole / parts in context |\n"
+        "|---|---:|---:|---:|\n";
+    for (auto const& ratio : summary.context) {
+        auto const shown = [](std::optional<double> const& value) {
+            return value ? text("%.3f", *value) : std::string{"-"};
+        };
+        all += text("| %s | %.4g | %s | %s |\n", ratio.model.c_str(), ratio.whole_ms,
+                    shown(ratio.whole_over_isolated).c_str(),
+                    shown(ratio.whole_over_in_context).c_str());
+    }
+    if (!result.samples.failures.empty()) {
+        all += "\n## What could not be timed\n\n";
+        for (auto const& [name, reason] : result.samples.failures) {
+            all += "- `" + name + "`: " + reason + "\n";
+        }
+    }
+    all += text("\n## Trust\n\nGrade %s.\n\n", std::string{to_string(summary.trust.grade)}.c_str());
+    for (auto const& reason : summary.trust.reasons) {
+        all += text("- at best %s: %s (%s)\n", std::string{to_string(reason.at_best)}.c_str(),
+                    reason.what.c_str(), reason.remedy.c_str());
+    }
+    all += "\n## Gate\n\n| rule | verdict | why |\n|---|---|---|\n";
+    for (auto const& rule : summary.gate.results) {
+        all += "| " + std::string{to_string(rule.rule)} + " | " +
+               std::string{to_string(rule.verdict)} + " | " + rule.reason + " |\n";
+    }
+    return all;
+}
+
+nlohmann::json summary_json(CalibrationSummary const& summary, Calibration const& calibration) {
+    using nlohmann::json;
+    auto const models_json = [](std::vector<ModelOutcome> const& outcomes) {
+        json models = json::array();
+        for (auto const& model : outcomes) {
+            models.push_back({{"model", model.model},
+                              {"batch", model.batch},
+                              {"family", model.family},
+                              {"measured_ms", model.measured_ms},
+                              {"predicted_ms", model.predicted_ms},
+                              {"interval_lower_ms", model.interval.lower},
+                              {"interval_upper_ms", model.interval.upper},
+                              {"error_percent", model.error_percent()},
+                              {"inside_interval", model.inside_interval()}});
+        }
+        return models;
+    };
+    auto const accuracy = [&](std::vector<ModelOutcome> const& outcomes) {
+        if (outcomes.empty()) return json(nullptr);
+        return json{{"mape_percent", mape_percent(outcomes)},
+                    {"bias_percent", bias_percent(outcomes)},
+                    {"coverage_95", coverage(outcomes)},
+                    {"median_half_width_percent", median_half_width_percent(outcomes)},
+                    {"models", models_json(outcomes)}};
+    };
+    json all{{"hardware_id", calibration.hardware_id},
+             {"precision", to_string(calibration.precision)},
+             {"threads", calibration.threads},
+             {"verdict", to_string(summary.verdict)},
+             {"trust_grade", to_string(summary.trust.grade)},
+             {"provisional", calibration.provisional},
+             {"held_out", accuracy(summary.held_out)},
+             {"noise_floor_percent", summary.floor ? json(summary.floor->percent) : json(nullptr)}};
+    for (auto const& part : summary.left_out) {
+        all["leave_out_" + std::string{to_string(part.what)}] = accuracy(part.outcomes);
+    }
+    return all;
+}
+
+}  // namespace derate::cli

@@ -1,0 +1,68 @@
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "cli/commands.hpp"
+#include "core/input_error.hpp"
+#include "workloads/model_set.hpp"
+
+namespace derate::cli {
+namespace {
+
+/// "1 4 16 (FP32), 1 (BF16)"
+std::string variants_of(CatalogueEntry const& entry) {
+    std::map<std::string, std::set<int>> batches;
+    for (auto const& file : entry.files) {
+        batches[std::string{to_string(file.precision)}].insert(file.batch);
+    }
+    std::string text;
+    for (auto const precision : {"FP32", "BF16", "FP16"}) {
+        auto const found = batches.find(precision);
+        if (found == batches.end()) continue;
+        if (!text.empty()) text += ", ";
+        for (int const batch : found->second) text += std::to_string(batch) + " ";
+        text += "(" + found->first + ")";
+    }
+    return text;
+}
+
+ExitCode list_models(CommonFlags const& common) {
+    auto const catalogue = read_catalogue(models_directory());
+    if (common.json) {
+        nlohmann::json all = nlohmann::json::array();
+        for (auto const& entry : catalogue) {
+            nlohmann::json files = nlohmann::json::array();
+            for (auto const& file : entry.files) {
+                files.push_back({{"batch", file.batch}, {"precision", to_string(file.precision)}});
+            }
+            all.push_back({{"model", entry.name},
+                           {"family", entry.family},
+                           {"role", to_string(entry.role)},
+                           {"variants", files}});
+        }
+        std::printf("%s\n", all.dump(2).c_str());
+        return exit_pass;
+    }
+    std::printf("%-20s %-14s %-12s %s\n", "model", "family", "role", "batch sizes (precision)");
+    for (auto const& entry : catalogue) {
+        std::printf("%-20s %-14s %-12s %s\n", entry.name.c_str(), entry.family.c_str(),
+                    std::string{to_string(entry.role)}.c_str(), variants_of(entry).c_str());
+    }
+    return exit_pass;
+}
+
+}  // namespace
+
+Run add_list(CLI::App& command) {
+    auto const what = std::make_shared<std::string>();
+    command.add_option("what", *what, "models or hardware")->required();
+    return [what](CommonFlags const& common) -> ExitCode {
+        if (*what == "models") return list_models(common);
+        throw InputError{"list", "got '" + *what + "'", "models or hardware"};
+    };
+}
+
+}  // namespace derate::cli
