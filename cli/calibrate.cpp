@@ -141,19 +141,6 @@ Evidence evidence_of_campaign(CampaignResult const& result, CampaignSettings con
     return evidence;
 }
 
-/// "efficiency_curves.json", "efficiency_curves_bf16_t2.json": plain is FP32 at one thread.
-std::string curve_file_name(Precision precision, int threads) {
-    std::string name = "efficiency_curves";
-    if (precision != Precision::fp32) {
-        auto word = std::string{to_string(precision)};
-        std::ranges::transform(word, word.begin(),
-                               [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-        name += "_" + word;
-    }
-    if (threads > 1) name += "_t" + std::to_string(threads);
-    return name + ".json";
-}
-
 /// Curves with everything a file says of them beside the fit.
 Calibration calibration_of(Evidence const& evidence, Hardware const& hardware, bool provisional) {
     auto calibration = fit_calibration(evidence);
@@ -199,7 +186,7 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     auto const machine = machine_environment();
     auto const id = flags.hardware_name.empty() ? hardware_id_of(machine) : flags.hardware_name;
     auto const folder = flags.output / (flags.measuring.device == "cuda" ? "gpu" : "cpu") / id;
-    auto const curves = folder / curve_file_name(precision, settings.threads);
+    auto const curves = folder / calibration_file_name(precision, settings.threads);
     auto samples = curves;
     samples.replace_extension(".samples.jsonl");
 
