@@ -7,6 +7,12 @@
 namespace derate {
 namespace {
 
+/// The shipped file of single kernels; its inputs share no batch, and the whole of it means
+/// nothing.
+bool is_probe_file(std::filesystem::path const& file) {
+    return file.filename().string().starts_with("probes_b");
+}
+
 double bytes_of_tensors(ExportedProgram const& program) {
     double total = 0;
     for (auto const& value : program.values) {
@@ -19,16 +25,23 @@ double bytes_of_tensors(ExportedProgram const& program) {
 }  // namespace
 
 CampaignModel campaign_model(LoadedModel const& loaded) {
-    if (!loaded.batch) {
+    bool const probes = is_probe_file(loaded.file);
+    if (!loaded.batch && !probes) {
         throw InputError{loaded.file.string(), "its inputs share no first dimension",
                          "inputs whose first dimension is the batch size"};
     }
     CampaignModel model{.name = loaded.name,
                         .family = loaded.family,
-                        .batch = *loaded.batch,
+                        .batch = loaded.batch.value_or(1),
                         .precision = loaded.precision,
                         .file = std::filesystem::absolute(loaded.file),
                         .tensor_bytes = bytes_of_tensors(loaded.program)};
+    if (probes) {
+        model.name = "probes";
+        model.family = "probe";
+        model.in_context = false;
+        model.whole = false;
+    }
     for (auto& part : partition(loaded.program).subgraphs) {
         model.subgraphs.push_back(std::move(part.subgraph));
     }

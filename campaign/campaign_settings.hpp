@@ -28,7 +28,8 @@ struct CampaignModel {
     friend bool operator==(CampaignModel const&, CampaignModel const&) = default;
 };
 
-/// A loaded model with its subgraphs; everything of it is to be timed.
+/// A loaded model with its subgraphs; everything of it is to be timed. Of the shipped probes, which
+/// are single kernels in one file, only the parts are.
 ///
 /// \throws InputError  the batch size cannot be told from the file
 [[nodiscard]] CampaignModel campaign_model(LoadedModel const& loaded);

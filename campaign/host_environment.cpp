@@ -233,7 +233,7 @@ std::string plain_name(std::string name) {
     for (std::string word; words >> word;) {
         std::ranges::transform(word, word.begin(),
                                [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-        if (word == "with") break;  // "... with Radeon Graphics"
+        if (word == "with" || word == "w/") break;  // "... with Radeon Graphics"
         if (word == "cpu" || word == "processor" || word.ends_with("-core") || word == "gen" ||
             word.ends_with("th") || word.ends_with("-cores")) {
             continue;

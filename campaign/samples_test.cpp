@@ -2,10 +2,119 @@
 
 #include <gtest/gtest.h>
 
+#include "campaign/drift.hpp"
+#include "campaign/stop_rule.hpp"
 #include "core/input_error.hpp"
 
 namespace derate {
 namespace {
+
+Repetitions launches_of(std::vector<std::vector<double>> const& times) {
+    Repetitions repetitions;
+    for (std::size_t i = 0; i < times.size(); ++i) {
+        repetitions[static_cast<int>(i)] = {times[i], std::vector<bool>(times[i].size(), true)};
+    }
+    return repetitions;
+}
+
+TEST(LaunchTimes, CenterIsTheMeanOfLaunchMedians) {
+    // Medians 2 and 5; the pooled mean would be 22 / 6.
+    auto const timing = timing_of(launches_of({{1, 2, 3}, {4, 5, 7}})).value();
+    EXPECT_DOUBLE_EQ(timing.center_ms, 3.5);
+    EXPECT_DOUBLE_EQ(timing.mean_ms, 22.0 / 6);
+    EXPECT_EQ(timing.samples, 6);
+}
+
+TEST(LaunchTimes, UnsteadyRepetitionsAreKeptOutUnlessMostAre) {
+    Repetitions repetitions;
+    repetitions[0] = {{1, 1, 9}, {true, true, false}};
+    repetitions[1] = {{1, 9, 9}, {true, false, false}};
+    auto const launches = launch_times(repetitions);
+    ASSERT_EQ(launches.size(), 2U);
+    EXPECT_TRUE(launches[0].steady);
+    EXPECT_EQ(launches[0].times_ms.count, 2);
+    EXPECT_FALSE(launches[1].steady);
+    EXPECT_EQ(launches[1].times_ms.count, 3);
+}
+
+TEST(RelativeHalfWidth, TakesLaunchesAsTheUnit) {
+    // Medians 9, 10, 11: s = 1, t(0.975, 2) = 4.302653, half-width 4.302653 / sqrt(3) = 2.484138.
+    auto const repetitions = launches_of({{9, 9, 9, 9}, {10, 10, 10, 10}, {11, 11, 11, 11}});
+    EXPECT_NEAR(relative_half_width(repetitions).value(), 0.2484138, 1e-6);
+    EXPECT_EQ(relative_half_width(launches_of({{1, 2, 3}})), std::nullopt);
+}
+
+TEST(StopReason, NeverBeforeTheLeastNumberOfLaunches) {
+    CampaignRules const rules{.min_launches = 3, .target_half_width = 0.02};
+    EXPECT_EQ(stop_reason(launches_of({{1}, {1}}), rules), std::nullopt);
+    EXPECT_EQ(stop_reason(launches_of({{1}, {1}, {1}}), rules), StopReason::precise);
+}
+
+TEST(StopReason, NoiseFloorWhereLaunchesStopHelping) {
+    CampaignRules const rules{.min_launches = 3, .max_launches = 20, .target_half_width = 0.001};
+    // The last two launches are the farthest out: the interval has not narrowed.
+    auto const noisy = launches_of({{1.0}, {1.01}, {0.99}, {1.0}, {1.01}, {1.3}, {0.7}});
+    EXPECT_EQ(stop_reason(noisy, rules), StopReason::noise_floor);
+    auto const narrowing = launches_of({{1.0}, {1.2}, {0.8}, {1.0}, {1.0}, {1.0}, {1.0}});
+    EXPECT_EQ(stop_reason(narrowing, rules), std::nullopt);
+}
+
+TEST(Samples, ZeroAndNegativeTimesAreNoTimes) {
+    Samples samples;
+    for (double const ms : {0.0, -1.0, 2.0}) {
+        SampleRecord record{.kind = SampleKind::isolated};
+        record.case_key = "k";
+        record.time_ms = ms;
+        samples.add(record);
+    }
+    EXPECT_EQ(samples.isolated.at("k").at(0).times_ms, std::vector{2.0});
+}
+
+TEST(Samples, TimeIsChargedToTheModelItWasSpentOn) {
+    Samples samples;
+    auto const add = [&](SampleKind kind, char const* model, double at_s, double timed_ms) {
+        SampleRecord record{.kind = kind};
+        record.time_ns = static_cast<std::int64_t>(at_s * 1e9);
+        if (model != nullptr) record.model = model;
+        record.iterations = 1;
+        record.warmup = 1;
+        if (timed_ms > 0) record.time_ms = timed_ms;
+        samples.add(record);
+    };
+    add(SampleKind::environment, nullptr, 100, 0);
+    add(SampleKind::whole, "a", 102, 500);  // 2 s of loading a, then 2 x 0.5 s
+    add(SampleKind::whole, "b", 106, 500);  // of the 4 s since, 1 s was a's, 3 s loading b
+    add(SampleKind::launch_end, nullptr, 107, 0);
+    EXPECT_NEAR(samples.spent_s.at("a/b1"), 3, 1e-9);
+    EXPECT_NEAR(samples.spent_s.at("b/b1"), 4, 1e-9);
+}
+
+std::vector<DriftSample> series(std::vector<double> const& times) {
+    std::vector<DriftSample> samples;
+    for (std::size_t i = 0; i < times.size(); ++i) {
+        samples.push_back({.launch = 0,
+                           .time_ns = static_cast<std::int64_t>(i) * 1'000'000'000,
+                           .time_ms = times[i]});
+    }
+    return samples;
+}
+
+TEST(AnalyseDrift, SlopeOverTheSessionIsTheTrend) {
+    // 100, 101, ..., 110: the line rises by 10 over a median of 105.
+    std::vector<double> rising;
+    for (int i = 0; i <= 10; ++i) rising.push_back(100 + i);
+    auto const drift = analyse_drift({{"compute", series(rising)}});
+    ASSERT_EQ(drift.size(), 1U);
+    EXPECT_NEAR(drift[0].relative_trend, 10.0 / 105, 1e-12);
+    EXPECT_TRUE(drift[0].drifted);
+}
+
+TEST(AnalyseDrift, OneInterruptionIsNoDrift) {
+    std::vector<double> times(100, 10.0);
+    times[50] = 30;
+    auto const drift = analyse_drift({{"compute", series(times)}});
+    EXPECT_FALSE(drift[0].drifted);
+}
 
 SampleRecord repetition(int launch, std::int64_t sequence, double time_ms) {
     return {.kind = SampleKind::isolated,

@@ -35,6 +35,7 @@ struct CalibrateFlags {
     std::vector<std::string> models;
     std::vector<std::string> test_models;
     fs::path output = "staged";
+    bool probes = true;  ///< time the shipped single kernels too, with the default models
 };
 
 /// What is calibrated on and what is held out, each name once.
@@ -94,6 +95,17 @@ ModelChoice choose_models(CalibrateFlags const& flags, Precision precision) {
     return choice;
 }
 
+/// The shipped single kernels in regimes that few models show; they are exported at batch 1.
+std::optional<fs::path> probe_file(Precision precision) {
+    auto const name = precision == Precision::fp32   ? "probes_b1.json.gz"
+                      : precision == Precision::bf16 ? "probes_b1_bf16.json.gz"
+                                                     : nullptr;
+    if (name == nullptr) return std::nullopt;
+    auto const file = models_directory() / name;
+    if (!fs::exists(file)) return std::nullopt;
+    return file;
+}
+
 CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& choice,
                              Precision precision) {
     auto settings = settings_of(flags.measuring);
@@ -101,6 +113,9 @@ CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& cho
         return campaign_model(load_model(name, flags.measuring.batch, precision));
     };
     for (auto const& name : choice.calibration) settings.models.push_back(load(name));
+    if (auto const probes = probe_file(precision); flags.probes && flags.models.empty() && probes) {
+        settings.models.push_back(campaign_model(load_model(probes->string())));
+    }
     for (auto const& name : choice.held_out) {
         auto model = load(name);
         // A truth to compare with: its parts are timed too where there is time, because leaving
@@ -262,6 +277,8 @@ Run add_calibrate(CLI::App& command) {
                     "Models to predict and compare with their own whole-model time (default: the "
                     "shipped held-out set)")
         ->delimiter(',');
+    command.add_flag("--probes,!--no-probes", flags->probes,
+                     "Time the shipped single-kernel probes beside the default models");
     command.add_option("--output", flags->output, "Folder for the staged registry tree")
         ->capture_default_str();
     add_measuring_flags(command, flags->measuring, "--runs-per-model");

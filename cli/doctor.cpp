@@ -59,9 +59,10 @@ ExitCode examine(CommonFlags const& common) {
         }
         nlohmann::json programs = nlohmann::json::array();
         for (auto const& bench : benches) {
-            programs.push_back({{"device", bench.device},
-                                {"path", bench.path.empty() ? nlohmann::json() : nlohmann::json(bench.path)},
-                                {"fault", bench.fault.empty() ? nlohmann::json() : nlohmann::json(bench.fault)}});
+            programs.push_back(
+                {{"device", bench.device},
+                 {"path", bench.path.empty() ? nlohmann::json() : nlohmann::json(bench.path)},
+                 {"fault", bench.fault.empty() ? nlohmann::json() : nlohmann::json(bench.fault)}});
         }
         nlohmann::json const all{{"hardware_id", id},
                                  {"best_trust_grade", to_string(trust.grade)},

@@ -1,0 +1,89 @@
+#include "campaign/host_environment.hpp"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <fstream>
+
+namespace derate {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A root folder with the files a test writes into it.
+class HostEnvironment : public testing::Test {
+  protected:
+    HostEnvironment() {
+        std::string name = fs::temp_directory_path() / "derate_host_XXXXXX";
+        root_ = ::mkdtemp(name.data());
+    }
+    ~HostEnvironment() override { fs::remove_all(root_); }
+    void put(char const* path, std::string const& text) {
+        fs::create_directories((root_ / path).parent_path());
+        std::ofstream{root_ / path} << text;
+    }
+    fs::path root_;
+};
+
+TEST_F(HostEnvironment, NothingToReadIsUnknownNotAFault) {
+    auto const environment = read_host_environment(root_);
+    EXPECT_EQ(environment.cpu_name, std::nullopt);
+    EXPECT_EQ(environment.governor, std::nullopt);
+    EXPECT_EQ(environment.hypervisor, std::nullopt);
+    EXPECT_EQ(hardware_id_of(environment), "unknown-cpu");
+}
+
+TEST_F(HostEnvironment, GuestHidesItsClocks) {
+    put("proc/cpuinfo",
+        "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\n"
+        "model name\t: AMD EPYC\nstepping\t: 1\nflags\t\t: fpu hypervisor avx512f\n\n"
+        "processor\t: 1\nvendor_id\t: AuthenticAMD\n");
+    put("sys/devices/system/clocksource/clocksource0/available_clocksource", "kvm-clock tsc\n");
+    put("sys/devices/system/cpu/cpu0/cache/index0/level", "1\n");
+    put("sys/devices/system/cpu/cpu0/cache/index0/type", "Data\n");
+    put("sys/devices/system/cpu/cpu0/cache/index0/size", "32K\n");
+    put("sys/devices/system/cpu/cpu0/cache/index3/level", "3\n");
+    put("sys/devices/system/cpu/cpu0/cache/index3/type", "Unified\n");
+    put("sys/devices/system/cpu/cpu0/cache/index3/size", "32768K\n");
+    auto const environment = read_host_environment(root_);
+    EXPECT_EQ(environment.hypervisor, "KVM");
+    EXPECT_EQ(environment.logical_cpus, 2);
+    EXPECT_EQ(environment.l1d_cache_bytes, 32 * 1024.0);
+    EXPECT_EQ(environment.last_level_cache_bytes, 32 * 1024 * 1024.0);
+    EXPECT_EQ(environment.governor, std::nullopt);
+    EXPECT_EQ(environment.turbo, std::nullopt);
+    EXPECT_EQ(hardware_id_of(environment), "kvm-amd-epyc-zen4-2c");
+}
+
+TEST_F(HostEnvironment, BareMetalIsNamedByItsProcessor) {
+    put("proc/cpuinfo",
+        "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 97\n"
+        "model name\t: AMD Ryzen 9 7950X 16-Core Processor\nflags\t\t: fpu avx512f\n");
+    put("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance\n");
+    put("sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", "5759000\n");
+    put("sys/devices/system/cpu/cpufreq/boost", "1\n");
+    put("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
+    put("sys/fs/cgroup/cpu.max", "150000 100000\n");
+    auto const environment = read_host_environment(root_);
+    EXPECT_EQ(environment.hypervisor, "none");
+    EXPECT_EQ(environment.governor, "performance");
+    EXPECT_EQ(environment.clock_max_hz, 5.759e9);
+    EXPECT_EQ(environment.turbo, true);
+    EXPECT_EQ(environment.transparent_huge_pages, "madvise");
+    EXPECT_EQ(environment.cgroup_cpus, 1.5);
+    EXPECT_EQ(hardware_id_of(environment), "amd-ryzen-9-7950x");
+}
+
+TEST(HardwareId, DropsMarksAndFrequencies) {
+    Environment environment;
+    environment.hypervisor = "none";
+    environment.cpu_name = "12th Gen Intel(R) Core(TM) i7-12700K";
+    EXPECT_EQ(hardware_id_of(environment), "intel-core-i7-12700k");
+    environment.cpu_name = "Intel(R) Xeon(R) CPU E5-2680 v4 @ 2.40GHz";
+    EXPECT_EQ(hardware_id_of(environment), "intel-xeon-e5-2680-v4");
+    environment.cpu_name = "AMD Ryzen 7 8840U w/ Radeon 780M Graphics";
+    EXPECT_EQ(hardware_id_of(environment), "amd-ryzen-7-8840u");
+}
+
+}  // namespace
+}  // namespace derate
