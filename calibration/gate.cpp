@@ -106,7 +106,12 @@ GateReport judge(GateSubject const& subject, std::optional<GateComputation> cons
 
     auto const answer = [&](GateRule rule) -> RuleResult {
         if (rule == GateRule::schema) return judge_schema(subject.schema_violations);
-        if (rule == GateRule::evidence_intact) return judge_evidence_intact(subject.evidence_files);
+        if (rule == GateRule::evidence_intact) {
+            if (has_evidence && subject.evidence_files.empty()) {
+                return {.rule = rule, .reason = "The evidence is at hand and not stored yet."};
+            }
+            return judge_evidence_intact(subject.evidence_files);
+        }
         if (!has_evidence) return without_evidence(rule);
         switch (rule) {
             case GateRule::evidence_recomputes:

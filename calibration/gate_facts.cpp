@@ -118,7 +118,7 @@ RuleResult judge_claims(Calibration const& calibration, std::span<ModelOutcome c
     RuleResult result{.rule = GateRule::claims_recompute};
     int compared = 0;
     for (auto const& claim : calibration.claims) {
-        if (claim.leave_out != (what == LeaveOut::family ? "family" : "model") || outcomes.empty()) continue;
+        if (claim.leave_out != to_string(what) || outcomes.empty()) continue;
         ++compared;
         double difference = std::max(std::abs(claim.mape_percent - mape_percent(outcomes)),
                                      std::abs(claim.bias_percent - bias_percent(outcomes)));

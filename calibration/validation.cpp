@@ -1,0 +1,264 @@
+#include "calibration/validation.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "calibration/bins.hpp"
+#include "core/statistics/mean_tests.hpp"
+#include "core/statistics/multiple_testing.hpp"
+#include "core/statistics/quantiles.hpp"
+
+namespace derate {
+namespace {
+
+std::string label(std::string const& model, int batch) {
+    return batch == 1 ? model : model + " (batch " + std::to_string(batch) + ")";
+}
+
+/// Kernels of one type and one half-decade of work (bytes for kernels without FLOPs).
+struct Group {
+    OperationType type;
+    bool zero_flop;
+    WorkBin bin;
+    bool unseen_regime;
+
+    [[nodiscard]] auto key() const {
+        return std::tuple{static_cast<int>(type), zero_flop, bin.lower, unseen_regime};
+    }
+    bool operator<(Group const& other) const { return key() < other.key(); }
+};
+
+struct GroupTotals {
+    double variance_share = 0;               // summed over models
+    std::map<std::string, double> by_shape;  // share_i sd_i
+    std::map<std::string, double> by_model;
+    std::map<std::string, double> ms_by_shape;  // measured time of one run
+};
+
+/// What a person types to find the kernel again: its descriptor, or the pattern and shapes.
+std::string shape_of(Subgraph const& subgraph) {
+    if (!subgraph.descriptor.empty()) return subgraph.descriptor;
+    std::string shape = subgraph.fusion_pattern;
+    if (!subgraph.nodes.empty()) {
+        shape += " on";
+        for (auto const extent : subgraph.nodes.front().input_shape) {
+            shape += " " + std::to_string(extent);
+        }
+    }
+    return shape;
+}
+
+std::vector<std::string> largest(std::map<std::string, double> const& amounts, std::size_t most) {
+    std::vector<std::pair<std::string, double>> sorted(amounts.begin(), amounts.end());
+    std::ranges::stable_sort(sorted, std::greater{}, &std::pair<std::string, double>::second);
+    std::vector<std::string> names;
+    for (auto const& [name, amount] : sorted) {
+        if (names.size() < most) names.push_back(name);
+    }
+    return names;
+}
+
+std::map<Group, GroupTotals> group_kernels(std::span<ModelOutcome const> outcomes,
+                                           Evidence const& evidence) {
+    std::map<Group, GroupTotals> groups;
+    for (auto const& outcome : outcomes) {
+        std::map<Group, double> parts;  // sum of share_i sd_i
+        double total_ms = 0;
+        for (auto const& kernel : outcome.kernels) total_ms += kernel.predicted_ms;
+        for (auto const& kernel : outcome.kernels) {
+            auto const& subgraph =
+                evidence.cases.at(static_cast<std::size_t>(kernel.case_index)).subgraph;
+            bool const zero_flop = !(subgraph.work.value() > 0);
+            double const work =
+                zero_flop ? subgraph.traffic.total().value() : subgraph.work.value();
+            if (!(work > 0)) continue;
+            Group const group{subgraph.type, zero_flop, work_bin_of(work), kernel.unseen_regime};
+            double const part =
+                kernel.predicted_ms / total_ms * std::sqrt(std::max(0.0, kernel.log_variance));
+            parts[group] += part;
+            auto& totals = groups[group];
+            auto const shape = shape_of(subgraph);
+            totals.by_shape[shape] += part;
+            totals.by_model[label(outcome.model, outcome.batch)] += part;
+            totals.ms_by_shape[shape] = kernel.measured_ms;
+        }
+        double squares = 0;
+        for (auto const& [group, part] : parts) squares += part * part;
+        if (!(squares > 0)) continue;
+        for (auto const& [group, part] : parts) {
+            groups[group].variance_share +=
+                part * part / squares / static_cast<double>(outcomes.size());
+        }
+    }
+    return groups;
+}
+
+void add_statistics(Validation& validation) {
+    validation.types = validate_types(validation.outcomes);
+    validation.decompositions = decompose_errors(validation.outcomes);
+    std::vector<double> z;
+    for (auto const& outcome : validation.outcomes) {
+        if (outcome.log_variance > 0) z.push_back(outcome.standardised());
+    }
+    validation.normality = shapiro_wilk(z);
+}
+
+}  // namespace
+
+std::vector<TypeValidation> validate_types(std::span<ModelOutcome const> outcomes) {
+    struct Totals {
+        std::vector<double> errors;
+        double weight = 0;
+        double weighted_log = 0;
+        double squares = 0;
+        int inside = 0;
+        std::map<std::string, std::pair<double, double>> by_model;  // weight, weighted log ratio
+    };
+    std::map<OperationType, Totals> types;
+    double all_weight = 0;
+    for (auto const& outcome : outcomes) {
+        double total_ms = 0;
+        for (auto const& kernel : outcome.kernels) total_ms += kernel.predicted_ms;
+        for (auto const& kernel : outcome.kernels) {
+            auto& totals = types[kernel.type];
+            double const e = kernel.log_error();
+            double const weight = kernel.predicted_ms / total_ms;
+            totals.errors.push_back(100 * std::abs(std::expm1(-e)));
+            totals.weight += weight;
+            totals.weighted_log -= weight * e;
+            double const z_squared = kernel.log_variance > 0 ? e * e / kernel.log_variance : 0;
+            totals.squares += z_squared;
+            totals.inside += z_squared <= 1.96 * 1.96 ? 1 : 0;
+            auto& [model_weight, model_log] = totals.by_model[outcome.model];
+            model_weight += weight;
+            model_log -= weight * e;
+            all_weight += weight;
+        }
+    }
+    std::vector<TypeValidation> result;
+    std::vector<double> p_values;
+    std::vector<std::size_t> tested;
+    for (auto const& [type, totals] : types) {
+        auto const kernels = static_cast<double>(totals.errors.size());
+        std::vector<double> model_means;
+        for (auto const& [model, sums] : totals.by_model) {
+            model_means.push_back(sums.second / sums.first);
+        }
+        if (auto const test = one_sample_t_test(model_means)) {
+            tested.push_back(result.size());
+            p_values.push_back(test->p_value);
+        }
+        result.push_back({
+            .type = type,
+            .kernels = static_cast<int>(totals.errors.size()),
+            .models = static_cast<int>(totals.by_model.size()),
+            .time_share = totals.weight / all_weight,
+            .median_error_percent = median(totals.errors),
+            .bias_percent = 100 * std::expm1(totals.weighted_log / totals.weight),
+            .coverage_95 = totals.inside / kernels,
+            .variance_ratio = totals.squares / kernels,
+        });
+    }
+    auto const adjusted = holm_adjusted(p_values);
+    for (std::size_t i = 0; i < tested.size(); ++i) result[tested[i]].bias_p_value = adjusted[i];
+    std::ranges::stable_sort(result, std::greater{}, &TypeValidation::time_share);
+    return result;
+}
+
+std::vector<ErrorDecomposition> decompose_errors(std::span<ModelOutcome const> outcomes) {
+    std::vector<ErrorDecomposition> decompositions;
+    for (auto const& outcome : outcomes) {
+        std::map<OperationType, double> parts;
+        double explained = 0;
+        for (auto const& kernel : outcome.kernels) {
+            double const percent =
+                100 * (kernel.predicted_ms - kernel.measured_ms) / outcome.measured_ms;
+            parts[kernel.type] += percent;
+            explained += percent;
+        }
+        ErrorDecomposition decomposition{.model = outcome.model,
+                                         .batch = outcome.batch,
+                                         .parts = {},
+                                         .context_percent = outcome.error_percent() - explained};
+        for (auto const& [type, percent] : parts) decomposition.parts.push_back({type, percent});
+        std::ranges::stable_sort(decomposition.parts, std::greater{},
+                                 [](auto const& part) { return std::abs(part.percent); });
+        decompositions.push_back(std::move(decomposition));
+    }
+    return decompositions;
+}
+
+std::vector<Recommendation> recommend(std::span<ModelOutcome const> outcomes,
+                                      Evidence const& evidence, int most) {
+    if (outcomes.empty()) return {};
+    constexpr std::size_t shapes_each = 4;
+    constexpr double repetitions = 50;
+    constexpr double warm_up_factor = 3;  // untimed calls around each timed one, cold caches
+    double const half_width = median_half_width_percent(outcomes);
+    std::vector<Recommendation> recommendations;
+    for (auto const& [group, totals] : group_kernels(outcomes, evidence)) {
+        Recommendation one{
+            .type = group.type,
+            .size = to_string(group.bin) + (group.zero_flop ? " bytes" : " FLOP"),
+            .unseen_regime = group.unseen_regime,
+            .variance_share = totals.variance_share,
+            .half_width_percent = half_width,
+            .narrowed_half_width_percent =
+                half_width * std::sqrt(std::max(0.0, 1 - totals.variance_share)),
+            .shapes = largest(totals.by_shape, shapes_each),
+            .models = largest(totals.by_model, 3),
+        };
+        for (auto const& shape : one.shapes) {
+            one.seconds += totals.ms_by_shape.at(shape) / 1e3 * repetitions * (1 + warm_up_factor);
+        }
+        recommendations.push_back(std::move(one));
+    }
+    std::ranges::stable_sort(recommendations, [](auto const& a, auto const& b) {
+        if (a.unseen_regime != b.unseen_regime) return a.unseen_regime;
+        return a.variance_share > b.variance_share;
+    });
+    if (std::ssize(recommendations) > most) {
+        recommendations.resize(static_cast<std::size_t>(most));
+    }
+    return recommendations;
+}
+
+Validation validate(GateSubject const& subject, std::optional<GateComputation> const& computation,
+                    std::span<PairedKernel const> replaced, GateLimits const& limits) {
+    Validation validation{.hardware_id = subject.calibration.hardware_id};
+    validation.gate = judge(subject, computation, replaced, limits);
+    if (!subject.evidence || !computation) {
+        validation.judged_by = "the file alone, without evidence";
+        return validation;
+    }
+    validation.judged_by =
+        "leaving out each " + std::string{to_string(computation->left_out.left_out)};
+    validation.outcomes = outcomes_of(computation->left_out, *subject.evidence);
+    validation.floor = noise_floor(*subject.evidence);
+    validation.recommendations = recommend(validation.outcomes, *subject.evidence);
+    add_statistics(validation);
+    return validation;
+}
+
+Validation validate_on(Calibration const& calibration, Evidence const& measured,
+                       GateLimits const& limits) {
+    Validation validation{.hardware_id = calibration.hardware_id,
+                          .judged_by = "measurements it was not made from"};
+    validation.outcomes = outcomes_of(predict_models(measured, calibration), measured);
+    validation.floor = noise_floor(measured);
+    auto& results = validation.gate.results;
+    results.push_back(judge_independent_truth(calibration.source, measured));
+    results.push_back(judge_measurement_quality(measured, limits));
+    results.push_back(judge_noise_floor(validation.floor, validation.outcomes, limits));
+    results.push_back(judge_accuracy(validation.outcomes, limits));
+    results.push_back(judge_bias(validation.outcomes, limits));
+    results.push_back(judge_variance(validation.outcomes, limits));
+    results.push_back(judge_coverage(validation.outcomes, limits));
+    validation.recommendations = recommend(validation.outcomes, measured);
+    add_statistics(validation);
+    return validation;
+}
+
+}  // namespace derate
