@@ -6,6 +6,7 @@
 #include <set>
 
 #include "calibration/bins.hpp"
+#include "core/input_error.hpp"
 #include "core/statistics/mean_tests.hpp"
 #include "core/statistics/multiple_testing.hpp"
 #include "core/statistics/quantiles.hpp"
@@ -240,6 +241,28 @@ Validation validate(GateSubject const& subject, std::optional<GateComputation> c
     validation.recommendations = recommend(validation.outcomes, *subject.evidence);
     add_statistics(validation);
     return validation;
+}
+
+Validation validate_stored(StoredCalibration const& stored, StoredCalibration const* replaced,
+                           LeaveOut what, GateLimits const& limits) {
+    GateSubject subject{.calibration = stored.calibration.value_or(Calibration{}),
+                        .evidence = stored.evidence,
+                        .schema_violations = stored.violations,
+                        .evidence_files = stored.evidence_files};
+    std::optional<GateComputation> computation;
+    std::vector<PairedKernel> pairs;
+    if (stored.calibration && stored.evidence) {
+        try {
+            computation = compute_for_gate(subject.calibration, *subject.evidence, what);
+        } catch (InputError const& error) {  // evidence that cannot be fitted is a finding
+            subject.schema_violations.emplace_back(error.what());
+        }
+        if (replaced != nullptr && replaced->calibration && replaced->evidence) {
+            pairs = pair_kernels(subject.calibration, *subject.evidence, *replaced->calibration,
+                                 *replaced->evidence);
+        }
+    }
+    return validate(subject, computation, pairs, limits);
 }
 
 Validation validate_on(Calibration const& calibration, Evidence const& measured,

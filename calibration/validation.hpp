@@ -5,6 +5,7 @@
 
 #include "calibration/gate.hpp"
 #include "calibration/model_outcome.hpp"
+#include "core/json/stored_calibration.hpp"
 #include "core/statistics/normality.hpp"
 
 namespace derate {
@@ -82,6 +83,15 @@ struct Validation {
                                   std::optional<GateComputation> const& computation,
                                   std::span<PairedKernel const> replaced = {},
                                   GateLimits const& limits = {});
+
+/// The whole gate on a calibration as stored, against the stored one it replaces.
+///
+/// \param replaced  nullptr when it replaces none; without evidence (legacy values) it is not
+/// compared
+[[nodiscard]] Validation validate_stored(StoredCalibration const& stored,
+                                         StoredCalibration const* replaced = nullptr,
+                                         LeaveOut what = LeaveOut::model,
+                                         GateLimits const& limits = {});
 
 /// Judges a calibration by measurements it was not made from: prices each model as stored. Only the
 /// statistical rules, independent truth, measurement quality and noise floor apply.

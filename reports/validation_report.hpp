@@ -1,0 +1,23 @@
+#pragma once
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "calibration/validation.hpp"
+
+namespace derate {
+
+/// What `derate validate` prints: verdict, rules with their reasons, models, types,
+/// recommendations.
+[[nodiscard]] std::string validation_text(Validation const& validation);
+
+/// The same with Markdown tables.
+[[nodiscard]] std::string validation_markdown(Validation const& validation);
+
+/// The same as data; field names as in docs/validation.md.
+[[nodiscard]] nlohmann::json validation_json(Validation const& validation);
+
+/// JUnit XML: one test case a rule, named by the hardware; INCONCLUSIVE is an error, FAIL a
+/// failure.
+[[nodiscard]] std::string validation_junit(Validation const& validation);
+
+}  // namespace derate
