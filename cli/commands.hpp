@@ -44,6 +44,7 @@ struct Command {
 [[nodiscard]] Run add_measure(CLI::App& command);
 [[nodiscard]] Run add_reference(CLI::App& command);
 [[nodiscard]] Run add_visualize(CLI::App& command);
+[[nodiscard]] Run add_validate(CLI::App& command);
 
 /// `derate list hardware` (cli/list_hardware.cpp).
 ExitCode print_hardware(CommonFlags const& common);
