@@ -49,6 +49,25 @@ RuleResult without_evidence(GateRule rule) {
             .reason = "There is no evidence to judge by."};
 }
 
+bool needs_computation(GateRule rule) {
+    switch (rule) {
+        case GateRule::held_out_unseen:
+        case GateRule::independent_truth:
+        case GateRule::measurement_quality:
+        case GateRule::not_worse:
+            return false;
+        default:
+            return true;
+    }
+}
+
+RuleResult without_computation(GateRule rule) {
+    return {.rule = rule,
+            .verdict = Verdict::inconclusive,
+            .figures = {},
+            .reason = "There are too few models to leave one out and predict it."};
+}
+
 }  // namespace
 
 std::string_view to_string(Verdict verdict) {
@@ -100,9 +119,10 @@ std::vector<GateRule> rules_for(CurveSource source) {
 GateReport judge(GateSubject const& subject, std::optional<GateComputation> const& computation,
                  std::span<PairedKernel const> replaced, GateLimits const& limits) {
     GateReport report;
-    bool const has_evidence = subject.evidence.has_value() && computation.has_value();
+    bool const has_evidence = subject.evidence.has_value();
     std::vector<ModelOutcome> outcomes;
-    if (has_evidence) outcomes = outcomes_of(computation->left_out, *subject.evidence);
+    if (has_evidence && computation)
+        outcomes = outcomes_of(computation->left_out, *subject.evidence);
 
     auto const answer = [&](GateRule rule) -> RuleResult {
         if (rule == GateRule::schema) return judge_schema(subject.schema_violations);
@@ -113,6 +133,7 @@ GateReport judge(GateSubject const& subject, std::optional<GateComputation> cons
             return judge_evidence_intact(subject.evidence_files);
         }
         if (!has_evidence) return without_evidence(rule);
+        if (!computation && needs_computation(rule)) return without_computation(rule);
         switch (rule) {
             case GateRule::evidence_recomputes:
                 return judge_recomputes(computation->served, computation->refitted, limits);

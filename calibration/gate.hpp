@@ -79,7 +79,8 @@ struct GateLimits {
     double claim_points = 0.1;  ///< recorded and recomputed claim may differ by (percent points)
     double shift_percent = 5;   ///< a type's predictions may move by, against the replaced ones
     double campaign_shift_percent =
-        10;  ///< a type's or model's times may move by, between campaigns
+        10;                            ///< a type's or model's times may move by, between campaigns
+    double kernel_shift_percent = 15;  ///< a kernel that moved by more between campaigns is apart
     int fewest_models = 5;
     int fewest_families = 3;
     int fewest_launches = 3;
@@ -132,7 +133,7 @@ struct PairedKernel {
 
 /// Runs every rule of rules_for(). Deterministic: the bootstrap's seed is in `limits`.
 ///
-/// \param computation  empty where the subject has no evidence
+/// \param computation  empty where the subject has no evidence, or too few models to leave one out
 /// \param replaced     paired kernels; empty when nothing is replaced (the rule then passes)
 [[nodiscard]] GateReport judge(GateSubject const& subject,
                                std::optional<GateComputation> const& computation,

@@ -157,6 +157,76 @@ std::string join(std::vector<std::string> const& parts) {
     return line;
 }
 
+struct Findings {
+    std::vector<Figure> figures;
+    std::vector<std::string> failures;
+    std::vector<std::string> doubts;
+};
+
+/// Share of time in kernels whose campaigns differ from `common` by more than `tolerance`.
+double share_apart(std::span<PairedKernel const> kernels, double common, double tolerance) {
+    double apart = 0;
+    double all = 0;
+    for (auto const& kernel : kernels) {
+        auto const ratio = campaign_ratio(kernel);
+        if (!ratio) continue;
+        all += kernel.share;
+        if (std::abs(*ratio - common) > tolerance) apart += kernel.share;
+    }
+    return all > 0 ? apart / all : 0;
+}
+
+/// Two campaigns of one machine differ by a common shift and by noise. Models or kernels in numbers
+/// that stand apart from the others were measured under other conditions than they were before.
+Findings compare_campaigns(std::span<PairedKernel const> kernels,
+                           std::map<std::string, double> const& shifts, GateLimits const& limits) {
+    constexpr double failing_model_share = 0.1;
+    constexpr double failing_kernel_share = 1.0 / 3;
+    constexpr double doubtful_kernel_share = 0.2;
+    std::vector<double> ratios;
+    for (auto const& kernel : kernels) {
+        if (auto const ratio = campaign_ratio(kernel)) ratios.push_back(*ratio);
+    }
+    double const common = densest_half(ratios);
+    double const tolerance = std::log1p(limits.campaign_shift_percent / 100);
+    std::vector<std::string> apart;
+    for (auto const& [model, shift] : shifts) {
+        if (std::abs(shift - common) > tolerance) apart.push_back(model);
+    }
+    double const models_share =
+        static_cast<double>(apart.size()) / static_cast<double>(shifts.size());
+    double const kernels_share =
+        share_apart(kernels, common, std::log1p(limits.kernel_shift_percent / 100));
+
+    Findings findings;
+    findings.figures = {{"common_shift_percent", percent(common)},
+                        {"models_apart", static_cast<double>(apart.size())},
+                        {"models_compared", static_cast<double>(shifts.size())},
+                        {"time_share_of_kernels_apart", kernels_share}};
+    if (apart.size() >= 2 && models_share >= failing_model_share) {
+        findings.failures.push_back(text(
+            "the kernels of %zu of %zu models (%s) moved by more than %.0f %% against the "
+            "others since the replaced calibration was measured",
+            apart.size(), shifts.size(), apart.front().c_str(), limits.campaign_shift_percent));
+    } else if (models_share >= failing_model_share) {
+        findings.doubts.push_back(
+            text("the kernels of %s moved by more than %.0f %% against the others",
+                 apart.front().c_str(), limits.campaign_shift_percent));
+    }
+    if (kernels_share > doubtful_kernel_share) {
+        auto& list = kernels_share > failing_kernel_share ? findings.failures : findings.doubts;
+        list.push_back(
+            text("kernels with %.0f %% of the time moved by more than %.0f %% against the "
+                 "others",
+                 100 * kernels_share, limits.kernel_shift_percent));
+    }
+    if (std::abs(common) > tolerance) {
+        findings.doubts.push_back(
+            text("all models moved by %+.0f %%: is the environment the same?", percent(common)));
+    }
+    return findings;
+}
+
 }  // namespace
 
 RuleResult judge_not_worse(std::span<PairedKernel const> kernels, GateLimits const& limits) {
@@ -169,34 +239,11 @@ RuleResult judge_not_worse(std::span<PairedKernel const> kernels, GateLimits con
     std::vector<std::string> doubts;
 
     // Do the two campaigns tell the same of the same kernels?
-    double common = 0;
-    auto const shifts = model_shifts(kernels);
-    if (!shifts.empty()) {
-        std::vector<double> values;
-        for (auto const& [model, shift] : shifts) values.push_back(shift);
-        common = densest_half(values);
-        double const tolerance = std::log1p(limits.campaign_shift_percent / 100);
-        std::vector<std::string> apart;
-        for (auto const& [model, shift] : shifts) {
-            if (std::abs(shift - common) > tolerance) apart.push_back(model);
-        }
-        double const share = static_cast<double>(apart.size()) / static_cast<double>(shifts.size());
-        result.figures = {{"common_shift_percent", percent(common)},
-                          {"models_apart", static_cast<double>(apart.size())},
-                          {"models_compared", static_cast<double>(shifts.size())}};
-        if (apart.size() >= 2 && share >= 0.1) {
-            failures.push_back(text(
-                "the kernels of %zu of %zu models (%s) moved by more than %.0f %% against the "
-                "others since the replaced calibration was measured",
-                apart.size(), shifts.size(), apart.front().c_str(), limits.campaign_shift_percent));
-        } else if (share >= 0.1) {
-            doubts.push_back(text("the kernels of %s moved by more than %.0f %% against the others",
-                                  apart.front().c_str(), limits.campaign_shift_percent));
-        }
-        if (std::abs(common) > tolerance) {
-            doubts.push_back(text("all models moved by %+.0f %%: is the environment the same?",
-                                  percent(common)));
-        }
+    if (auto const shifts = model_shifts(kernels); !shifts.empty()) {
+        auto const findings = compare_campaigns(kernels, shifts, limits);
+        result.figures = findings.figures;
+        failures = findings.failures;
+        doubts = findings.doubts;
     }
 
     // Did predictions move although measurements did not, or errors grow?

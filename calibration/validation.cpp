@@ -231,7 +231,7 @@ Validation validate(GateSubject const& subject, std::optional<GateComputation> c
     Validation validation{.hardware_id = subject.calibration.hardware_id};
     validation.gate = judge(subject, computation, replaced, limits);
     if (!subject.evidence || !computation) {
-        validation.judged_by = "the file alone, without evidence";
+        validation.judged_by = "the file alone";
         return validation;
     }
     validation.judged_by =
@@ -254,8 +254,9 @@ Validation validate_stored(StoredCalibration const& stored, StoredCalibration co
     if (stored.calibration && stored.evidence) {
         try {
             computation = compute_for_gate(subject.calibration, *subject.evidence, what);
-        } catch (InputError const& error) {  // evidence that cannot be fitted is a finding
-            subject.schema_violations.emplace_back(error.what());
+        } catch (InputError const&) {
+            // One model or family alone: judge() then says that nothing can be left out.
+            computation.reset();
         }
         if (replaced != nullptr && replaced->calibration && replaced->evidence) {
             pairs = pair_kernels(subject.calibration, *subject.evidence, *replaced->calibration,

@@ -37,11 +37,13 @@ struct Command {
 
 [[nodiscard]] Run add_check(CLI::App& command);
 [[nodiscard]] Run add_estimate(CLI::App& command);
+[[nodiscard]] Run add_compare(CLI::App& command);
 [[nodiscard]] Run add_inspect(CLI::App& command);
 [[nodiscard]] Run add_calibrate(CLI::App& command);
 [[nodiscard]] Run add_doctor(CLI::App& command);
 [[nodiscard]] Run add_list(CLI::App& command);
 [[nodiscard]] Run add_measure(CLI::App& command);
+[[nodiscard]] Run add_promote(CLI::App& command);
 [[nodiscard]] Run add_reference(CLI::App& command);
 [[nodiscard]] Run add_visualize(CLI::App& command);
 [[nodiscard]] Run add_validate(CLI::App& command);

@@ -145,6 +145,13 @@ TEST(Gate, MeasuredCalibrationWithoutEvidenceFails) {
     EXPECT_EQ(judge(registry.subject, std::nullopt, {}).verdict(), Verdict::fail);
 }
 
+TEST(Gate, OneModelAloneIsInconclusive) {
+    auto registry = clean_registry();
+    auto const report = judge(registry.subject, std::nullopt, {});
+    EXPECT_EQ(report.verdict(), Verdict::inconclusive);
+    EXPECT_EQ(report.find(GateRule::held_out_unseen)->verdict, Verdict::pass);
+}
+
 // Each rule has a planted violation that it alone catches.
 
 TEST(Planted, SchemaViolation) {

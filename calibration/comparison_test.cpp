@@ -1,0 +1,133 @@
+#include "calibration/comparison.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace derate {
+namespace {
+
+CaseTimes one_case(std::string name, std::vector<double> times_ms) {
+    return {.name = std::move(name), .times_ms = std::move(times_ms)};
+}
+
+/// An export of 20 cases and 10 launches from a virtual machine: launches differ by 3.4 %, visits
+/// by 6.7 %, of which the cases of one export share what is between visits.
+TimingTable noisy_export(std::uint64_t seed, double first_case_slowdown = 1) {
+    std::mt19937_64 generator{seed};
+    std::normal_distribution<> normal;
+    double const within = 0.034;
+    double const visit = std::sqrt(0.067 * 0.067 - within * within) * normal(generator);
+    TimingTable table{.file = "export"};
+    for (int c = 0; c < 20; ++c) {
+        std::vector<double> times;
+        for (int k = 0; k < 10; ++k) {
+            double const base = std::pow(1.5, c) * 0.01 * (c == 0 ? first_case_slowdown : 1);
+            times.push_back(base * std::exp(visit + within * normal(generator)));
+        }
+        table.cases.push_back(one_case("case_" + std::to_string(c), times));
+    }
+    return table;
+}
+
+TEST(Compare, TwoHundredPairsOfTheSameStateShowNoRegression) {
+    int regressions = 0;
+    for (std::uint64_t seed = 0; seed < 200; ++seed) {
+        auto const verdict =
+            compare(noisy_export(2 * seed + 1), noisy_export(2 * seed + 2)).verdict;
+        regressions += verdict == Verdict::fail;
+    }
+    EXPECT_LE(regressions, 10);
+}
+
+TEST(Compare, TenPercentSlowdownOfOneCaseIsFoundInTwoHundredPairs) {
+    int found = 0;
+    int others = 0;
+    for (std::uint64_t seed = 0; seed < 200; ++seed) {
+        auto const result = compare(noisy_export(2 * seed + 1), noisy_export(2 * seed + 2, 1.1));
+        found += result.verdict == Verdict::fail && result.cases.front().name == "case_0" &&
+                 result.cases.front().slower;
+        for (auto const& one : result.cases) others += one.slower && one.name != "case_0";
+    }
+    EXPECT_GE(found, 190);
+    EXPECT_LE(others, 10);
+}
+
+TEST(Compare, SameFileTwicePasses) {
+    auto const table = noisy_export(1);
+    auto const result = compare(table, table);
+    EXPECT_EQ(result.verdict, Verdict::pass) << result.reason;
+    EXPECT_EQ(result.common_ratio, 1.0);
+}
+
+TEST(Compare, RatioAndIntervalByHand) {
+    // log ratio log(1.2); both variances equal, so Welch has 4 degrees of freedom
+    TimingTable const before{.cases = {one_case("a", {0.9, 1.0, 1.0 / 0.9})}};
+    TimingTable const after{.cases = {one_case("a", {1.08, 1.2, 1.2 / 0.9})}};
+    auto const result = compare(before, after).cases.front();
+    double const spread = -std::log(0.9);
+    double const standard_error = std::sqrt(2 * spread * spread / 3);
+    EXPECT_NEAR(result.ratio, 1.2, 1e-12);
+    EXPECT_NEAR(std::log(result.interval->upper / 1.2), 2.7764451 * standard_error, 1e-7);
+    EXPECT_NEAR(*result.p_value, 0.05204, 1e-3);  // one-sided, t = 2.119 on 4
+}
+
+TEST(Compare, SingleRepetitionsCannotTell) {
+    TimingTable const before{.cases = {one_case("a", {1.0})}};
+    TimingTable const after{.cases = {one_case("a", {2.0})}};
+    EXPECT_EQ(compare(before, after).verdict, Verdict::inconclusive);
+    EXPECT_EQ(compare(before, after).cases.front().interval, std::nullopt);
+}
+
+TEST(Compare, IntervalsOfAnExportStandForItsRepetitions) {
+    auto const exported = [](double ms) {
+        CaseTimes one = one_case("a", {ms});
+        one.ci_95_lower_ms = ms * 0.99;
+        one.ci_95_upper_ms = ms * 1.01;
+        one.launches = 6;
+        return TimingTable{.cases = {one}};
+    };
+    EXPECT_EQ(compare(exported(1.0), exported(1.1)).verdict, Verdict::fail);
+    EXPECT_EQ(compare(exported(1.0), exported(1.01)).verdict, Verdict::pass);
+    EXPECT_TRUE(compare(exported(1.1), exported(1.0)).cases.front().faster);
+}
+
+TEST(Compare, AllCasesTogetherSlowerCannotTellHostFromProgram) {
+    auto const before = noisy_export(1);
+    auto after = before;
+    for (auto& one : after.cases) {
+        for (auto& t : one.times_ms) t *= 1.2;
+    }
+    EXPECT_EQ(compare(before, after).verdict, Verdict::inconclusive);
+    EXPECT_EQ(compare(before, after, {.absolute = true}).verdict, Verdict::fail);
+}
+
+TEST(Compare, MissingAndFailedCasesAreNamed) {
+    auto const before = noisy_export(1);
+    auto after = before;
+    after.cases.erase(after.cases.begin() + 3);
+    after.cases[0].failure = "out of memory";
+    after.cases.push_back(one_case("new", {1.0, 1.0}));
+    auto const result = compare(before, after);
+    EXPECT_EQ(result.verdict, Verdict::inconclusive);
+    EXPECT_EQ(result.only_before, std::vector<std::string>{"case_3"});
+    EXPECT_EQ(result.only_after, std::vector<std::string>{"new"});
+    EXPECT_EQ(result.failed, std::vector<std::string>{"case_0"});
+}
+
+TEST(Compare, OtherThreadsAreAnotherSettingOtherVersionsAreOnlyNamed) {
+    auto before = noisy_export(1);
+    auto after = before;
+    before.environment = {{"tool_version", "1"}, {"threads", "1"}};
+    after.environment = {{"tool_version", "2"}, {"threads", "1"}};
+    EXPECT_EQ(compare(before, after).verdict, Verdict::pass);
+    EXPECT_EQ(compare(before, after).environment.front().key, "tool_version");
+    after.environment["threads"] = "2";
+    EXPECT_EQ(compare(before, after).verdict, Verdict::inconclusive);
+}
+
+}  // namespace
+}  // namespace derate
