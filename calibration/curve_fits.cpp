@@ -1,7 +1,9 @@
 #include "calibration/curve_fits.hpp"
 
 #include <algorithm>
+#include <boost/math/tools/toms748_solve.hpp>
 #include <cmath>
+#include <cstdint>
 #include <functional>
 #include <set>
 #include <stdexcept>
@@ -14,7 +16,7 @@ namespace derate {
 namespace {
 
 constexpr int max_reweightings = 60;
-constexpr double reweighting_tolerance = 1e-12;
+constexpr double reweighting_tolerance = 1e-11;
 
 using Parameters = std::span<long double const>;
 
@@ -101,6 +103,18 @@ struct Problem {
         return value_of<double>(form, knots, parameters, log_work);
     }
 
+    [[nodiscard]] std::size_t parameter_count() const {
+        switch (form) {
+            case CurveForm::piecewise_linear:
+                return knots.size();
+            case CurveForm::log_linear:
+                return 2;
+            case CurveForm::sigmoid:
+                return 3;
+        }
+        throw std::logic_error{"unknown curve form"};
+    }
+
     // Weighted least squares of the efficiency itself.
     [[nodiscard]] LeastSquaresFit fit_efficiency(std::span<double const> weights) const {
         auto const efficiencies = column(&Observation::efficiency);
@@ -111,7 +125,7 @@ struct Problem {
                 },
                 sigmoid_start(), efficiencies, weights);
         }
-        auto const count = form == CurveForm::log_linear ? 2 : knots.size();
+        auto const count = parameter_count();
         std::vector<long double> design;
         std::vector<long double> unit(count, 0);
         for (auto const& observation : observations) {
@@ -206,16 +220,25 @@ ReweightedFit fit_random_effects(Problem const& problem) {
         auto fit = fit_at_tau(problem, 0, curve);
         if (fit.chi_squared <= fit.degrees_of_freedom) return {std::move(fit), 0};
     }
-    // chi^2 falls as tau grows: bisection on its logarithm.
-    double low = 1e-6;
-    double high = 10;
-    ReweightedFit result;
-    for (int step = 0; step < 100 && high / low > 1 + 1e-13; ++step) {
-        result.tau = std::sqrt(low * high);
-        curve = efficiencies;
-        result.fit = fit_at_tau(problem, result.tau, curve);
-        (result.fit.chi_squared > result.fit.degrees_of_freedom ? low : high) = result.tau;
+    // chi^2 falls as tau grows. The curve of one tau is the start of the next, which is near.
+    auto const excess = [&](double log_tau) {
+        auto const fit = fit_at_tau(problem, std::exp(log_tau), curve);
+        return std::log(fit.chi_squared / fit.degrees_of_freedom);
+    };
+    double const low = std::log(1e-6);
+    double const high = std::log(10.0);
+    if (problem.observations.size() <= problem.parameter_count()) {
+        throw FitFailure{"no degree of freedom is left for a scatter"};
     }
+    if (!(excess(low) > 0) || !(excess(high) < 0)) {
+        throw FitFailure{"no scatter explains the residuals"};
+    }
+    std::uintmax_t evaluations = 100;
+    auto const bracket = boost::math::tools::toms748_solve(
+        excess, low, high, boost::math::tools::eps_tolerance<double>{44}, evaluations);
+    ReweightedFit result;
+    result.tau = std::exp((bracket.first + bracket.second) / 2);
+    result.fit = fit_at_tau(problem, result.tau, curve);
     return result;
 }
 

@@ -4,6 +4,7 @@
 
 #include "calibration/bins.hpp"
 #include "calibration/curve_fit.hpp"
+#include "calibration/curve_fits.hpp"
 #include "core/input_error.hpp"
 
 namespace derate {
@@ -29,7 +30,14 @@ Calibration fit_calibration(Evidence const& given, FitOptions const& options) {
     for (auto& curve : calibration.curves) {
         auto const& peak =
             curve.axis == WorkAxis::flops ? calibration.peak_flops : calibration.peak_bandwidth;
-        if (peak) curve.data_points = data_points_of(evidence, curve.type, curve.zero_flop, *peak);
+        if (!peak) continue;
+        auto const kernels = kernel_efficiencies_of(evidence, curve.type, curve.zero_flop, *peak);
+        curve.data_points = data_points_of(kernels);
+        for (auto const form : all_curve_forms) {
+            if (auto const fit = fit_curve(kernels, form)) {
+                curve.diagnostics.push_back(to_fitted_curve(*fit));
+            }
+        }
     }
     auto& provenance = calibration.provenance;
     for (auto const& model : evidence.models) {

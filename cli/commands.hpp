@@ -38,6 +38,7 @@ struct Command {
 [[nodiscard]] Run add_check(CLI::App& command);
 [[nodiscard]] Run add_estimate(CLI::App& command);
 [[nodiscard]] Run add_compare(CLI::App& command);
+[[nodiscard]] Run add_aggregate(CLI::App& command);
 [[nodiscard]] Run add_inspect(CLI::App& command);
 [[nodiscard]] Run add_calibrate(CLI::App& command);
 [[nodiscard]] Run add_doctor(CLI::App& command);
