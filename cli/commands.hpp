@@ -39,15 +39,17 @@ struct Command {
 [[nodiscard]] Run add_estimate(CLI::App& command);
 [[nodiscard]] Run add_compare(CLI::App& command);
 [[nodiscard]] Run add_aggregate(CLI::App& command);
-[[nodiscard]] Run add_inspect(CLI::App& command);
+[[nodiscard]] Run add_analyze(CLI::App& command);
 [[nodiscard]] Run add_calibrate(CLI::App& command);
+[[nodiscard]] Run add_compare(CLI::App& command);
 [[nodiscard]] Run add_doctor(CLI::App& command);
+[[nodiscard]] Run add_inspect(CLI::App& command);
 [[nodiscard]] Run add_list(CLI::App& command);
 [[nodiscard]] Run add_measure(CLI::App& command);
 [[nodiscard]] Run add_promote(CLI::App& command);
 [[nodiscard]] Run add_reference(CLI::App& command);
-[[nodiscard]] Run add_visualize(CLI::App& command);
 [[nodiscard]] Run add_validate(CLI::App& command);
+[[nodiscard]] Run add_visualize(CLI::App& command);
 
 /// `derate list hardware` (cli/list_hardware.cpp).
 ExitCode print_hardware(CommonFlags const& common);
