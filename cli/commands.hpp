@@ -35,14 +35,13 @@ struct Command {
     Run (*add)(CLI::App& command);
 };
 
-[[nodiscard]] Run add_check(CLI::App& command);
-[[nodiscard]] Run add_estimate(CLI::App& command);
-[[nodiscard]] Run add_compare(CLI::App& command);
 [[nodiscard]] Run add_aggregate(CLI::App& command);
 [[nodiscard]] Run add_analyze(CLI::App& command);
 [[nodiscard]] Run add_calibrate(CLI::App& command);
+[[nodiscard]] Run add_check(CLI::App& command);
 [[nodiscard]] Run add_compare(CLI::App& command);
 [[nodiscard]] Run add_doctor(CLI::App& command);
+[[nodiscard]] Run add_estimate(CLI::App& command);
 [[nodiscard]] Run add_inspect(CLI::App& command);
 [[nodiscard]] Run add_list(CLI::App& command);
 [[nodiscard]] Run add_measure(CLI::App& command);

@@ -61,6 +61,7 @@ Run add_list(CLI::App& command) {
     command.add_option("what", *what, "models or hardware")->required();
     return [what](CommonFlags const& common) -> ExitCode {
         if (*what == "models") return list_models(common);
+        if (*what == "hardware") return print_hardware(common);
         throw InputError{"list", "got '" + *what + "'", "models or hardware"};
     };
 }

@@ -17,27 +17,71 @@ namespace {
 // One entry a subcommand, in the order of `derate --help`.
 std::vector<Command> const& commands() {
     static std::vector<Command> const all{
+        {.name = "estimate",
+         .summary = "Price a model on hardware: latency, interval, where the time goes",
+         .examples =
+             "  derate estimate --model resnet50 --hardware i7-12700K\n"
+             "  derate estimate --model my.pt2 --hardware i7-12700K --source legacy --json\n",
+         .add = add_estimate},
+        {.name = "calibrate",
+         .summary = "Measure this machine on a set of models and fit curves that price others",
+         .examples = "  derate calibrate --quick\n"
+                     "  derate calibrate --models resnet18,vgg16,mobilenet_v2 --test-models "
+                     "resnet34 --output staged\n",
+         .add = add_calibrate},
+        {.name = "inspect",
+         .summary = "List a model's subgraphs: pattern, type, shapes, work and memory traffic",
+         .examples = "  derate inspect --model resnet50\n  derate inspect --model my.pt2 --json\n",
+         .add = add_inspect},
+        {.name = "measure",
+         .summary = "Time a model and each of its subgraphs on this machine",
+         .examples = "  derate measure --model resnet18 --output resnet18.json\n"
+                     "  derate measure --model my.pt2 --threads 2 --budget 60s --output my.json\n",
+         .add = add_measure},
+        {.name = "aggregate",
+         .summary = "Turn measurements into efficiency curves with their evidence",
+         .examples = "  derate aggregate --input resnet18.json vgg16.json --output staged/\n"
+                     "  derate aggregate --input measured.samples.jsonl --output curves.json\n",
+         .add = add_aggregate},
+        {.name = "validate",
+         .summary = "Judge a calibration: accuracy, bias, variance, coverage, what to measure next",
+         .examples = "  derate validate --calibration staged/cpu/my-cpu/efficiency_curves.json\n"
+                     "  derate validate --calibration curves.json --leave-out family --json\n"
+                     "  derate validate --calibration curves.json --measurements resnet34.json\n",
+         .add = add_validate},
+        {.name = "analyze",
+         .summary = "Describe a calibration's residuals: distributions, outliers, consistency",
+         .examples = "  derate analyze --calibration curves.json --output analysis.md\n",
+         .add = add_analyze},
+        {.name = "visualize",
+         .summary =
+             "Draw curves, residuals, coverage and whole models as a page or in the terminal",
+         .examples = "  derate visualize --calibration curves.json --output curves.html\n"
+                     "  derate visualize --calibration curves.json --model resnet50 --ascii\n",
+         .add = add_visualize},
         {.name = "check",
          .summary = "Validate files against schema and rules, all violations at once",
          .examples = "  derate check hardware_registry/cpu/i7-12700K/legacy_curves.json\n"
                      "  derate check hardware_registry --json\n",
          .add = add_check},
-        {.name = "estimate",
-         .summary = "Price a model on hardware: latency, interval, where the time goes",
-         .examples = "  derate estimate --model resnet50 --hardware i7-12700K\n"
-                     "  derate estimate --model my.pt2 --hardware i7-12700K --source legacy --json\n",
-         .add = add_estimate},
-        {.name = "inspect",
-         .summary = "List a model's subgraphs: pattern, type, shapes, work and memory traffic",
-         .examples = "  derate inspect --model resnet50\n  derate inspect --model my.pt2 --json\n",
-         .add = add_inspect},
-        {.name = "visualize",
-         .summary =
-             "Draw curves, residuals, coverage and whole models as a page or in the terminal",
-         .examples =
-             "  derate visualize --calibration efficiency_curves.json --output curves.html\n"
-             "  derate visualize --calibration efficiency_curves.json --model resnet50 --ascii\n",
-         .add = add_visualize},
+        {.name = "compare",
+         .summary = "Is anything slower? Two exports, measurements or calibrations",
+         .examples = "  derate compare before.json after.json\n"
+                     "  derate compare before.json after.json --threshold 3 --json\n",
+         .add = add_compare},
+        {.name = "promote",
+         .summary = "Gate a staged calibration, then copy it into the registry",
+         .examples = "  derate promote staged --reason \"new LibTorch\" --dry-run\n"
+                     "  derate promote staged --reason \"new LibTorch\"\n",
+         .add = add_promote},
+        {.name = "list",
+         .summary = "List the hardware of the registry, or the shipped models",
+         .examples = "  derate list hardware\n  derate list models\n",
+         .add = add_list},
+        {.name = "doctor",
+         .summary = "Say how far timings of this machine can be trusted, and what would help",
+         .examples = "  derate doctor\n",
+         .add = add_doctor},
         {.name = "reference",
          .summary = "Print shell completions, the man page or the command reference",
          .examples = "  source <(derate reference bash)\n  derate reference man > derate.1\n",
