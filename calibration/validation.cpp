@@ -45,7 +45,8 @@ std::string shape_of(Subgraph const& subgraph) {
     if (!subgraph.nodes.empty()) {
         shape += " on";
         for (auto const extent : subgraph.nodes.front().input_shape) {
-            shape += " " + std::to_string(extent);
+            shape += ' ';
+            shape += std::to_string(extent);
         }
     }
     return shape;
@@ -202,7 +203,7 @@ std::vector<Recommendation> recommend(std::span<ModelOutcome const> outcomes,
     for (auto const& [group, totals] : group_kernels(outcomes, evidence)) {
         Recommendation one{
             .type = group.type,
-            .size = to_string(group.bin) + (group.zero_flop ? " bytes" : " FLOP"),
+            .size = to_string(group.bin).append(group.zero_flop ? " bytes" : " FLOP"),
             .unseen_regime = group.unseen_regime,
             .variance_share = totals.variance_share,
             .half_width_percent = half_width,
@@ -216,8 +217,13 @@ std::vector<Recommendation> recommend(std::span<ModelOutcome const> outcomes,
         }
         recommendations.push_back(std::move(one));
     }
-    std::ranges::stable_sort(recommendations, [](auto const& a, auto const& b) {
-        if (a.unseen_regime != b.unseen_regime) return a.unseen_regime;
+    // An unseen regime comes first where it matters at all: its true variance is not known.
+    constexpr double negligible = 0.005;
+    auto const comes_first = [](Recommendation const& r) {
+        return r.unseen_regime && r.variance_share >= negligible;
+    };
+    std::ranges::stable_sort(recommendations, [&](auto const& a, auto const& b) {
+        if (comes_first(a) != comes_first(b)) return comes_first(a);
         return a.variance_share > b.variance_share;
     });
     if (std::ssize(recommendations) > most) {

@@ -22,7 +22,10 @@ std::string number(double value, int decimals) {
 
 std::string percent(double value) { return number(value, 1) + " %"; }
 
-std::string signed_percent(double value) { return (value >= 0 ? "+" : "") + percent(value); }
+std::string signed_percent(double value) {
+    auto const digits = percent(value);
+    return value >= 0 ? "+" + digits : digits;
+}
 
 std::string joined(std::vector<std::string> const& parts, char const* separator) {
     std::string line;
@@ -47,7 +50,8 @@ std::string table(std::vector<Row> const& rows, Dress dress) {
         std::string line = dress == Dress::markdown ? "|" : " ";
         for (std::size_t i = 0; i < rows[r].size(); ++i) {
             std::string const gap(widths[i] - rows[r][i].size(), ' ');
-            line += " " + (i == 0 ? rows[r][i] + gap : gap + rows[r][i]);
+            line += ' ';
+            line += i == 0 ? rows[r][i] + gap : gap + rows[r][i];
             line += dress == Dress::markdown ? " |" : " ";
         }
         if (dress == Dress::text) line.erase(line.find_last_not_of(' ') + 1);
