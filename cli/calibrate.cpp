@@ -130,8 +130,8 @@ CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& cho
 
 /// The measured models as one body of evidence, held-out ones marked.
 Evidence evidence_of_campaign(CampaignResult const& result, CampaignSettings const& settings,
-                              ModelChoice const& choice, Hardware const& hardware,
-                              fs::path const& samples, Trust const& trust) {
+                              Hardware const& hardware, fs::path const& samples,
+                              Trust const& trust) {
     std::vector<EvidencePart> parts;
     for (auto const& model : settings.models) {
         auto const measurement =
@@ -152,7 +152,6 @@ Evidence evidence_of_campaign(CampaignResult const& result, CampaignSettings con
         campaign.samples_sha256 = sha256_hex(read_text(samples));
         campaign.trust_grade = std::string{to_string(trust.grade)};
     }
-    (void)choice;
     return evidence;
 }
 
@@ -169,6 +168,17 @@ Calibration calibration_of(Evidence const& evidence, Hardware const& hardware, b
     calibration.provenance.tool_version = DERATE_VERSION;
     calibration.provisional = provisional;
     return calibration;
+}
+
+/// The evidence files that the calibration names, as they lie in `evidence/`.
+std::vector<EvidenceFileState> evidence_states(Calibration const& calibration,
+                                               fs::path const& folder) {
+    std::vector<EvidenceFileState> states;
+    for (auto const& file : calibration.provenance.evidence) {
+        states.push_back({.recorded = file,
+                          .actual_sha256 = sha256_hex(read_text(folder / "evidence" / file.file))});
+    }
+    return states;
 }
 
 /// Accuracy that the calibration claims of itself, leaving models out and families out.
@@ -223,7 +233,7 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
                                   .drift = analyse_drift(result.samples.drift)};
     auto const trust = judge_trust(result.samples.environment, quality);
     auto const hardware = hardware_of(result.samples, id, settings.threads, precision);
-    auto const evidence = evidence_of_campaign(result, settings, choice, hardware, samples, trust);
+    auto const evidence = evidence_of_campaign(result, settings, hardware, samples, trust);
     if (!common.quiet) std::fprintf(stderr, "fitting and cross-validating\n");
     auto calibration = calibration_of(evidence, hardware, flags.measuring.quick);
 
@@ -237,15 +247,16 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     summary.quality = quality;
     summary.context = context_ratios(result, settings, settings.states.front());
     calibration.claims = claims_of(summary);
+    write_atomically(folder / "hardware.json", pretty_json(to_json(hardware)));
+    write_calibration(calibration, evidence, curves);
+    calibration = read_calibration(curves);  // what is judged is what was stored
     summary.gate = judge({.calibration = calibration,
-                          .evidence = evidence,
+                          .evidence = read_evidence_of(calibration, curves),
                           .schema_violations = {},
-                          .evidence_files = {}},
+                          .evidence_files = evidence_states(calibration, folder)},
                          compute_for_gate(calibration, evidence), {});
     summary.verdict = summary.gate.verdict();
     for (auto& claim : calibration.claims) claim.verdict = std::string{to_string(summary.verdict)};
-
-    write_atomically(folder / "hardware.json", pretty_json(to_json(hardware)));
     write_calibration(calibration, evidence, curves);
     auto const report = folder / "report.md";
     write_atomically(report, markdown_report(summary, calibration, result, settings));

@@ -2,24 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdarg>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "calibration/gate_text.hpp"
 #include "campaign/stop_rule.hpp"
 #include "core/statistics/quantiles.hpp"
 
 namespace derate::cli {
 namespace {
-
-[[gnu::format(printf, 1, 2)]] std::string text(char const* format, ...) {
-    char line[512];
-    std::va_list values;
-    va_start(values, format);
-    std::vsnprintf(line, sizeof line, format, values);
-    va_end(values);
-    return line;
-}
 
 struct MeasuringTime {
     double wall_s = 0;
