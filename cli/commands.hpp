@@ -46,10 +46,6 @@ struct Command {
 [[nodiscard]] Run add_list(CLI::App& command);
 [[nodiscard]] Run add_measure(CLI::App& command);
 [[nodiscard]] Run add_promote(CLI::App& command);
-[[nodiscard]] Run add_calibrate(CLI::App& command);
-[[nodiscard]] Run add_doctor(CLI::App& command);
-[[nodiscard]] Run add_list(CLI::App& command);
-[[nodiscard]] Run add_measure(CLI::App& command);
 [[nodiscard]] Run add_reference(CLI::App& command);
 [[nodiscard]] Run add_validate(CLI::App& command);
 [[nodiscard]] Run add_visualize(CLI::App& command);
