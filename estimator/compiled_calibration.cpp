@@ -53,6 +53,7 @@ CompiledCurve compiled(EfficiencyCurve const& curve, std::string name) {
     result.regime_distance = model.regime_distance;
     result.features = model.points;
     result.weights = model.weights;
+    result.weights.resize(static_cast<std::size_t>(padded_points(result.points)));
     result.factor = model.packed_factor;
     for (auto const& regime : model.point_regimes) {
         result.point_regimes.push_back(regime_index(result, regime));

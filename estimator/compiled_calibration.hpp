@@ -12,6 +12,12 @@
 
 namespace derate {
 
+/// Points are held in whole groups of this many.
+inline constexpr int point_lanes = 8;
+[[nodiscard]] constexpr int padded_points(int points) {
+    return (points + point_lanes - 1) / point_lanes * point_lanes;
+}
+
 /// One curve, flat: what pricing a kernel needs and nothing else.
 struct CompiledCurve {
     std::string name;        ///< "conv2d", "pool|0", "conv (parent)" or "device"
@@ -34,7 +40,7 @@ struct CompiledCurve {
     double regime_distance = 0;
     std::vector<double> features;    ///< points x feature_count
     std::vector<int> point_regimes;  ///< index into `regimes`
-    std::vector<double> weights;     ///< points
+    std::vector<double> weights;     ///< padded_points(points), zeros at the end
     std::vector<double> factor;      ///< packed lower triangle
 };
 
@@ -71,14 +77,14 @@ class CompiledCalibration {
 /// One kernel priced: the curve's part and the residual model's beside it.
 struct KernelPrediction {
     int curve = 0;
-    double roofline_seconds = 0;  ///< of the fitted curve: about the median without the residual
-    double residual = 0;          ///< of log t, from the residual model
-    double median_seconds = 0;    ///< roofline * exp(residual), at least 1e-8
-    double mean_seconds = 0;      ///< median * smearing factor
+    double roofline_seconds = 0;    ///< of the fitted curve: about the median without the residual
+    double residual = 0;            ///< of log t, from the residual model
+    double median_seconds = 0;      ///< roofline * exp(residual), at least 1e-8
+    double mean_seconds = 0;        ///< median * smearing factor
     double posterior_variance = 0;  ///< of the residual model, without noise
     double model_variance = 1;      ///< the same plus noise^2; 1 without a residual model
-    double log_variance = 0;      ///< of log(measured / median)
-    double compute_seconds = 0;   ///< the terms of roofline_seconds
+    double log_variance = 0;        ///< of log(measured / median)
+    double compute_seconds = 0;     ///< the terms of roofline_seconds
     double memory_seconds = 0;
     double overhead_seconds = 0;
     bool extrapolated = false;

@@ -137,11 +137,14 @@ PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph
             std::max(0.0, kernel.terms.activation_bytes - roofline.last_level_cache_bytes));
         model.added_variance.push_back(kernel.added_variance);
         model.vector_begin.push_back(static_cast<int>(model.vectors.size()));
+        vector.fill(0);
+        whitened.fill(0);
         kernel_vector(curve, kernel.features, kernel.regime, vector);
         whitened_vector(curve, vector, whitened);
-        model.vectors.insert(model.vectors.end(), vector.begin(), vector.begin() + curve.points);
-        model.whitened.insert(model.whitened.end(), whitened.begin(),
-                              whitened.begin() + curve.points);
+        // Zeros up to a whole number of lanes, so that sums over points have no tail.
+        auto const padded = static_cast<std::ptrdiff_t>(padded_points(curve.points));
+        model.vectors.insert(model.vectors.end(), vector.begin(), vector.begin() + padded);
+        model.whitened.insert(model.whitened.end(), whitened.begin(), whitened.begin() + padded);
         bool const same_type =
             j > 0 && std::get<0>(distinct[static_cast<std::size_t>(order[j - 1])].key) == type;
         if (j == 0 || !same_type || model.runs.back().curve != curve_index) {
@@ -156,75 +159,6 @@ PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph
     if (!model.runs.empty()) model.runs.back().ends_type = true;
     for (int& index : model.distinct) index = position[static_cast<std::size_t>(index)];
     return model;
-}
-
-LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel const& model,
-                         EstimateOf what) {
-    double total = 0;
-    double sum_squares = 0;     // of each distinct kernel's standard deviation
-    double type_squares = 0;    // of each type's sum of standard deviations
-    double sum_deviations = 0;  // of all
-    double independent = 0;     // variance as if all subgraphs were independent
-    double type_sum = 0;
-    for (auto const& run : model.runs) {
-        auto const& curve = calibration.curves()[static_cast<std::size_t>(run.curve)];
-        double run_sum = 0;
-        double run_squares = 0;
-        for (int j = run.begin; j < run.end; ++j) {
-            auto const index = static_cast<std::size_t>(j);
-            auto const kernel = price(curve, model, index);
-            double const mean = kernel.mean_seconds * model.count[index];
-            // A log-normal of log variance v has relative variance exp(v) - 1; equal kernels have
-            // equal errors, so their deviations add.
-            double const deviation = mean * std::sqrt(std::expm1(kernel.variance));
-            total += mean;
-            run_squares += deviation * deviation;
-            independent += deviation * deviation / model.count[index];
-            run_sum += deviation;
-        }
-        // A type without a curve of its own is wrong by one common factor.
-        sum_squares += curve.is_parent ? run_sum * run_sum : run_squares;
-        type_sum += run_sum;
-        if (run.ends_type) {
-            type_squares += type_sum * type_sum;
-            sum_deviations += type_sum;
-            type_sum = 0;
-        }
-    }
-    auto const& intervals = calibration.intervals();
-    double const relative_variance =
-        (sum_squares + intervals.same_type_correlation * (type_squares - sum_squares) +
-         intervals.cross_type_correlation * (sum_deviations * sum_deviations - type_squares)) /
-        (total * total);
-    double log_variance =
-        intervals.variance_factor * std::log1p(relative_variance) + intervals.model_log_variance;
-    if (what == EstimateOf::whole_model) {
-        double const context = calibration.context().relative_std.value_or(0);
-        log_variance += context * context;
-    }
-    if (model.foreign_partition) log_variance += intervals.foreign_partition_log_variance;
-
-    LatencyEstimate result;
-    result.latency_ms = total * context_factor(calibration, what) * ms_per_second;
-    result.log_variance = log_variance;
-    result.latency_std_ms = result.latency_ms * std::sqrt(std::expm1(log_variance));
-    double const spread = std::exp(intervals.t_quantile * std::sqrt(log_variance));
-    result.ci_95_lower_ms = result.latency_ms / spread;
-    result.ci_95_upper_ms = result.latency_ms * spread;
-    double const independent_spread =
-        std::exp(1.959963984540054 * std::sqrt(std::log1p(independent / (total * total))));
-    result.ci_95_independent_lower_ms = result.latency_ms / independent_spread;
-    result.ci_95_independent_upper_ms = result.latency_ms * independent_spread;
-    result.degrees_of_freedom = intervals.degrees_of_freedom;
-    if (calibration.peak_flops() && model.total_flops > 0) {
-        result.efficiency_used =
-            model.total_flops / (result.latency_ms / ms_per_second * *calibration.peak_flops());
-        result.efficiency_std = *result.efficiency_used * std::sqrt(std::expm1(log_variance));
-    }
-    result.extrapolated_subgraphs = model.extrapolated_subgraphs;
-    result.unseen_regimes = model.unseen_regimes;
-    result.foreign_partition = model.foreign_partition;
-    return result;
 }
 
 std::vector<SubgraphEstimate> estimate_subgraphs(CompiledCalibration const& calibration,

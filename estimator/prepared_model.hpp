@@ -63,8 +63,12 @@ enum class EstimateOf {
 
 /// Latency of the model and its interval, from all kernels' terms. Does not allocate.
 ///
-/// \param model  prepared with this calibration, or one that differs in coefficients, weights and
-///               variances only
+/// Every call evaluates every distinct kernel's terms, residual and variance, sums them and forms
+/// the interval; nothing is remembered between calls.
+///
+/// \param model  prepared with this calibration, or one that differs in coefficients, weights,
+/// noise
+///               and interval model only
 [[nodiscard]] LatencyEstimate estimate(CompiledCalibration const& calibration,
                                        PreparedModel const& model,
                                        EstimateOf what = EstimateOf::whole_model);

@@ -1,0 +1,95 @@
+#include "calibration/additive_roofline.hpp"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <random>
+
+namespace derate {
+namespace {
+
+RooflineRow row(OperationType type, double kernels, double flops, double bytes, double seconds) {
+    return {
+        .type = type,
+        .zero_flop = flops == 0,
+        .terms = {.kernels = kernels, .flops = flops, .bytes = bytes, .activation_bytes = bytes},
+        .seconds = seconds};
+}
+
+/// 3 us a kernel, 100 GFLOP/s, 20 GB/s, sizes over five decades.
+std::vector<RooflineRow> exact_rows(OperationType type, int count) {
+    std::mt19937 random{3};
+    std::uniform_real_distribution<double> decade{0, 5};
+    std::vector<RooflineRow> rows;
+    for (int i = 0; i < count; ++i) {
+        double const kernels = 1 + i % 3;
+        double const flops = 1e4 * std::pow(10, decade(random));
+        double const bytes = 1e3 * std::pow(10, decade(random));
+        rows.push_back(
+            row(type, kernels, flops, bytes, 3e-6 * kernels + flops / 100e9 + bytes / 20e9));
+    }
+    return rows;
+}
+
+AdditiveRoofline form_of(FittedCurve const& curve) {
+    return std::get<AdditiveRoofline>(curve.form);
+}
+
+TEST(AdditiveRooflineFit, FindsTheCoefficientsThatMadeTheData) {
+    auto const fits = fit_additive_rooflines(exact_rows(OperationType::conv2d, 400), {});
+    auto const form = form_of(fits.types.at({OperationType::conv2d, false}));
+    // The priors pull a little; 400 exact rows outweigh them.
+    EXPECT_NEAR(form.kernel_seconds, 3e-6, 3e-8);
+    EXPECT_NEAR(1 / form.flop_coefficient, 100e9, 1e9);
+    EXPECT_NEAR(1 / form.byte_coefficient, 20e9, 0.2e9);
+    EXPECT_GT(fits.types.at({OperationType::conv2d, false}).r_squared.value(), 0.9999);
+}
+
+/// One row t = 2 s of one kernel, nothing else. Along the kernel coefficient the device minimises
+/// (log 2 - a)^2 / 0.09 + (a - log 1.2)^2 / 9 with centre 0.6 t.
+TEST(AdditiveRooflineFit, WeighsPriorAgainstDataAsStated) {
+    std::vector<RooflineRow> const rows{row(OperationType::meta, 1, 0, 0, 2.0)};
+    auto const fits = fit_additive_rooflines(rows, {});
+    double const centre = std::log(0.6 * 2);
+    double const data = 1 / 0.09;
+    double const prior = 1 / 9.0;
+    double const device = (data * std::log(2.0) + prior * centre) / (data + prior);
+    EXPECT_NEAR(std::log(form_of(fits.device).kernel_seconds), device, 1e-9);
+    double const parent = (data * std::log(2.0) + device) / (data + 1);
+    EXPECT_NEAR(std::log(form_of(fits.parents.at(ParentType::meta)).kernel_seconds), parent, 1e-9);
+    double const type_prior = 1 / 0.49;
+    double const type = (data * std::log(2.0) + type_prior * parent) / (data + type_prior);
+    auto const& fitted = fits.types.at({OperationType::meta, true});
+    EXPECT_NEAR(std::log(form_of(fitted).kernel_seconds), type, 1e-9);
+    EXPECT_NEAR(fitted.parameter_covariance.front(), 1 / (data + type_prior), 1e-9);
+    EXPECT_EQ(form_of(fitted).flop_coefficient, 0);
+}
+
+TEST(AdditiveRooflineFit, ShrinksATypeWithOneRowTowardsItsParent) {
+    auto rows = exact_rows(OperationType::conv2d, 200);
+    rows.push_back(row(OperationType::conv2d_grouped, 1, 1e9, 1e4, 10 * 1e9 / 100e9));
+    auto const fits = fit_additive_rooflines(rows, {});
+    double const fitted =
+        1 / form_of(fits.types.at({OperationType::conv2d_grouped, false})).flop_coefficient;
+    EXPECT_GT(fitted, 10e9);   // its own row says 10 GFLOP/s,
+    EXPECT_LT(fitted, 100e9);  // its parent 100
+}
+
+TEST(AdditiveRooflineFit, ExponentsAndCacheTermBelongToTheShape) {
+    std::vector<RooflineRow> rows;
+    for (int i = 0; i < 300; ++i) {
+        double const bytes = 1e5 * (i + 1);
+        double const flops = 1e6 * (1 + i % 17);
+        rows.push_back(row(OperationType::conv2d, 1, flops, bytes,
+                           1e-5 + 2e-8 * std::sqrt(flops) + 3e-8 * std::sqrt(bytes) +
+                               1e-10 * std::max(0.0, bytes - 1e7)));
+    }
+    auto const fits = fit_additive_rooflines(
+        rows, {.flop_exponent = 0.5, .byte_exponent = 0.5, .last_level_cache_bytes = 1e7});
+    auto const form = form_of(fits.types.at({OperationType::conv2d, false}));
+    EXPECT_NEAR(form.cache_byte_seconds, 1e-10, 5e-12);
+    EXPECT_EQ(form.last_level_cache_bytes, 1e7);
+}
+
+}  // namespace
+}  // namespace derate

@@ -1,0 +1,124 @@
+#include "calibration/residual_process.hpp"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <random>
+
+namespace derate {
+namespace {
+
+ResidualObservation at(double x, double residual, std::string regime = "plain") {
+    ResidualObservation observation;
+    observation.features[0] = x;
+    observation.regime = std::move(regime);
+    observation.residual = residual;
+    return observation;
+}
+
+struct Posterior {
+    double mean = 0;
+    double variance = 0;
+};
+
+/// What the estimator computes from the served arrays.
+Posterior serve(ResidualModel const& model, double x, std::string const& regime = "plain") {
+    std::vector<double> k;
+    for (std::size_t i = 0; i < model.weights.size(); ++i) {
+        double d = regime == model.point_regimes[i] ? 0 : model.regime_distance;
+        for (std::size_t f = 0; f < feature_count; ++f) {
+            d += std::pow((f == 0 ? x : 0) - model.points[i * feature_count + f], 2);
+        }
+        k.push_back(model.amplitude * model.amplitude *
+                    std::exp(-d / (2 * model.length_scale * model.length_scale)));
+    }
+    Posterior result{.mean = 0, .variance = model.amplitude * model.amplitude};
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < k.size(); ++i) {
+        result.mean += model.weights[i] * k[i];
+        double row = 0;
+        for (std::size_t j = 0; j <= i; ++j) row += model.packed_factor[next++] * k[j];
+        result.variance -= row * row;
+    }
+    return result;
+}
+
+ProcessHyperparameters const hyper{.amplitude = 0.5, .length_scale = 1, .noise = 0.2};
+
+TEST(ResidualProcess, OneObservationIsTheTextbookRatio) {
+    // Mean a^2 / (a^2 + n^2) y, variance a^2 n^2 / (a^2 + n^2).
+    std::vector const seen{at(2, 0.29)};
+    auto const model = fit_residual_process(seen, FeatureGroup::memory, hyper);
+    EXPECT_NEAR(serve(model, 2).mean, 0.25, 1e-6);
+    EXPECT_NEAR(serve(model, 2).variance, 0.25 * 0.04 / 0.29, 1e-6);
+    EXPECT_NEAR(serve(model, 40).mean, 0, 1e-12);
+    EXPECT_NEAR(serve(model, 40).variance, 0.25, 1e-12);
+}
+
+TEST(ResidualProcess, RepeatsCountAsOneWithLessNoise) {
+    std::vector const seen{at(2, 0.1), at(2, 0.5), at(2, 0.3), at(2, 0.3)};
+    auto const model = fit_residual_process(seen, FeatureGroup::memory, hyper);
+    EXPECT_EQ(model.weights.size(), 1);
+    EXPECT_NEAR(serve(model, 2).mean, 0.3 * 0.25 / (0.25 + 0.01), 1e-6);
+}
+
+/// Two inputs: the 2 x 2 system solved by hand at distance 1, k = 0.25 exp(-1/2).
+TEST(ResidualProcess, TwoObservationsAgreeWithTheSolvedSystem) {
+    std::vector const seen{at(0, 0.4), at(1, -0.1)};
+    auto const model = fit_residual_process(seen, FeatureGroup::memory, hyper);
+    double const k = 0.25 * std::exp(-0.5);
+    double const d = 0.29;
+    double const determinant = d * d - k * k;
+    double const w0 = (d * 0.4 - k * -0.1) / determinant;
+    double const w1 = (d * -0.1 - k * 0.4) / determinant;
+    double const kx = 0.25 * std::exp(-0.125);  // half-way
+    EXPECT_NEAR(serve(model, 0.5).mean, kx * (w0 + w1), 1e-6);
+    EXPECT_NEAR(serve(model, 0.5).variance, 0.25 - kx * kx * 2 * (d - k) / determinant, 1e-6);
+}
+
+TEST(ResidualProcess, RegimesShareOnlyPartOfWhatTheyKnow) {
+    std::vector const seen{at(2, 0.29)};
+    auto const model = fit_residual_process(seen, FeatureGroup::memory, hyper);
+    EXPECT_LT(std::abs(serve(model, 2, "channels_last").mean), 0.25 * 0.2);
+    EXPECT_GT(serve(model, 2, "channels_last").variance, 0.2);
+}
+
+TEST(ResidualProcess, ManyInputsArePricedFromSixtyFourPoints) {
+    std::mt19937 random{5};
+    std::normal_distribution<double> normal;
+    std::vector<ResidualObservation> seen;
+    for (int i = 0; i < 400; ++i) {
+        double const x = i / 40.0;
+        seen.push_back(at(x, 0.3 * std::sin(x) + 0.05 * normal(random)));
+    }
+    ProcessHyperparameters const smooth{.amplitude = 0.3, .length_scale = 1, .noise = 0.05};
+    auto const model = fit_residual_process(seen, FeatureGroup::memory, smooth);
+    EXPECT_EQ(model.weights.size(), 64);
+    for (double const x : {0.51, 3.33, 7.77}) {
+        EXPECT_NEAR(serve(model, x).mean, 0.3 * std::sin(x), 0.03) << x;
+        EXPECT_GE(serve(model, x).variance, -1e-9) << x;
+        EXPECT_LT(serve(model, x).variance, 0.002) << x;
+    }
+}
+
+TEST(ResidualProcess, DoesNotDependOnTheOrderOfObservations) {
+    std::vector<ResidualObservation> seen;
+    for (int i = 0; i < 100; ++i) seen.push_back(at(0.1 * (i * 37 % 100), std::cos(i)));
+    auto const forward = fit_residual_process(seen, FeatureGroup::memory, hyper);
+    std::vector<ResidualObservation> const reversed(seen.rbegin(), seen.rend());
+    EXPECT_EQ(fit_residual_process(reversed, FeatureGroup::memory, hyper).weights, forward.weights);
+}
+
+TEST(ResidualProcess, LikelihoodPrefersTheNoiseThatMadeTheData) {
+    std::mt19937 random{11};
+    std::normal_distribution<double> normal;
+    std::vector<std::vector<ResidualObservation>> types(1);
+    for (int i = 0; i < 200; ++i) types[0].push_back(at(0.05 * i, 0.4 * normal(random)));
+    EXPECT_NEAR(fit_hyperparameters(types).noise, 0.4, 0.1);
+    for (int i = 0; i < 200; ++i)
+        types[0][static_cast<std::size_t>(i)].residual = 0.5 * std::sin(0.2 * i);
+    EXPECT_NEAR(fit_hyperparameters(types).noise, 0.15, 1e-12);  // the least it takes
+}
+
+}  // namespace
+}  // namespace derate

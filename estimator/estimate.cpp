@@ -1,0 +1,242 @@
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "core/quantity.hpp"
+#include "estimator/prepared_model.hpp"
+
+// One source, three instruction sets: the processor that runs it picks the widest. Elsewhere the
+// plain version is built.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__)
+#define DERATE_WIDEST_VECTORS __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define DERATE_WIDEST_VECTORS
+#endif
+
+namespace derate {
+namespace {
+
+constexpr double least_seconds = 1e-8;
+constexpr int chunk = 128;  ///< distinct kernels at once; a multiple of the lanes
+
+/// Kernels of one chunk, one array a quantity, so that loops over them vectorise.
+struct alignas(64) Chunk {
+    std::array<double, chunk> seconds;     ///< of the curve
+    std::array<double, chunk> residual;    ///< of log seconds
+    std::array<double, chunk> variance;    ///< of log seconds
+    std::array<double, chunk> multiplier;  ///< smearing factor times count
+    std::array<double, chunk> mean;        ///< out
+    std::array<double, chunk> deviation;   ///< out: of `mean`
+};
+
+/// Eight doubles: one register, or two, or four.
+using Lanes [[gnu::vector_size(point_lanes * sizeof(double))]] = double;
+
+[[gnu::always_inline]] inline Lanes load(double const* from) {
+    Lanes lanes;
+    __builtin_memcpy(&lanes, from, sizeof lanes);
+    return lanes;
+}
+
+/// exp(x) for |x| <= 700 to 2 ulp, without a branch, so that a loop of it vectorises.
+///
+/// x = k log 2 + r with |r| <= log(2) / 2; exp(r) by its Taylor polynomial of degree 13, whose rest
+/// is below 2^-57; 2^k by its exponent bits.
+[[gnu::always_inline]] inline double exponential(double x) {
+    constexpr double log2_e = 1.4426950408889634;
+    constexpr double log_2_high = 6.93147180369123816490e-01;
+    constexpr double log_2_low = 1.90821492927058770002e-10;
+    constexpr double round_to_integer = 6755399441055744.0;  // 1.5 * 2^52
+    double const shifted = x * log2_e + round_to_integer;
+    double const k = shifted - round_to_integer;
+    double const r = (x - k * log_2_high) - k * log_2_low;
+    double p = 1.0 / 6227020800;
+    p = p * r + 1.0 / 479001600;
+    p = p * r + 1.0 / 39916800;
+    p = p * r + 1.0 / 3628800;
+    p = p * r + 1.0 / 362880;
+    p = p * r + 1.0 / 40320;
+    p = p * r + 1.0 / 5040;
+    p = p * r + 1.0 / 720;
+    p = p * r + 1.0 / 120;
+    p = p * r + 1.0 / 24;
+    p = p * r + 1.0 / 6;
+    p = p * r + 0.5;
+    p = p * r + 1;
+    p = p * r + 1;
+    auto const exponent = std::bit_cast<std::uint64_t>(shifted) << 52U;
+    return std::bit_cast<double>(std::bit_cast<std::uint64_t>(p) + exponent);
+}
+
+[[gnu::always_inline]] inline double sum_of(Lanes const& p) {
+    return ((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]));
+}
+
+struct Totals {
+    double total = 0;           ///< seconds
+    double sum_squares = 0;     ///< of each independent term's standard deviation
+    double type_squares = 0;    ///< of each type's sum of standard deviations
+    double sum_deviations = 0;  ///< of all
+    double independent = 0;     ///< variance as if all subgraphs were independent
+};
+
+/// Terms, residual and log variance of the kernels [begin, end) of a run, into `work` from `slot`
+/// on.
+[[gnu::always_inline]] inline void price(CompiledCurve const& curve, PreparedModel const& model,
+                                         int begin, int end, Chunk& work, int slot) {
+    auto const& roofline = curve.roofline;
+    auto const* weights = curve.weights.data();
+    int const padded = padded_points(curve.points);
+    for (int j = begin; j < end; ++j) {
+        auto const from = static_cast<std::size_t>(j);
+        auto const to = static_cast<std::size_t>(slot + j - begin);
+        work.seconds[to] = roofline.kernel_seconds * model.kernels[from] +
+                           roofline.flop_coefficient * model.flop_power[from] +
+                           (roofline.byte_coefficient * model.byte_power[from] +
+                            roofline.cache_byte_seconds * model.cache_excess[from]);
+        work.multiplier[to] = curve.mean_correction * model.count[from];
+        double residual = 0;
+        double variance = curve.log_variance;
+        if (padded > 0) {
+            auto const* vector = model.vectors.data() + model.vector_begin[from];
+            auto const* whitened = model.whitened.data() + model.vector_begin[from];
+            // Eight partial sums, whose order does not depend on the instruction set.
+            Lanes residuals{};
+            Lanes explained{};
+            for (int i = 0; i < padded; i += point_lanes) {
+                residuals += load(weights + i) * load(vector + i);
+                Lanes const part = load(whitened + i);
+                explained += part * part;
+            }
+            residual = sum_of(residuals);
+            double const unexplained = curve.amplitude_squared - sum_of(explained);
+            variance =
+                curve.variance_scale * ((unexplained > 0 ? unexplained : 0) + curve.noise_squared);
+        }
+        work.residual[to] = residual;
+        work.variance[to] = variance + model.added_variance[from];
+    }
+}
+
+/// Means and their standard deviations, from what price() left.
+[[gnu::always_inline]] inline void finish(Chunk& work, int size) {
+    int const padded = padded_points(size);
+    for (int j = size; j < padded; ++j) {
+        auto const i = static_cast<std::size_t>(j);
+        work.seconds[i] = work.residual[i] = work.variance[i] = work.multiplier[i] = 0;
+    }
+    for (int j = 0; j < padded; ++j) {
+        auto const i = static_cast<std::size_t>(j);
+        double const median = work.seconds[i] * exponential(work.residual[i]);
+        double const mean = (median > least_seconds ? median : least_seconds) * work.multiplier[i];
+        // A log-normal of log variance v has relative variance exp(v) - 1; equal kernels have equal
+        // errors, so their deviations add.
+        work.mean[i] = mean;
+        work.deviation[i] = mean * std::sqrt(exponential(work.variance[i]) - 1);
+    }
+}
+
+DERATE_WIDEST_VECTORS
+Totals evaluate(CompiledCurve const* curves, PreparedModel const& model) {
+    Totals totals;
+    Chunk work;
+    double type_sum = 0;
+    auto const run_count = model.runs.size();
+    for (std::size_t first = 0; first < run_count;) {
+        // As many whole runs as fit; a run longer than a chunk is taken in pieces, whose sums add.
+        int const chunk_begin = model.runs[first].begin;
+        std::size_t last = first;
+        while (last < run_count && model.runs[last].end - chunk_begin <= chunk) ++last;
+        bool const is_long = last == first;
+        if (is_long) ++last;
+        double run_sum = 0;
+        double run_squares = 0;
+        int const chunk_end = model.runs[last - 1].end;
+        for (int piece = chunk_begin; piece < chunk_end; piece += chunk) {
+            int const piece_end = std::min(piece + chunk, chunk_end);
+            for (std::size_t r = first; r < last; ++r) {
+                auto const& run = model.runs[r];
+                int const begin = std::max(run.begin, piece);
+                price(curves[run.curve], model, begin, std::min(run.end, piece_end), work,
+                      begin - piece);
+            }
+            finish(work, piece_end - piece);
+            for (std::size_t r = first; r < last; ++r) {
+                auto const& run = model.runs[r];
+                int const end = std::min(run.end, piece_end);
+                for (int j = std::max(run.begin, piece); j < end; ++j) {
+                    auto const i = static_cast<std::size_t>(j - piece);
+                    double const square = work.deviation[i] * work.deviation[i];
+                    totals.total += work.mean[i];
+                    totals.independent += square / model.count[static_cast<std::size_t>(j)];
+                    run_squares += square;
+                    run_sum += work.deviation[i];
+                }
+                if (end < run.end) continue;
+                // A type without a curve of its own is wrong by one common factor.
+                totals.sum_squares += curves[run.curve].is_parent ? run_sum * run_sum : run_squares;
+                type_sum += run_sum;
+                run_sum = run_squares = 0;
+                if (run.ends_type) {
+                    totals.type_squares += type_sum * type_sum;
+                    totals.sum_deviations += type_sum;
+                    type_sum = 0;
+                }
+            }
+        }
+        first = last;
+    }
+    return totals;
+}
+
+}  // namespace
+
+LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel const& model,
+                         EstimateOf what) {
+    auto const totals = evaluate(calibration.curves().data(), model);
+    auto const& intervals = calibration.intervals();
+    double const square = totals.total * totals.total;
+    double const relative_variance =
+        (totals.sum_squares +
+         intervals.same_type_correlation * (totals.type_squares - totals.sum_squares) +
+         intervals.cross_type_correlation *
+             (totals.sum_deviations * totals.sum_deviations - totals.type_squares)) /
+        square;
+    double log_variance =
+        intervals.variance_factor * std::log1p(relative_variance) + intervals.model_log_variance;
+    double context = 1;
+    if (what == EstimateOf::whole_model) {
+        double const spread = calibration.context().relative_std.value_or(0);
+        log_variance += spread * spread;
+        context = calibration.context().factor;
+    }
+    if (model.foreign_partition) log_variance += intervals.foreign_partition_log_variance;
+
+    LatencyEstimate result;
+    result.latency_ms = totals.total * context * ms_per_second;
+    result.log_variance = log_variance;
+    double const relative_std = std::sqrt(std::expm1(log_variance));
+    result.latency_std_ms = result.latency_ms * relative_std;
+    double const spread = std::exp(intervals.t_quantile * std::sqrt(log_variance));
+    result.ci_95_lower_ms = result.latency_ms / spread;
+    result.ci_95_upper_ms = result.latency_ms * spread;
+    double const independent_spread =
+        std::exp(1.959963984540054 * std::sqrt(std::log1p(totals.independent / square)));
+    result.ci_95_independent_lower_ms = result.latency_ms / independent_spread;
+    result.ci_95_independent_upper_ms = result.latency_ms * independent_spread;
+    result.degrees_of_freedom = intervals.degrees_of_freedom;
+    if (calibration.peak_flops() && model.total_flops > 0) {
+        result.efficiency_used =
+            model.total_flops / (result.latency_ms / ms_per_second * *calibration.peak_flops());
+        result.efficiency_std = *result.efficiency_used * relative_std;
+    }
+    result.extrapolated_subgraphs = model.extrapolated_subgraphs;
+    result.unseen_regimes = model.unseen_regimes;
+    result.foreign_partition = model.foreign_partition;
+    return result;
+}
+
+}  // namespace derate

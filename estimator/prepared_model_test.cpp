@@ -1,0 +1,236 @@
+#include "estimator/prepared_model.hpp"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <random>
+
+#include "estimator/kernel_vector.hpp"
+
+namespace derate {
+namespace {
+
+Subgraph convolution(double flops, double bytes, double out_channels = 16) {
+    Subgraph subgraph;
+    subgraph.type = OperationType::conv2d;
+    subgraph.fusion_pattern = "Conv2d";
+    subgraph.nodes.push_back({.name = "c",
+                              .op = "conv2d",
+                              .input_shape = {1, 3, 8, 8},
+                              .output_shape = {1, static_cast<std::int64_t>(out_channels), 8, 8},
+                              .attributes = {{"in_channels", 3.0},
+                                             {"out_channels", out_channels},
+                                             {"kernel", std::vector<double>{3, 3}},
+                                             {"groups", 1.0}}});
+    subgraph.work = Flops{flops};
+    subgraph.traffic = {.input = Bytes{bytes}, .weights = Bytes{0}, .output = Bytes{0}};
+    return subgraph;
+}
+
+Subgraph addition(double bytes) {
+    Subgraph subgraph;
+    subgraph.id = 1;
+    subgraph.type = OperationType::elementwise;
+    subgraph.fusion_pattern = "add";
+    subgraph.nodes.push_back(
+        {.name = "a", .op = "add", .input_shape = {100}, .output_shape = {100}, .attributes = {}});
+    subgraph.work = Flops{100};
+    subgraph.traffic = {.input = Bytes{bytes}, .weights = Bytes{0}, .output = Bytes{0}};
+    return subgraph;
+}
+
+EfficiencyCurve curve(OperationType type, double log_variance) {
+    EfficiencyCurve result;
+    result.type = type;
+    // 1 us a kernel, 1 TFLOP/s, 10 GB/s.
+    result.fitted_curve = FittedCurve{.form = AdditiveRoofline{.kernel_seconds = 1e-6,
+                                                               .flop_coefficient = 1e-12,
+                                                               .flop_exponent = 1,
+                                                               .byte_coefficient = 1e-10,
+                                                               .byte_exponent = 1},
+                                      .r_squared = std::nullopt,
+                                      .residual_std = std::nullopt,
+                                      .parameter_covariance = {}};
+    result.log_variance = log_variance;
+    return result;
+}
+
+Calibration two_types() {
+    Calibration calibration;
+    calibration.partition = "derate_1";
+    calibration.curves = {curve(OperationType::conv2d, std::log(1.04)),
+                          curve(OperationType::elementwise, std::log(1.09))};
+    calibration.intervals.same_type_correlation = 0.5;
+    calibration.intervals.cross_type_correlation = 0.25;
+    calibration.intervals.t_quantile = 2;
+    calibration.peak_flops = PeakRate{.per_second = 2e12,
+                                      .source = "",
+                                      .method = "",
+                                      .relative_spread = std::nullopt,
+                                      .clock_hz = std::nullopt};
+    return calibration;
+}
+
+TEST(Estimate, AddsTermsAndCombinesDeviations) {
+    // conv: 1 us + 2 us + 1 us = 4 us, relative deviation sqrt(0.04) = 0.2;
+    // add: 1 us + 4.9999 us of bytes + 0.0001 us of work = 6 us, relative deviation 0.3.
+    CompiledCalibration const calibration{two_types()};
+    std::vector<Subgraph> const subgraphs{convolution(2e6, 1e4), addition(49999)};
+    auto const result = estimate(calibration, prepare(calibration, subgraphs, "derate_1"));
+    EXPECT_NEAR(result.latency_ms, 0.01, 1e-12);
+    double const a = 0.8e-6;
+    double const b = 1.8e-6;
+    double const relative = (a * a + b * b + 0.25 * 2 * a * b) / 1e-10;
+    EXPECT_NEAR(result.log_variance, std::log1p(relative), 1e-7);
+    EXPECT_NEAR(result.ci_95_upper_ms, 0.01 * std::exp(2 * std::sqrt(std::log1p(relative))), 1e-9);
+    EXPECT_NEAR(result.ci_95_lower_ms * result.ci_95_upper_ms, 1e-4, 1e-11);
+    EXPECT_NEAR(result.latency_std_ms, 0.01 * std::sqrt(relative), 1e-9);
+    EXPECT_NEAR(result.efficiency_used.value(), 2.0001e6 / (1e-5 * 2e12), 1e-12);
+    double const independent = std::sqrt(std::log1p((a * a + b * b) / 1e-10));
+    EXPECT_NEAR(result.ci_95_independent_upper_ms, 0.01 * std::exp(1.959963984540054 * independent),
+                1e-9);
+}
+
+TEST(Estimate, KernelsOfOneTypeCorrelateAndEqualOnesFully) {
+    CompiledCalibration const calibration{two_types()};
+    auto const log_variance = [&](std::vector<Subgraph> const& subgraphs) {
+        return estimate(calibration, prepare(calibration, subgraphs, "derate_1")).log_variance;
+    };
+    // Two of 4 us each: equal ones err alike, different ones half.
+    EXPECT_NEAR(log_variance({convolution(2e6, 1e4), convolution(2e6, 1e4)}), std::log(1.04),
+                1e-12);
+    EXPECT_NEAR(log_variance({convolution(2e6, 1e4), convolution(2e6, 1e4, 17)}),
+                std::log1p(0.04 * 0.75), 1e-12);
+}
+
+TEST(Estimate, TypesWithoutCurveErrByOneFactor) {
+    auto calibration = two_types();
+    calibration.parent_curves.emplace("conv", curve(OperationType::conv2d, std::log(1.04)));
+    calibration.curves.erase(calibration.curves.begin());
+    CompiledCalibration const compiled{calibration};
+    std::vector<Subgraph> const subgraphs{convolution(2e6, 1e4), convolution(2e6, 1e4, 17)};
+    auto const model = prepare(compiled, subgraphs, "derate_1");
+    EXPECT_NEAR(estimate(compiled, model).log_variance, std::log(1.04), 1e-12);
+    EXPECT_EQ(estimate_subgraphs(compiled, model)[0].curve, "conv (parent)");
+}
+
+TEST(Estimate, ContextFactorBelongsToWholeModels) {
+    auto calibration = two_types();
+    calibration.context = {.factor = 1.1, .relative_std = 0.1, .models = 5};
+    CompiledCalibration const compiled{calibration};
+    std::vector<Subgraph> const subgraphs{convolution(2e6, 1e4)};
+    auto const model = prepare(compiled, subgraphs, "derate_1");
+    auto const whole = estimate(compiled, model);
+    auto const parts = estimate(compiled, model, EstimateOf::sum_of_parts);
+    EXPECT_NEAR(whole.latency_ms, 1.1 * parts.latency_ms, 1e-15);
+    EXPECT_NEAR(whole.log_variance, parts.log_variance + 0.01, 1e-12);
+}
+
+TEST(Estimate, WidensOutsideTheRangeInUnseenRegimesAndForeignPartitions) {
+    auto calibration = two_types();
+    calibration.curves[0].work_range = Interval{1e5, 1e6};
+    calibration.curves[0].regimes = {"plain"};
+    calibration.intervals.extrapolation_log_variance = 0.05;
+    calibration.intervals.unseen_regime_log_variance = 1;
+    calibration.intervals.foreign_partition_log_variance = 0.5;
+    CompiledCalibration const compiled{calibration};
+    auto far = convolution(2e6, 1e4);  // a factor 2 beyond
+    auto const base = std::log(1.04);
+    std::vector<Subgraph> subgraphs{far};
+    auto model = prepare(compiled, subgraphs, "derate_1");
+    EXPECT_EQ(estimate(compiled, model).extrapolated_subgraphs, 1);
+    EXPECT_NEAR(estimate(compiled, model).log_variance, base + 0.05 * std::log(2.0) * std::log(2.0),
+                1e-9);
+    EXPECT_NEAR(estimate(compiled, prepare(compiled, subgraphs, "other")).log_variance,
+                base + 0.05 * std::log(2.0) * std::log(2.0) + 0.5, 1e-9);
+    subgraphs[0] = convolution(5e5, 1e4);
+    subgraphs[0].nodes[0].attributes["layout"] = "channels_last";
+    model = prepare(compiled, subgraphs, "derate_1");
+    EXPECT_EQ(estimate(compiled, model).unseen_regimes, 1);
+    EXPECT_EQ(estimate_subgraphs(compiled, model)[0].unseen_regime, "channels_last");
+    EXPECT_NEAR(estimate(compiled, model).log_variance, base + 1, 1e-9);
+}
+
+/// One point at the kernel's own features: k = amplitude^2 there.
+TEST(Estimate, ResidualModelMovesTheMedianAndItsVariance) {
+    auto calibration = two_types();
+    auto const kernel = convolution(2e6, 1e4);
+    auto const features = shape_features(kernel);
+    calibration.curves[0].regimes = {"plain"};
+    calibration.curves[0].residual_model =
+        ResidualModel{.features = std::vector<std::string>(feature_count, "x"),
+                      .points = {features.begin(), features.end()},
+                      .point_regimes = {"plain"},
+                      .weights = {2.0},
+                      .packed_factor = {3.0},
+                      .amplitude = 0.5,
+                      .length_scale = 1,
+                      .noise = 0.1,
+                      .regime_distance = 4};
+    CompiledCalibration const compiled{calibration};
+    std::vector<Subgraph> const subgraphs{kernel};
+    auto const result = estimate(compiled, prepare(compiled, subgraphs, "derate_1"));
+    EXPECT_NEAR(result.latency_ms, 0.004 * std::exp(2 * 0.25), 1e-12);
+    EXPECT_NEAR(result.log_variance, 0.25 - 0.75 * 0.75 < 0 ? 0.01 : 0, 1e-9);
+}
+
+TEST(Estimate, IsTheSumOfItsSubgraphsForAnyNumberOfKernels) {
+    auto calibration = two_types();
+    std::mt19937 random{7};
+    std::normal_distribution<double> normal;
+    auto& model = calibration.curves[0].residual_model.emplace();
+    model.features.assign(feature_count, "x");
+    constexpr std::size_t points = 13;
+    for (std::size_t i = 0; i < points * feature_count; ++i) model.points.push_back(normal(random));
+    model.point_regimes.assign(points, "plain");
+    for (std::size_t i = 0; i < points; ++i) model.weights.push_back(normal(random));
+    for (std::size_t i = 0; i < points * (points + 1) / 2; ++i) {
+        model.packed_factor.push_back(0.1 * normal(random));
+    }
+    model.amplitude = 0.4;
+    model.length_scale = 3;
+    model.noise = 0.1;
+    calibration.curves[0].regimes = {"plain"};
+    CompiledCalibration const compiled{calibration};
+    for (int const count : {1, 7, 128, 129, 300}) {  // chunks of 128 kernels inside
+        std::vector<Subgraph> subgraphs;
+        for (int i = 0; i < count; ++i) {
+            subgraphs.push_back(convolution(1e6 * (i + 1), 1e4, 2.0 + i));
+            subgraphs.push_back(addition(1e4 * (i + 1)));
+        }
+        auto const prepared = prepare(compiled, subgraphs, "derate_1");
+        double sum = 0;
+        double squares = 0;
+        for (auto const& part : estimate_subgraphs(compiled, prepared)) {
+            sum += part.latency_ms;
+            squares += part.latency_std_ms * part.latency_std_ms;
+        }
+        auto const result = estimate(compiled, prepared);
+        EXPECT_NEAR(result.latency_ms / sum, 1, 1e-13) << count;
+        double const independent = std::sqrt(std::log1p(squares / (sum * sum)));
+        EXPECT_NEAR(std::log(result.ci_95_independent_upper_ms / result.latency_ms),
+                    1.959963984540054 * independent, 1e-12)
+            << count;
+    }
+}
+
+TEST(Estimate, AgreesWithPricingEachKernelAlone) {
+    auto calibration = two_types();
+    calibration.curves[0].mean_correction = 1.02;
+    CompiledCalibration const compiled{calibration};
+    std::vector<Subgraph> const subgraphs{convolution(2e6, 1e4)};
+    auto const alone = predict_kernel(compiled, subgraphs[0]);
+    auto const model = prepare(compiled, subgraphs, "derate_1");
+    EXPECT_NEAR(estimate(compiled, model).latency_ms, alone.mean_seconds * 1e3, 1e-15);
+    EXPECT_EQ(estimate_subgraphs(compiled, model)[0].bound, Bound::compute);
+}
+
+TEST(CompiledCalibration, RefusesWhatItCannotServe) {
+    EXPECT_THROW((CompiledCalibration{Calibration{}}), std::invalid_argument);
+    auto calibration = two_types();
+    calibration.curves[0].fitted_curve->form = LogLinear{};
+    EXPECT_THROW((CompiledCalibration{calibration}), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace derate
