@@ -180,7 +180,9 @@ Run add_inspect(CLI::App& command) {
                          names.c_str());
         }
         if (common.json) {
-            std::puts(to_json(model, cut).dump(2).c_str());
+            // A file's name need not be UTF-8.
+            auto const replace = nlohmann::json::error_handler_t::replace;
+            std::puts(to_json(model, cut).dump(2, ' ', false, replace).c_str());
         } else {
             print_text(model, cut);
         }

@@ -13,7 +13,7 @@ constexpr std::array<std::string_view, 6> decimal_prefixes{"", "k", "M", "G", "T
 constexpr std::array<std::string_view, 6> binary_prefixes{"", "Ki", "Mi", "Gi", "Ti", "Pi"};
 
 std::string fixed(double value, int decimals) {
-    std::array<char, 64> text{};
+    std::array<char, 400> text{};  // the largest double has 309 digits
     int const length = std::snprintf(text.data(), text.size(), "%.*f", decimals, value);
     return {text.data(), static_cast<std::size_t>(length)};
 }
