@@ -117,7 +117,7 @@ Evidence simulate_evidence(SimulatedMachine const& machine) {
     evidence.campaigns = {{.id = "campaign " + std::to_string(machine.campaign),
                            .date = "2026-01-0" + std::to_string(machine.campaign) + "T00:00:00Z",
                            .origin = "simulated",
-                           .environment_hash = "e",
+                           .environment_hash = std::string(64, 'e'),
                            .trust_grade = "B"}};
 
     struct Kernel {
