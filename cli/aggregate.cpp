@@ -185,7 +185,8 @@ ExitCode aggregate(AggregateFlags const& flags, CommonFlags const& common) {
                          path.string().c_str());
         }
     }
-    auto const calibration = fit_calibration(inputs.evidence);
+    auto calibration = fit_calibration(inputs.evidence);
+    calibration.provenance.tool_version = DERATE_VERSION;
 
     auto const curves = curve_file_in(flags.output, calibration);
     if (flags.output.extension() != ".json") {

@@ -150,9 +150,28 @@ class StrictBuilder : public nlohmann::json_sax<nlohmann::json> {
     nlohmann::json* slot_ = nullptr;
 };
 
-bool is_short_list(nlohmann::json const& json) {
-    if (!json.is_array() || json.size() > 16) return false;
-    return std::all_of(json.begin(), json.end(), [](auto const& item) { return item.is_number(); });
+bool is_list_of_numbers(nlohmann::json const& json) {
+    return json.is_array() &&
+           std::all_of(json.begin(), json.end(), [](auto const& item) { return item.is_number(); });
+}
+
+/// On one line, or sixteen numbers a line.
+void append_numbers(std::string& text, nlohmann::json const& json, std::size_t indent) {
+    constexpr std::size_t a_line = 16;
+    bool const wrapped = json.size() > a_line;
+    auto const break_line = [&](std::size_t blanks) { text.append("\n").append(blanks, ' '); };
+    text += '[';
+    for (std::size_t i = 0; i < json.size(); ++i) {
+        if (i > 0) text += ',';
+        if (wrapped && i % a_line == 0) {
+            break_line(indent + 2);
+        } else if (i > 0) {
+            text += ' ';
+        }
+        text += json[i].dump();
+    }
+    if (wrapped) break_line(indent);
+    text += ']';
 }
 
 void append_pretty(std::string& text, nlohmann::json const& json, std::size_t indent) {
@@ -161,13 +180,8 @@ void append_pretty(std::string& text, nlohmann::json const& json, std::size_t in
         text += json.dump();
         return;
     }
-    if (is_short_list(json)) {
-        text += '[';
-        for (std::size_t i = 0; i < json.size(); ++i) {
-            if (i > 0) text += ", ";
-            text += json[i].dump();
-        }
-        text += ']';
+    if (is_list_of_numbers(json)) {
+        append_numbers(text, json, indent);
         return;
     }
     text += json.is_object() ? '{' : '[';

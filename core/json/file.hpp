@@ -30,8 +30,9 @@ inline constexpr int json_depth_limit = 200;
 /// `parse_json` of a file's content, expanded first when its name ends in ".gz".
 [[nodiscard]] nlohmann::json read_json(std::filesystem::path const& path);
 
-/// As derate writes JSON files: keys sorted, two blanks a level, short arrays of numbers on one
-/// line, numbers with the fewest digits that read back as the same double, a newline at the end.
+/// As derate writes JSON files: keys sorted, two blanks a level, arrays of numbers with up to
+/// sixteen on a line, numbers with the fewest digits that read back as the same double, a newline
+/// at the end.
 [[nodiscard]] std::string pretty_json(nlohmann::json const& json);
 
 /// Replaces or creates a file whole: readers see the old content or the new, never a part.
