@@ -64,9 +64,10 @@ def violations(name, text, rules):
     parties = set(parties)
     if name.endswith("_test.cpp"):
         parties |= {"GoogleTest", "nlohmann_json"}
-        modules = {*modules, "core/json"}
     if name.endswith("_benchmark.cpp"):
         parties |= {"Google Benchmark"}
+    if name.endswith(("_test.cpp", "_benchmark.cpp")):
+        modules = {*modules, "core/json"}
     for number, line in enumerate(text.splitlines(), 1):
         match = INCLUDE.match(line)
         if not match:
