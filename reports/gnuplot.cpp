@@ -204,12 +204,15 @@ std::string gnuplot_script(Plot const& plot, std::string const& terminal) {
 }
 
 std::string draw_svg(Plot const& plot, int width) {
+    // gnuplot allows only letters, digits and '_' in the name that prefixes the element's ids.
+    auto name = plot.id;
+    std::ranges::replace(name, '-', '_');
     bool const tall = has_cells(plot);
     int const height = tall ? std::max(240, 40 * static_cast<int>(plot.y.categories.size()) + 140)
                             : width * 9 / 16;
     auto svg = run_gnuplot(gnuplot_script(
         plot, "svg noenhanced size " + std::to_string(width) + "," + std::to_string(height) +
-                  " dynamic font 'sans-serif,13' name '" + plot.id + "'"));
+                  " dynamic font 'sans-serif,13' name '" + name + "'"));
     // Inside Markdown and HTML only the element may stand, without the XML prologue.
     auto const start = svg.find("<svg");
     return start == std::string::npos ? svg : svg.substr(start);

@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 Plot curve_of_three_points() {
-    return {.id = "conv2d",
+    return {.id = "efficiency-conv2d",
             .title = "conv2d",
             .caption = "Efficiency against work.",
             .x = {.title = "work", .scale = AxisScale::log10, .unit = AxisUnit::flops},
