@@ -53,7 +53,7 @@ class FitInput {
                                      FitOptions const& options,
                                      std::optional<ProcessHyperparameters> hyperparameters = {});
 
-/// Adds variances, smearing factors and the interval model, from folds inside the chosen models.
+/// Adds variances and the interval model (docs/uncertainty.md), from folds inside the chosen models.
 void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<char> const& models,
                    FitOptions const& options);
 

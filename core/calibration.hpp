@@ -164,7 +164,7 @@ struct Provenance {
     std::vector<std::string> models_used;
     std::int64_t num_samples = 0;  ///< repetitions
     std::optional<std::string> environment_hash;
-    std::optional<std::string> trust_grade;  ///< "A" to "D", docs/protocol.md
+    std::optional<std::string> trust_grade;  ///< "A" to "D", docs/measuring.md
     std::string origin;  ///< licence and project of imported data; else the tool
     std::vector<EvidenceFile> evidence;
     std::optional<std::string> samples_sha256;

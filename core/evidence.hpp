@@ -19,7 +19,7 @@ struct Campaign {
     bool imported = false;
     std::optional<std::string> environment_hash;  ///< of the canonical environment block
     std::optional<std::string> samples_sha256;    ///< of the raw repetitions
-    std::optional<std::string> trust_grade;       ///< "A" to "D", docs/protocol.md
+    std::optional<std::string> trust_grade;       ///< "A" to "D", docs/measuring.md
 
     friend bool operator==(Campaign const&, Campaign const&) = default;
 };
