@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #include "core/statistics/mean_tests.hpp"
 #include "core/statistics/quantiles.hpp"
@@ -34,6 +35,20 @@ SelfComparison compare_with_itself(std::map<std::string, Repetitions> const& cas
     }
     if (!shifts.empty()) result.median_shift = median(shifts);
     return result;
+}
+
+std::string to_string(SelfComparison const& comparison) {
+    if (comparison.cases == 0) {
+        return "fewer than four launches: even and odd ones cannot be compared";
+    }
+    char text[160];
+    std::snprintf(
+        text, sizeof text,
+        "%d of %d cases differ between even and odd launches at the 5 %% level (%.1f %%), "
+        "by %.1f %% in the median",
+        comparison.alarms, comparison.cases, 100 * comparison.false_alarm_rate(),
+        100 * comparison.median_shift);
+    return text;
 }
 
 std::optional<TwoPeaks> find_two_peaks(Repetitions const& repetitions) {

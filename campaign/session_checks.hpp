@@ -24,6 +24,9 @@ struct SelfComparison {
 
 [[nodiscard]] SelfComparison compare_with_itself(std::map<std::string, Repetitions> const& cases);
 
+/// In words: "3 of 60 cases differ between even and odd launches at the 5 % level (5.0 %), ...".
+[[nodiscard]] std::string to_string(SelfComparison const& comparison);
+
 /// Two separate peaks in a case's repetitions: two ways the machine runs it, whose mean is neither.
 struct TwoPeaks {
     double lower_ms = 0;  ///< centre of the faster group

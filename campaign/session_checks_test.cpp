@@ -1,5 +1,6 @@
 #include "campaign/session_checks.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -70,7 +71,9 @@ TEST(CompareWithItself, SeesLaunchesThatDiffer) {
         if (launch % 2 == 0) continue;
         for (auto& ms : times.times_ms) ms *= 1.2;
     }
-    EXPECT_EQ(compare_with_itself({{"k", repetitions}}).alarms, 1);
+    auto const comparison = compare_with_itself({{"k", repetitions}});
+    EXPECT_EQ(comparison.alarms, 1);
+    EXPECT_THAT(to_string(comparison), testing::StartsWith("1 of 1 cases differ"));
 }
 
 TEST(CompareWithItself, FewerThanFourLaunchesSayNothing) {

@@ -261,7 +261,7 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     auto const report = folder / "report.md";
     write_atomically(report, markdown_report(summary, calibration, result, settings));
     if (common.json) {
-        std::printf("%s", pretty_json(summary_json(summary, calibration)).c_str());
+        std::printf("%s", pretty_json(summary_json(summary, calibration, result, settings)).c_str());
     } else {
         std::printf("%s", summary_text(summary, calibration, result, settings).c_str());
         std::printf("\nwritten: %s, hardware.json, evidence/ and report.md\n\nnext:\n",

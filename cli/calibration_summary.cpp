@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "calibration/gate_text.hpp"
+#include "campaign/imprecise_cases.hpp"
+#include "campaign/session_checks.hpp"
 #include "campaign/stop_rule.hpp"
 #include "core/statistics/quantiles.hpp"
 
@@ -42,6 +44,49 @@ std::string accuracy_line(char const* what, std::vector<ModelOutcome> const& out
 
 char const* name_of(LeaveOut what) {
     return what == LeaveOut::model ? "leaving models out" : "leaving families out";
+}
+
+/// Cases whose half-width is beyond this are named with their reason.
+constexpr double wide = 0.03;
+
+std::string percent_or_dash(std::optional<double> const& fraction) {
+    return fraction ? text("%.1f %%", 100 * *fraction) : std::string{"-"};
+}
+
+constexpr std::size_t cases_in_text = 5;
+
+std::string imprecise_text(std::vector<ImpreciseCase> const& imprecise) {
+    std::string all;
+    for (std::size_t i = 0; i < std::min(imprecise.size(), cases_in_text); ++i) {
+        auto const& item = imprecise[i];
+        all += text("  %s (%s, subgraph %d): half-width %s, %.1f %% of the time; %s\n",
+                    item.name.c_str(), item.model.c_str(), item.subgraph,
+                    percent_or_dash(item.half_width).c_str(), 100 * item.share_of_time,
+                    reason_text(item).c_str());
+    }
+    if (imprecise.size() > cases_in_text) {
+        all += text("  and %zu shorter ones; report.md names them\n",
+                    imprecise.size() - cases_in_text);
+    }
+    return all;
+}
+
+std::string imprecise_table(std::vector<ImpreciseCase> const& imprecise) {
+    if (imprecise.empty()) return "\nEvery case is within 3 %.\n";
+    auto all = text(
+        "\n### Cases wider than 3 %%\n\n%zu of them, the longest first. Share is of the "
+        "isolated time, each distinct case once.\n\n"
+        "| case | timed in | subgraph | ms | half-width | share | why it stopped |\n"
+        "|---|---|---:|---:|---:|---:|---|\n",
+        imprecise.size());
+    for (auto const& item : imprecise) {
+        all += text("| %s | %s | %d | %s | %s | %.2f %% | %s |\n", item.name.c_str(),
+                    item.model.c_str(), item.subgraph,
+                    item.time_ms ? text("%.4g", *item.time_ms).c_str() : "-",
+                    percent_or_dash(item.half_width).c_str(), 100 * item.share_of_time,
+                    reason_text(item).c_str());
+    }
+    return all;
 }
 
 std::map<std::string, int> stop_counts(CampaignResult const& result) {
@@ -106,7 +151,10 @@ std::string summary_text(CalibrationSummary const& summary, Calibration const& c
              100 * precise_share(result, 0.03), 100 * precise_share(result, 0.02));
     for (auto const& [reason, count] : stop_counts(result))
         all += text(" %d %s", count, reason.c_str());
-    all += text("\n%-28s %s\n", "trust grade", std::string{to_string(summary.trust.grade)}.c_str());
+    all += "\n" + imprecise_text(imprecise_cases(result, settings, wide));
+    all += text("%-28s %s\n", "false alarms",
+                to_string(compare_with_itself(result.samples.isolated)).c_str());
+    all += text("%-28s %s\n", "trust grade", std::string{to_string(summary.trust.grade)}.c_str());
     for (auto const& reason : summary.trust.reasons) {
         all += text("  at best %s: %s (%s)\n", std::string{to_string(reason.at_best)}.c_str(),
                     reason.what.c_str(), reason.remedy.c_str());
@@ -177,14 +225,17 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
         100 * precise_share(result, 0.02));
     for (auto const& [reason, count] : stop_counts(result))
         all += text(" %d %s;", count, reason.c_str());
+    all += "\n\nThe session against itself: " +
+           to_string(compare_with_itself(result.samples.isolated)) + ".\n";
     all +=
-        "\n\n| drift probe | samples | median ms | trend | range (5 - 95 %) | drifted |\n"
+        "\n| drift probe | samples | median ms | trend | range (5 - 95 %) | drifted |\n"
         "|---|---:|---:|---:|---:|---|\n";
     for (auto const& probe : summary.quality.drift) {
         all += text("| %s | %d | %.4g | %+.1f %% | %.1f %% | %s |\n", probe.probe.c_str(),
                     probe.samples, probe.median_ms, 100 * probe.relative_trend,
                     100 * probe.relative_range, probe.drifted ? "yes" : "no");
     }
+    all += imprecise_table(imprecise_cases(result, settings, wide));
     all +=
         "\n## Whole models and their parts\n\n"
         "| model | whole ms | whole / isolated parts | whole / parts in context |\n"
@@ -216,7 +267,46 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
     return all;
 }
 
-nlohmann::json summary_json(CalibrationSummary const& summary, Calibration const& calibration) {
+namespace {
+
+nlohmann::json measuring_json(CampaignResult const& result, CampaignSettings const& settings) {
+    using nlohmann::json;
+    auto const time = measuring_time(result, settings);
+    auto const self = compare_with_itself(result.samples.isolated);
+    json imprecise = json::array();
+    for (auto const& item : imprecise_cases(result, settings, wide)) {
+        imprecise.push_back(
+            {{"case", item.key},
+             {"name", item.name},
+             {"model", item.model},
+             {"subgraph_id", item.subgraph},
+             {"time_ms", item.time_ms ? json(*item.time_ms) : json(nullptr)},
+             {"relative_half_width", item.half_width ? json(*item.half_width) : json(nullptr)},
+             {"share_of_time", item.share_of_time},
+             {"stopped", to_string(item.stopped)},
+             {"reason", reason_text(item)}});
+    }
+    return {{"wall_s", time.wall_s},
+            {"held_out_s", time.apart_s},
+            {"loading_s", time.loading_s},
+            {"launches", result.samples.launches.size()},
+            {"repetitions", result.samples.repetitions},
+            {"timed_share", time.timed_share},
+            {"share_of_time_within_3_percent", precise_share(result, 0.03)},
+            {"share_of_time_within_2_percent", precise_share(result, 0.02)},
+            {"stopped", stop_counts(result)},
+            {"wider_than_3_percent", imprecise},
+            {"self_comparison",
+             {{"cases", self.cases},
+              {"alarms", self.alarms},
+              {"false_alarm_rate", self.cases > 0 ? json(self.false_alarm_rate()) : json(nullptr)},
+              {"median_shift", self.cases > 0 ? json(self.median_shift) : json(nullptr)}}}};
+}
+
+}  // namespace
+
+nlohmann::json summary_json(CalibrationSummary const& summary, Calibration const& calibration,
+                            CampaignResult const& result, CampaignSettings const& settings) {
     using nlohmann::json;
     auto const models_json = [](std::vector<ModelOutcome> const& outcomes) {
         json models = json::array();
@@ -248,7 +338,8 @@ nlohmann::json summary_json(CalibrationSummary const& summary, Calibration const
              {"trust_grade", to_string(summary.trust.grade)},
              {"provisional", calibration.provisional},
              {"held_out", accuracy(summary.held_out)},
-             {"noise_floor_percent", summary.floor ? json(summary.floor->percent) : json(nullptr)}};
+             {"noise_floor_percent", summary.floor ? json(summary.floor->percent) : json(nullptr)},
+             {"measuring", measuring_json(result, settings)}};
     for (auto const& part : summary.left_out) {
         all["leave_out_" + std::string{to_string(part.what)}] = accuracy(part.outcomes);
     }

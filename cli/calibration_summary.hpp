@@ -51,6 +51,8 @@ struct CalibrationSummary {
                                           CampaignSettings const& settings);
 
 [[nodiscard]] nlohmann::json summary_json(CalibrationSummary const& summary,
-                                          Calibration const& calibration);
+                                          Calibration const& calibration,
+                                          CampaignResult const& result,
+                                          CampaignSettings const& settings);
 
 }  // namespace derate::cli

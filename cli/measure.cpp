@@ -7,6 +7,7 @@
 #include "campaign/drift.hpp"
 #include "campaign/host_environment.hpp"
 #include "campaign/measurement_of_samples.hpp"
+#include "campaign/session_checks.hpp"
 #include "campaign/trust_grade.hpp"
 #include "cli/commands.hpp"
 #include "cli/measuring.hpp"
@@ -183,6 +184,8 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
                 static_cast<long long>(result.samples.repetitions), result.samples.launches.size(),
                 wall_s, wall_s > 0 ? 100 * result.samples.timed_s() / wall_s : 0,
                 stop_summary(result).c_str());
+    std::printf("%.0f %% of the isolated time within 3 %%; %s\n", 100 * precise_share(result, 0.03),
+                to_string(compare_with_itself(result.samples.isolated)).c_str());
     std::printf("trust grade %s\n", std::string{to_string(trust.grade)}.c_str());
     for (auto const& reason : trust.reasons) {
         std::printf("  at best %s: %s (%s)\n", std::string{to_string(reason.at_best)}.c_str(),
