@@ -25,26 +25,33 @@ using Draw = std::function<double(std::mt19937_64&, double now_s)>;
 class SyntheticMachine final : public TimedMachine {
   public:
     SyntheticMachine(std::vector<Draw> draws, std::uint64_t seed, double start_s)
-        : draws_{std::move(draws)}, random_{seed}, now_s_{start_s}, steady_(draws_.size()) {}
+        : draws_{std::move(draws)},
+          random_{seed},
+          now_s_{start_s},
+          realised_(draws_.size()),
+          realised_means_(draws_.size()) {}
 
     std::int64_t now_ns() override { return static_cast<std::int64_t>(now_s_ * 1e9); }
     void load_model(std::size_t) override { now_s_ += 0.2; }
     void unload_model(std::size_t) override {}
 
     Repetition time_case(std::size_t index, RepetitionPolicy const& policy) override {
-        int call = 0;
+        std::vector<double> drawn;
         auto repetition = take_repetition(
             [&] {
-                double ms = draws_[index](random_, now_s_);
-                if (call == 0) ms *= 15;
-                if (call == 1) ms *= 3;
-                if (call == 2) ms *= 1.5;
-                ++call;
+                double ms = drawn.emplace_back(draws_[index](random_, now_s_));
+                if (drawn.size() == 1) ms *= 15;
+                if (drawn.size() == 2) ms *= 3;
+                if (drawn.size() == 3) ms *= 1.5;
                 now_s_ += ms / ms_per_second;
                 return ms;
             },
             policy);
-        for (double const ms : repetition.iteration_ms) steady_[index].push_back(ms);
+        // What was drawn, not what the repetition says: a slow call that it kept makes it differ.
+        auto const count = std::min(repetition.iteration_ms.size(), drawn.size());
+        drawn.erase(drawn.begin(), drawn.end() - static_cast<std::ptrdiff_t>(count));
+        realised_means_[index].push_back(summarize(drawn).mean);
+        realised_[index].insert(realised_[index].end(), drawn.begin(), drawn.end());
         warmups_.push_back(repetition.warmup);
         return repetition;
     }
@@ -65,9 +72,13 @@ class SyntheticMachine final : public TimedMachine {
     Environment describe() override { return {}; }
 
     [[nodiscard]] double now_s() const { return now_s_; }
-    /// The kept iterations of a case, as the machine drew them.
-    [[nodiscard]] std::vector<double> const& kept(std::size_t index) const {
-        return steady_[index];
+    /// The draws behind the kept iterations of a case, without the slowness of warming up.
+    [[nodiscard]] std::vector<double> const& realised(std::size_t index) const {
+        return realised_[index];
+    }
+    /// Their means by repetition.
+    [[nodiscard]] std::vector<double> const& realised_means(std::size_t index) const {
+        return realised_means_[index];
     }
     [[nodiscard]] std::vector<int> const& warmups() const { return warmups_; }
 
@@ -75,7 +86,8 @@ class SyntheticMachine final : public TimedMachine {
     std::vector<Draw> draws_;
     std::mt19937_64 random_;
     double now_s_;
-    std::vector<std::vector<double>> steady_;
+    std::vector<std::vector<double>> realised_;
+    std::vector<std::vector<double>> realised_means_;
     std::vector<int> warmups_;
 };
 
@@ -105,7 +117,9 @@ Draw drifting(double first, double per_second) {
 
 struct Session {
     Samples samples;
-    std::vector<double> kept_all{};  ///< of case 0
+    std::vector<SampleRecord> records{};
+    std::vector<double> realised{};        ///< of case 0
+    std::vector<double> realised_means{};  ///< of case 0
     std::vector<DistinctCase> cases{};
     int least_warmup = 1 << 30;
 };
@@ -133,10 +147,17 @@ Session run_session(std::vector<Draw> const& draws, int launches, std::uint64_t 
     for (int launch = 0; launch < launches; ++launch) {
         SyntheticMachine machine{draws, seed * 100 + static_cast<std::uint64_t>(launch), now_s};
         auto const plan = make_plan(settings, session.cases, content, "c", launch, 1e12);
-        run_launch(plan, machine, [&](SampleRecord const& record) { session.samples.add(record); },
-                   {});
+        auto const take = [&](SampleRecord const& record) {
+            session.samples.add(record);
+            session.records.push_back(record);
+        };
+        run_launch(plan, machine, take, {});
         now_s = machine.now_s() + 1;
-        for (double const ms : machine.kept(0)) session.kept_all.push_back(ms);
+        auto const& draws_of = machine.realised(0);
+        session.realised.insert(session.realised.end(), draws_of.begin(), draws_of.end());
+        auto const& means_of = machine.realised_means(0);
+        session.realised_means.insert(session.realised_means.end(), means_of.begin(),
+                                      means_of.end());
         for (int const warmup : machine.warmups()) {
             session.least_warmup = std::min(session.least_warmup, warmup);
         }
@@ -162,8 +183,10 @@ TEST_P(KnownDistribution, IsMeasuredAsSuch) {
     ASSERT_EQ(repetitions.size(), 100U);
 
     auto const of_repetitions = summarize(repetitions);
-    auto const of_draws = summarize(session.kept_all);
+    auto const of_draws = summarize(session.realised);
     EXPECT_NEAR(of_repetitions.mean / of_draws.mean, 1, 0.01);
+    auto const of_means = summarize(session.realised_means);
+    EXPECT_NEAR(std::sqrt(*of_repetitions.variance() / *of_means.variance()), 1, 0.01);
     // The distribution itself, not only what was kept of it: warm-up calls left in would show here.
     std::mt19937_64 random{99};
     std::vector<double> truth;
@@ -172,7 +195,7 @@ TEST_P(KnownDistribution, IsMeasuredAsSuch) {
     EXPECT_NEAR(of_repetitions.mean / of_truth.mean, 1, 0.01);
     EXPECT_NEAR(std::sqrt(*of_draws.variance() / *of_truth.variance()), 1, 0.05);
     // A repetition is a mean of n draws: its spread is sigma / sqrt(n).
-    auto const n = static_cast<double>(session.kept_all.size()) / 100;
+    auto const n = static_cast<double>(session.realised.size()) / 100;
     EXPECT_NEAR(std::sqrt(*of_repetitions.variance() * n / *of_draws.variance()), 1, 0.25);
 }
 
@@ -215,6 +238,17 @@ TEST(Instrument, RecordsOrderAndTime) {
     EXPECT_EQ(launch.done.size(), 20U * 2 + 2 + 2 * 11);
     EXPECT_GT(launch.timed_s, 0);
     EXPECT_NEAR(launch.loading_s, 0.2, 1e-9);
+
+    std::int64_t next = 0;
+    std::int64_t before_ns = -1;
+    for (auto const& record : session.records) {
+        if (record.kind == SampleKind::environment || record.kind == SampleKind::launch_end) {
+            continue;
+        }
+        EXPECT_EQ(record.sequence, next++);
+        EXPECT_GT(record.time_ns, before_ns);
+        before_ns = record.time_ns;
+    }
 }
 
 /// Launch effects and repetition noise as the protocol's model has them.

@@ -118,6 +118,9 @@ TEST_F(RunCampaign, OtherSettingsOnTheSameOutputAreRefused) {
     other = small_settings();
     other.rules.max_launches = 4;
     EXPECT_THROW((void)run_campaign(other, files(), {}), InputError);
+    other = small_settings();
+    other.seed = 2;  // another order of the cases
+    EXPECT_THROW((void)run_campaign(other, files(), {}), InputError);
 }
 
 TEST_F(RunCampaign, OutputInUseIsRefused) {
