@@ -11,19 +11,21 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <stdexcept>
 
 #include "core/input_error.hpp"
+#include "core/json/environment_json.hpp"
 
 namespace derate {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kept_words = 4096;
+constexpr std::size_t kept_words = 1 << 16;
 
 }  // namespace
 
-ChildProcess::ChildProcess(std::vector<std::string> const& arguments) {
+ChildProcess::ChildProcess(std::vector<std::string> const& arguments, KeptStream kept) {
     std::vector<char*> argv;
     for (auto const& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
@@ -45,16 +47,17 @@ ChildProcess::ChildProcess(std::vector<std::string> const& arguments) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (::getppid() != parent) ::_exit(127);  // the parent died before prctl
         int const nowhere = ::open("/dev/null", O_WRONLY);
-        if (nowhere >= 0) ::dup2(nowhere, STDOUT_FILENO);
-        ::dup2(pipe_ends[1], STDERR_FILENO);
+        bool const keeps_errors = kept == KeptStream::error;
+        if (nowhere >= 0) ::dup2(nowhere, keeps_errors ? STDOUT_FILENO : STDERR_FILENO);
+        ::dup2(pipe_ends[1], keeps_errors ? STDERR_FILENO : STDOUT_FILENO);
         ::execv(argv.front(), argv.data());
         auto const* reason = std::strerror(errno);
         (void)!::write(STDERR_FILENO, reason, std::strlen(reason));
         ::_exit(127);
     }
     ::close(pipe_ends[1]);
-    error_pipe_ = pipe_ends[0];
-    ::fcntl(error_pipe_, F_SETFL, O_NONBLOCK);
+    pipe_ = pipe_ends[0];
+    ::fcntl(pipe_, F_SETFL, O_NONBLOCK);
 }
 
 ChildProcess::~ChildProcess() {
@@ -62,12 +65,12 @@ ChildProcess::~ChildProcess() {
         ::kill(process_, SIGKILL);
         ::waitpid(process_, nullptr, 0);
     }
-    if (error_pipe_ >= 0) ::close(error_pipe_);
+    if (pipe_ >= 0) ::close(pipe_);
 }
 
 void ChildProcess::drain() {
     char block[4096];
-    for (ssize_t got; (got = ::read(error_pipe_, block, sizeof block)) > 0;) {
+    for (ssize_t got; (got = ::read(pipe_, block, sizeof block)) > 0;) {
         last_words_.append(block, static_cast<std::size_t>(got));
         if (last_words_.size() > kept_words) {
             last_words_.erase(0, last_words_.size() - kept_words);
@@ -93,7 +96,7 @@ std::optional<ChildExit> ChildProcess::wait(int milliseconds) {
         }
         if (clock::now() >= until) return std::nullopt;
         struct pollfd hang_up {
-            .fd = error_pipe_, .events = POLLIN, .revents = 0
+            .fd = pipe_, .events = POLLIN, .revents = 0
         };
         // The pipe hangs up when the child ends, so nobody wakes up only to look.
         ::poll(&hang_up, 1, std::min(milliseconds, 50));
@@ -119,6 +122,16 @@ fs::path find_bench_program(std::string const& device) {
                                : "a build with LibTorch: -D DERATE_ENABLE_TORCH=ON";
 #endif
     throw EnvironmentRefused{name, "this build cannot measure: the program is not there", required};
+}
+
+std::optional<Environment> ask_for_environment(fs::path const& bench_program) try {
+    constexpr int patience_ms = 30'000;  // LibTorch may have to come from a slow disk
+    ChildProcess child{{bench_program.string(), "--environment"}, KeptStream::output};
+    auto const end = child.wait(patience_ms);
+    if (!end || end->code != 0) return std::nullopt;
+    return environment_from_json(end->last_words, bench_program.string());
+} catch (std::runtime_error const&) {
+    return std::nullopt;  // another program than ours; what it would say stays unknown
 }
 
 }  // namespace derate

@@ -4,21 +4,27 @@
 #include <string>
 #include <vector>
 
+#include "core/environment.hpp"
+
 namespace derate {
 
 /// How a child process ended.
 struct ChildExit {
     std::optional<int> code{};    ///< when it ended by itself
     std::optional<int> signal{};  ///< when a signal ended it
-    std::string last_words{};     ///< the end of what it wrote to standard error
+    std::string last_words{};     ///< the end of what it wrote to the stream that is kept
 };
 
+/// Which of a child's two streams is kept; the other is thrown away.
+enum class KeptStream { error, output };
+
 /// A child process that dies with this one: the kernel kills it (PR_SET_PDEATHSIG) when the thread
-/// that started it ends, however it ends. Standard output is thrown away, standard error kept.
+/// that started it ends, however it ends.
 class ChildProcess {
   public:
     /// \throws EnvironmentRefused  it cannot be started
-    explicit ChildProcess(std::vector<std::string> const& arguments);
+    explicit ChildProcess(std::vector<std::string> const& arguments,
+                          KeptStream kept = KeptStream::error);
     /// Kills and reaps a child that still runs.
     ~ChildProcess();
     ChildProcess(ChildProcess const&) = delete;
@@ -31,7 +37,7 @@ class ChildProcess {
     void drain();
 
     int process_ = -1;
-    int error_pipe_ = -1;
+    int pipe_ = -1;  ///< of the stream that is kept
     std::string last_words_;
 };
 
@@ -40,5 +46,10 @@ class ChildProcess {
 ///
 /// \throws EnvironmentRefused  not there, saying what is missing
 [[nodiscard]] std::filesystem::path find_bench_program(std::string const& device);
+
+/// The libraries' half of the environment block, as the program that times tells it; empty where it
+/// does not answer.
+[[nodiscard]] std::optional<Environment> ask_for_environment(
+    std::filesystem::path const& bench_program);
 
 }  // namespace derate

@@ -166,22 +166,15 @@ std::optional<double> read_cgroup_cpus(fs::path const& root) {
     return *quota / *period;
 }
 
-/// "0-1,4" for CPUs 0, 1 and 4.
 std::optional<std::string> own_affinity() {
     cpu_set_t set;
     CPU_ZERO(&set);
     if (::sched_getaffinity(0, sizeof set, &set) != 0) return std::nullopt;
-    std::string text;
+    std::vector<int> cpus;
     for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-        if (!CPU_ISSET(cpu, &set)) continue;
-        int last = cpu;
-        while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, &set)) ++last;
-        if (!text.empty()) text += ",";
-        text += std::to_string(cpu);
-        if (last > cpu) text += "-" + std::to_string(last);
-        cpu = last;
+        if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
     }
-    return text;
+    return cpu_list(cpus);
 }
 
 std::optional<std::string> read_operating_system(fs::path const& root) {
@@ -247,6 +240,19 @@ std::string plain_name(std::string name) {
 }
 
 }  // namespace
+
+std::string cpu_list(std::span<int const> cpus) {
+    std::string text;
+    for (std::size_t first = 0; first < cpus.size();) {
+        auto last = first;
+        while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) ++last;
+        if (!text.empty()) text += ",";
+        text += std::to_string(cpus[first]);
+        if (last > first) text += "-" + std::to_string(cpus[last]);
+        first = last + 1;
+    }
+    return text;
+}
 
 Environment read_host_environment(fs::path const& root) {
     Environment environment;

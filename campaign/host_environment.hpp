@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <span>
 #include <string>
 
 #include "core/environment.hpp"
@@ -20,6 +21,9 @@ namespace derate {
 /// stands first, the microarchitecture as family and model number give it, and the CPUs of the
 /// guest: "kvm-amd-epyc-zen4-2c". "unknown-cpu" when nothing is known.
 [[nodiscard]] std::string hardware_id_of(Environment const& environment);
+
+/// "0-1,4" for CPUs 0, 1 and 4. \param cpus  ascending
+[[nodiscard]] std::string cpu_list(std::span<int const> cpus);
 
 /// "zen4" for AMD family 25 model 17; empty where the table has no entry.
 [[nodiscard]] std::string microarchitecture(Environment const& environment);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <array>
 #include <fstream>
 
 namespace derate {
@@ -72,6 +73,12 @@ TEST_F(HostEnvironment, BareMetalIsNamedByItsProcessor) {
     EXPECT_EQ(environment.transparent_huge_pages, "madvise");
     EXPECT_EQ(environment.cgroup_cpus, 1.5);
     EXPECT_EQ(hardware_id_of(environment), "amd-ryzen-9-7950x");
+}
+
+TEST(CpuList, JoinsNeighbours) {
+    EXPECT_EQ(cpu_list(std::array{0, 1, 4}), "0-1,4");
+    EXPECT_EQ(cpu_list(std::array{3}), "3");
+    EXPECT_EQ(cpu_list({}), "");
 }
 
 TEST(HardwareId, DropsMarksAndFrequencies) {

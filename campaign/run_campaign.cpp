@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "campaign/child_process.hpp"
+#include "campaign/host_environment.hpp"
 #include "campaign/samples_file.hpp"
 #include "core/input_error.hpp"
 #include "core/json/file.hpp"
@@ -103,6 +104,8 @@ class Campaign {
         append(header);
         SampleRecord environment{.kind = SampleKind::environment, .launch = -1};
         environment.environment = machine;
+        // The CPUs of the process that times, not of the one that waits for it.
+        if (!settings_.cpus.empty()) environment.environment->affinity = cpu_list(settings_.cpus);
         append(environment);
     }
 
@@ -235,12 +238,15 @@ class Campaign {
         return plan;
     }
 
+    void require_samples_in_place() const {
+        if (file_.is_in_place()) return;
+        throw InputError{files_.samples.string(), "the file or its folder is gone",
+                         "that it stays while a measurement runs"};
+    }
+
     void run_launch(LaunchContent const& content) {
         plan_ = plan_of_launch(content);
-        if (!file_.is_in_place()) {
-            throw InputError{files_.samples.string(), "the file or its folder is gone",
-                             "that it stays while a measurement runs"};
-        }
+        require_samples_in_place();
         auto const path = plan_path(files_.samples);
         write_atomically(path, to_json_text(plan_));
         begin_eta();
@@ -252,6 +258,8 @@ class Campaign {
             read_new();
             report();
         }
+        // Written on into a file without a name, the repetitions would be lost in silence.
+        require_samples_in_place();
         read_new();
         file_.cut_torn_line();
         report();

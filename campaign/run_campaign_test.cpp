@@ -99,6 +99,13 @@ TEST_F(RunCampaign, TimesEachDistinctSubgraphOnceForAllModels) {
     EXPECT_TRUE(second.subgraphs[0].isolated.has_value()) << "shared with the first model";
 }
 
+TEST_F(RunCampaign, RecordsTheCpusOfTheProcessThatTimes) {
+    auto settings = small_settings();
+    settings.cpus = {0};
+    auto const result = run_campaign(settings, files(), {.affinity = "0-63"});
+    EXPECT_EQ(result.samples.environment.affinity, "0");
+}
+
 TEST_F(RunCampaign, FinishedOutputIsReturnedAsItIs) {
     auto const first = run_campaign(small_settings(), files(), {});
     auto const size = fs::file_size(files().samples);

@@ -10,6 +10,7 @@
 #include "calibration/fit_calibration.hpp"
 #include "cli/commands.hpp"
 #include "cli/evidence_inputs.hpp"
+#include "cli/revision.hpp"
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
@@ -187,6 +188,7 @@ ExitCode aggregate(AggregateFlags const& flags, CommonFlags const& common) {
     }
     auto calibration = fit_calibration(inputs.evidence);
     calibration.provenance.tool_version = DERATE_VERSION;
+    calibration.provenance.git_revision = git_revision();
 
     auto const curves = curve_file_in(flags.output, calibration);
     if (flags.output.extension() != ".json") {

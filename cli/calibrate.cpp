@@ -16,6 +16,7 @@
 #include "cli/calibration_summary.hpp"
 #include "cli/commands.hpp"
 #include "cli/measuring.hpp"
+#include "cli/revision.hpp"
 #include "core/input_error.hpp"
 #include "core/json/calibration_files.hpp"
 #include "core/json/environment_json.hpp"
@@ -35,7 +36,8 @@ struct CalibrateFlags {
     std::vector<std::string> models;
     std::vector<std::string> test_models;
     fs::path output = "staged";
-    bool probes = true;  ///< time the shipped single kernels too, with the default models
+    bool reference_blas = false;  ///< calibrate on it all the same
+    bool probes = true;           ///< time the shipped single kernels too, with the default models
 };
 
 /// What is calibrated on and what is held out, each name once.
@@ -166,6 +168,7 @@ Calibration calibration_of(Evidence const& evidence, Hardware const& hardware, b
     calibration.partition = evidence.partition;
     calibration.flop_rule = evidence.flop_rule;
     calibration.provenance.tool_version = DERATE_VERSION;
+    calibration.provenance.git_revision = git_revision();
     calibration.provisional = provisional;
     return calibration;
 }
@@ -200,6 +203,15 @@ std::vector<ValidationClaim> claims_of(CalibrationSummary const& summary) {
     return claims;
 }
 
+/// Curves from reference BLAS hold for no machine with another; nobody would see it in them.
+void refuse_reference_blas(fs::path const& bench_program) {
+    auto const environment = ask_for_environment(bench_program);
+    if (!environment || environment->blas != "reference") return;
+    throw EnvironmentRefused{bench_program.filename().string(),
+                             "matrix products run on reference BLAS",
+                             "OpenBLAS or the pinned LibTorch; --reference-blas calibrates it"};
+}
+
 ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     auto const precision = precision_to_measure(flags.measuring.precision);
     auto const choice = choose_models(flags, precision);
@@ -207,6 +219,10 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     if (flags.measuring.dry_run) {
         print_dry_run(settings, common.json);
         return exit_pass;
+    }
+    auto const bench_program = find_bench_program(flags.measuring.device);
+    if (!flags.reference_blas && flags.measuring.device == "cpu") {
+        refuse_reference_blas(bench_program);
     }
     auto const machine = machine_environment();
     auto const id = flags.hardware_name.empty() ? hardware_id_of(machine) : flags.hardware_name;
@@ -220,8 +236,7 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
                      id.c_str(), choice.calibration.size(), choice.held_out.size(),
                      samples.c_str());
     }
-    CampaignFiles const files{.samples = samples,
-                              .bench_program = find_bench_program(flags.measuring.device)};
+    CampaignFiles const files{.samples = samples, .bench_program = bench_program};
     auto printer = std::make_unique<ProgressPrinter>(common.quiet);
     auto const result = run_campaign(settings, files, machine,
                                      [&](CampaignProgress const& now) { (*printer)(now); });
@@ -261,7 +276,8 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     auto const report = folder / "report.md";
     write_atomically(report, markdown_report(summary, calibration, result, settings));
     if (common.json) {
-        std::printf("%s", pretty_json(summary_json(summary, calibration, result, settings)).c_str());
+        std::printf("%s",
+                    pretty_json(summary_json(summary, calibration, result, settings)).c_str());
     } else {
         std::printf("%s", summary_text(summary, calibration, result, settings).c_str());
         std::printf("\nwritten: %s, hardware.json, evidence/ and report.md\n\nnext:\n",
@@ -290,6 +306,8 @@ Run add_calibrate(CLI::App& command) {
         ->delimiter(',');
     command.add_flag("--probes,!--no-probes", flags->probes,
                      "Time the shipped single-kernel probes beside the default models");
+    command.add_flag("--reference-blas", flags->reference_blas,
+                     "Calibrate although matrix products run on reference BLAS");
     command.add_option("--output", flags->output, "Folder for the staged registry tree")
         ->capture_default_str();
     add_measuring_flags(command, flags->measuring, "--runs-per-model");

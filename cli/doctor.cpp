@@ -46,10 +46,15 @@ std::string mebibytes(std::optional<double> const& bytes) {
 }
 
 ExitCode examine(CommonFlags const& common) {
-    auto const environment = machine_environment();
+    BenchState const benches[]{look_for_bench("cpu"), look_for_bench("cuda")};
+    auto environment = machine_environment();
+    if (benches[0].fault.empty()) {
+        if (auto const libraries = ask_for_environment(benches[0].path)) {
+            environment = merge(environment, *libraries);
+        }
+    }
     auto const trust = judge_trust(environment, std::nullopt);
     auto const id = hardware_id_of(environment);
-    BenchState const benches[]{look_for_bench("cpu"), look_for_bench("cuda")};
     if (common.json) {
         nlohmann::json reasons = nlohmann::json::array();
         for (auto const& reason : trust.reasons) {
@@ -91,6 +96,7 @@ ExitCode examine(CommonFlags const& common) {
     row("huge pages", shown(environment.transparent_huge_pages));
     row("kernel", shown(environment.kernel));
     row("load average", shown(environment.load_average));
+    row("LibTorch, BLAS", shown(environment.libtorch) + ", " + shown(environment.blas));
     for (auto const& bench : benches) {
         row(("measures " + bench.device).c_str(),
             bench.fault.empty() ? "yes" : "no: " + bench.fault);
@@ -103,6 +109,9 @@ ExitCode examine(CommonFlags const& common) {
                     reason.remedy.c_str());
     }
     if (trust.reasons.empty()) std::printf("  nothing to raise\n");
+    std::printf(
+        "a measurement lowers it itself: --quick to C, fewer than five launches to B, drift to "
+        "D\n");
     return exit_pass;
 }
 

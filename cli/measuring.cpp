@@ -13,6 +13,7 @@
 
 #include "campaign/host_environment.hpp"
 #include "campaign/plan_making.hpp"
+#include "cli/revision.hpp"
 #include "core/input_error.hpp"
 
 namespace derate::cli {
@@ -150,6 +151,8 @@ CampaignSettings settings_of(MeasuringFlags const& flags) {
 Environment machine_environment() {
     auto environment = read_host_environment();
     environment.tool_version = DERATE_VERSION;
+    environment.git_revision = git_revision();
+    environment.git_dirty = git_dirty();
     environment.command_line = own_command_line();
     return environment;
 }

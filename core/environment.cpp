@@ -15,6 +15,8 @@ Environment merge(Environment first, Environment const& second) {
 Environment without_volatile_fields(Environment environment) {
     environment.load_average.reset();
     environment.command_line.reset();
+    environment.git_revision.reset();
+    environment.git_dirty.reset();
     environment.gpu_clock_hz.reset();
     environment.gpu_throttle_reasons.reset();
     for (auto& library : environment.loaded_libraries) library.path.reset();

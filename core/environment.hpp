@@ -47,8 +47,8 @@ struct Environment {
     std::optional<double> load_average{};  ///< one minute, at the start
     // Program
     std::optional<std::string> tool_version{};
-    std::optional<std::string> git_revision{};
-    std::optional<bool> git_dirty{};
+    std::optional<std::string> git_revision{};  ///< that it was built from
+    std::optional<bool> git_dirty{};            ///< with changes on top of it
     std::optional<std::string> compiler{};
     std::optional<std::string> compiler_flags{};
     std::optional<std::string> build_type{};
@@ -84,8 +84,8 @@ struct Environment {
 /// `first` with its unknown fields taken from `second`: the machine's half and the libraries' half.
 [[nodiscard]] Environment merge(Environment first, Environment const& second);
 
-/// Without what changes from run to run or names a person's files: load average, command line,
-/// clock while timed, throttle reasons, library paths.
+/// Without what changes from run to run or from commit to commit, or names a person's files: load
+/// average, command line, git revision, clock while timed, throttle reasons, library paths.
 [[nodiscard]] Environment without_volatile_fields(Environment environment);
 
 }  // namespace derate

@@ -6,6 +6,7 @@
 //   SYNTHETIC_PAUSE_US     sleep so long at every step
 //   SYNTHETIC_CRASH_AT     end by SIGSEGV at this step of launch 0, before its line
 //   SYNTHETIC_FAIL_CASE    report this case key as failed
+//   SYNTHETIC_BLAS         what --environment says of the BLAS
 //   SYNTHETIC_TEAR_AT      write half a line at this step of launch 0, then end by SIGKILL
 #include <fcntl.h>
 #include <time.h>
@@ -22,6 +23,7 @@
 #include <set>
 #include <string>
 
+#include "core/json/environment_json.hpp"
 #include "core/json/file.hpp"
 #include "core/json/plan_json.hpp"
 #include "core/json/sample_record_json.hpp"
@@ -42,7 +44,8 @@ long number_from_environment(char const* name, long otherwise) {
 
 class Writer {
   public:
-    explicit Writer(char const* path) : descriptor_{::open(path, O_WRONLY | O_APPEND)} {
+    explicit Writer(char const* path)
+        : path_{path}, descriptor_{::open(path, O_WRONLY | O_APPEND)} {
         if (descriptor_ < 0) std::exit(2);
     }
     void write(SampleRecord record) {
@@ -57,10 +60,11 @@ class Writer {
   private:
     void put(std::string const& text) {
         if (::write(descriptor_, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-            std::fprintf(stderr, "samples: cannot write\n");
+            std::fprintf(stderr, "%s: cannot write\n", path_);
             std::exit(2);
         }
     }
+    char const* path_;
     int descriptor_;
 };
 
@@ -73,6 +77,13 @@ double drawn_ms(std::string const& name, int launch, std::int64_t sequence) {
     std::mt19937_64 of_step{hash * 31 + static_cast<std::uint64_t>(launch * 1000003 + sequence)};
     std::normal_distribution<double> normal;
     return center * std::exp(0.01 * normal(of_launch) + 0.02 * normal(of_step));
+}
+
+int print_environment() {
+    Environment environment{.libtorch = "synthetic"};
+    if (auto const* blas = std::getenv("SYNTHETIC_BLAS")) environment.blas = blas;
+    std::puts(to_json_text(environment).c_str());
+    return 0;
 }
 
 int run(char const* plan_file, char const* samples_file) {
@@ -168,8 +179,9 @@ int run(char const* plan_file, char const* samples_file) {
 }  // namespace derate
 
 int main(int argc, char** argv) {
+    if (argc == 2 && std::string{argv[1]} == "--environment") return derate::print_environment();
     if (argc != 5 || std::string{argv[1]} != "--plan" || std::string{argv[3]} != "--samples") {
-        std::fprintf(stderr, "usage: synthetic_bench --plan FILE --samples FILE\n");
+        std::fprintf(stderr, "usage: synthetic_bench --plan FILE --samples FILE | --environment\n");
         return 2;
     }
     return derate::run(argv[2], argv[4]);
