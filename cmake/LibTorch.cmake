@@ -70,7 +70,12 @@ file(GLOB runtime_folders LIST_DIRECTORIES true
   "${libtorch_root}/../nvidia/*/lib" "${libtorch_root}/../cusparselt/lib")
 list(TRANSFORM runtime_folders PREPEND "-Wl,-rpath-link,")
 if(DERATE_ENABLE_CUDA)
-  find_package(CUDAToolkit 12 REQUIRED)
+  # The pinned wheel is linked against CUDA 13; another LibTorch says itself what it was built for.
+  if(libtorch_root STREQUAL "${fetched_root}/torch")
+    find_package(CUDAToolkit 13 REQUIRED)
+  else()
+    find_package(CUDAToolkit 12 REQUIRED)
+  endif()
   list(APPEND runtime_folders "-Wl,-rpath-link,${CUDAToolkit_LIBRARY_DIR}")
 endif()
 

@@ -32,14 +32,25 @@ done
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 if [ "$flavour" = cuda ]; then
-    lock=$here/libtorch_cuda.lock download_mb=1080 disk_mb=2700
+    lock=$here/libtorch_cuda.lock download_mb=1080 disk_mb=1550
 else
     lock=$here/libtorch.lock download_mb=555 disk_mb=520
 fi
 cache=${DERATE_CACHE:-${XDG_CACHE_HOME:-${HOME:?HOME is not set (set DERATE_CACHE)}/.cache}/derate}
-# The folder is named after the lock file, so another pin never meets these files.
-read -r lock_hash _ < <(sha256sum "$lock")
-root=$cache/libtorch-$flavour-${lock_hash:0:12}
+# A folder is named after its lock file, so another pin never meets its files.
+folder_of() {
+    local hash
+    read -r hash _ < <(sha256sum "$2")
+    echo "$cache/libtorch-$1-${hash:0:12}"
+}
+root=$(folder_of $flavour "$lock")
+if [ $flavour = cpu ]; then
+    # What the CUDA program needs holds all of this, as long as its lock has the same pins.
+    whole=$(folder_of cuda "$here/libtorch_cuda.lock")
+    if [ -d "$whole" ] && ! grep -v '^#' "$lock" | grep -qvxFf "$here/libtorch_cuda.lock"; then
+        root=$whole
+    fi
+fi
 
 if [ "$print_root" = yes ]; then
     echo "$root"
