@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -36,6 +37,9 @@ def repetitions(samples):
     return found, bool(torn)
 
 
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")  # a campaign's id is one
+
+
 def without_dates(value, drawn):
     """A measurement or curve file without what tells two visits apart; of real times only that they
     are there."""
@@ -44,6 +48,8 @@ def without_dates(value, drawn):
         return {key: without_dates(item, drawn) for key, item in value.items() if key not in apart}
     if isinstance(value, list):
         return [without_dates(item, drawn) for item in value]
+    if isinstance(value, str) and DATE.fullmatch(value):
+        return "date"
     return "number" if isinstance(value, float) and not drawn else value
 
 
