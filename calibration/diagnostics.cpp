@@ -1,7 +1,6 @@
 #include "calibration/diagnostics.hpp"
 
 #include <algorithm>
-#include <boost/math/distributions/fisher_f.hpp>
 #include <cmath>
 #include <map>
 #include <set>
@@ -55,21 +54,6 @@ std::map<std::string, std::vector<double>> by_model(std::vector<KernelResidual> 
     return groups;
 }
 
-std::optional<double> one_way_p_value(std::vector<SampleSummary> const& groups) {
-    SampleSummary all;
-    double within = 0;
-    for (auto const& group : groups) {
-        all = merge(all, group);
-        within += group.sum_squared_deviations;
-    }
-    auto const k = static_cast<double>(groups.size());
-    auto const n = static_cast<double>(all.count);
-    if (groups.size() < 2 || n <= k || !(within > 0)) return std::nullopt;
-    double const f = ((all.sum_squared_deviations - within) / (k - 1)) / (within / (n - k));
-    return boost::math::cdf(
-        boost::math::complement(boost::math::fisher_f{k - 1, n - k}, std::max(f, 0.0)));
-}
-
 ModelConsistency consistency_of(std::vector<KernelResidual> const& kernels) {
     ModelConsistency result;
     auto const groups = by_model(kernels);
@@ -97,7 +81,7 @@ ModelConsistency consistency_of(std::vector<KernelResidual> const& kernels) {
     for (auto& shift : result.models) {
         if (shift.p_value) shift.p_value = adjusted[next++];
     }
-    result.p_value = one_way_p_value(summaries);
+    if (auto const test = one_way_analysis_of_variance(summaries)) result.p_value = test->p_value;
     std::ranges::sort(result.models, [](ModelShift const& a, ModelShift const& b) {
         return std::tuple{-std::abs(a.mean_log_residual), a.model} <
                std::tuple{-std::abs(b.mean_log_residual), b.model};
@@ -188,15 +172,12 @@ CurveDiagnostics diagnose_curve(Evidence const& evidence, OperationType type, bo
     curve.log_residual_std = std::sqrt(summary.variance().value_or(0));
 
     std::vector<double> efficiencies;
-    std::vector<double> standardised;
     std::vector<double> log_work;
+    auto const standard_scores = standardised(residuals);
     for (std::size_t i = 0; i < curve.kernels.size(); ++i) {
         auto& kernel = curve.kernels[i];
-        if (curve.log_residual_std > 0) {
-            kernel.standardised = (kernel.log_residual - summary.mean) / curve.log_residual_std;
-        }
+        kernel.standardised = standard_scores[i];
         if (kernel.efficiency) efficiencies.push_back(*kernel.efficiency);
-        standardised.push_back(kernel.standardised);
         log_work.push_back(std::log10(kernel.work));
         if (std::abs(kernel.standardised) > outlier_sigmas) curve.outliers.push_back(i);
     }
@@ -204,7 +185,7 @@ CurveDiagnostics diagnose_curve(Evidence const& evidence, OperationType type, bo
         return std::abs(curve.kernels[a].standardised) > std::abs(curve.kernels[b].standardised);
     });
     if (!efficiencies.empty()) curve.efficiency = diagnose_distribution(efficiencies);
-    curve.residual = diagnose_distribution(standardised);
+    curve.residual = diagnose_distribution(standard_scores);
     std::vector<double> centred;
     for (double const residual : residuals) centred.push_back(residual - summary.mean);
     curve.heteroscedasticity = breusch_pagan(centred, log_work);

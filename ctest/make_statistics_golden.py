@@ -15,9 +15,12 @@ import pathlib
 import platform
 
 import numpy as np
+import pandas as pd
 import scipy
 import statsmodels
 from scipy import stats
+from statsmodels.formula.api import mixedlm, ols
+from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.diagnostic import het_breuschpagan, normal_ad
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
@@ -183,6 +186,48 @@ def quantiles():
         yield row
 
 
+# Models (or launches) as groups: sizes and variances that differ, and one group that stands out.
+group_rng = np.random.default_rng(20260102)  # the rows above keep their draws
+GROUPS = {
+    "launches of five": [rounded(group_rng.normal(m, 0.01, 5)) for m in group_rng.normal(0.5, 0.03, 6)],
+    "unequal sizes": [rounded(group_rng.normal(m, 0.2, n)) for m, n in ((0.0, 3), (0.1, 25), (0.0, 8), (0.6, 2))],
+    "unequal variances": [rounded(group_rng.normal(0.0, s, n)) for s, n in ((0.05, 20), (0.5, 4), (0.1, 9))],
+    "one observation in a group": [[0.12], [0.05, 0.09, 0.01], [0.31, 0.36]],
+    "alike": [rounded(group_rng.normal(1.0, 0.3, 7)) for _ in range(4)],
+}
+
+
+def analysis_of_variance():
+    for name, groups in GROUPS.items():
+        r = stats.f_oneway(*groups)
+        k, n = len(groups), sum(map(len, groups))
+        yield dict(name=name, groups=groups, statistic=r.statistic, p_value=r.pvalue,
+                   degrees_of_freedom_between=k - 1, degrees_of_freedom_within=n - k)
+
+
+def variance_components():
+    """Mean squares by statsmodels; in balanced data the moment estimator is REML's, which is there too."""
+    for name, groups in GROUPS.items():
+        frame = pd.DataFrame([(j, x) for j, group in enumerate(groups) for x in group], columns=["g", "x"])
+        between, within = anova_lm(ols("x ~ C(g)", frame).fit())["mean_sq"]
+        sizes = np.array([len(group) for group in groups])
+        size = (sizes.sum() - (sizes**2).sum() / sizes.sum()) / (len(sizes) - 1)
+        row = dict(name=name, groups=groups, within=within, between=max(0.0, (between - within) / size),
+                   truncated=bool(between < within), effective_group_size=size, reml=None)
+        if len(set(sizes)) == 1 and between > within:
+            fit = mixedlm("x ~ 1", frame, groups=frame["g"]).fit(reml=True)
+            row["reml"] = dict(between=float(fit.cov_re.iloc[0, 0]), within=float(fit.scale))
+        yield row
+
+
+def standard_scores():
+    # The largest of eleven: 3.01 with divisor n - 1, 3.16 with n; no outlier among ten can pass 3.
+    extreme = {"eleven, one far out": [0.0] * 5 + [1.0] * 5 + [90.0], "ten, one far out": [0.0] * 5 + [1.0] * 4 + [90.0]}
+    for name, x in {**extreme, "heavy tails 60": SAMPLES["heavy tails 60"], "with ties": SAMPLES["with ties"]}.items():
+        z = stats.zscore(np.array(x), ddof=1)
+        yield dict(name=name, values=x, scores=list(z), beyond_3=[i for i, s in enumerate(z) if abs(s) > 3])
+
+
 def plain(value):
     if isinstance(value, dict):
         return {k: plain(v) for k, v in value.items()}
@@ -201,7 +246,8 @@ golden = dict(
     tost_two_sample=tost_two_sample(), chi_squared=chi_squared(), proportions=proportions(),
     multiplicity=multiplicity(), mann_whitney=mann_whitney(), shapiro_wilk=shapiro(),
     anderson_darling=anderson(), breusch_pagan=breusch_pagan(), distribution_fits=fits(),
-    quantiles=quantiles())
+    quantiles=quantiles(), analysis_of_variance=analysis_of_variance(),
+    variance_components=variance_components(), standard_scores=standard_scores())
 golden = {k: plain(list(v)) if not isinstance(v, (str, dict)) else plain(v) for k, v in golden.items()}
 target = pathlib.Path(__file__).parent.parent / "core/statistics/testdata/golden.json"
 lines = ["{"]

@@ -2,6 +2,7 @@
 
 #include <boost/math/distributions/beta.hpp>
 #include <boost/math/distributions/chi_squared.hpp>
+#include <boost/math/distributions/fisher_f.hpp>
 #include <boost/math/distributions/normal.hpp>
 #include <boost/math/distributions/students_t.hpp>
 
@@ -15,6 +16,7 @@ boost::math::normal_distribution<> const standard_normal{};
 
 using StudentT = boost::math::students_t_distribution<>;
 using ChiSquared = boost::math::chi_squared_distribution<>;
+using FisherF = boost::math::fisher_f_distribution<>;
 
 }  // namespace
 
@@ -42,6 +44,11 @@ double chi_squared_survival(double x, double degrees_of_freedom) {
 }
 double chi_squared_quantile(double probability, double degrees_of_freedom) {
     return boost::math::quantile(ChiSquared{degrees_of_freedom}, probability);
+}
+
+double fisher_f_survival(double f, double degrees_of_freedom_between,
+                         double degrees_of_freedom_within) {
+    return cdf(complement(FisherF{degrees_of_freedom_between, degrees_of_freedom_within}, f));
 }
 
 double beta_quantile(double probability, double alpha, double beta) {

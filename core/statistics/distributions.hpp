@@ -18,6 +18,9 @@ namespace derate {
 [[nodiscard]] double chi_squared_survival(double x, double degrees_of_freedom);
 [[nodiscard]] double chi_squared_quantile(double probability, double degrees_of_freedom);
 
+[[nodiscard]] double fisher_f_survival(double f, double degrees_of_freedom_between,
+                                       double degrees_of_freedom_within);
+
 [[nodiscard]] double beta_quantile(double probability, double alpha, double beta);
 
 }  // namespace derate

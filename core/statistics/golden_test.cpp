@@ -219,6 +219,54 @@ TEST(Golden, QuantilesAndMoments) {
     }
 }
 
+std::vector<SampleSummary> groups(json const& row) {
+    std::vector<SampleSummary> summaries;
+    for (auto const& group : row.at("groups")) {
+        summaries.push_back(summarize(group.get<std::vector<double>>()));
+    }
+    return summaries;
+}
+
+TEST(Golden, OneWayAnalysisOfVariance) {
+    for (auto const& row : golden("analysis_of_variance")) {
+        SCOPED_TRACE(row.at("name"));
+        auto const test = one_way_analysis_of_variance(groups(row));
+        ASSERT_TRUE(test);
+        expect_close(test->statistic, row.at("statistic"));
+        expect_close(test->degrees_of_freedom_between, row.at("degrees_of_freedom_between"));
+        expect_close(test->degrees_of_freedom_within, row.at("degrees_of_freedom_within"));
+        expect_close(test->p_value, row.at("p_value"));
+    }
+}
+
+TEST(Golden, VarianceComponentsOfEqualAndUnequalGroups) {
+    for (auto const& row : golden("variance_components")) {
+        SCOPED_TRACE(row.at("name"));
+        auto const split = split_variance(groups(row));
+        ASSERT_TRUE(split);
+        expect_close(split->within, row.at("within"));
+        expect_close(split->between, row.at("between"));
+        expect_close(split->effective_group_size, row.at("effective_group_size"));
+        EXPECT_EQ(split->truncated, row.at("truncated").get<bool>());
+        if (row.at("reml").is_null()) continue;
+        expect_close(split->within, row.at("reml").at("within"), 1e-3);  // an iteration's end
+        expect_close(split->between, row.at("reml").at("between"), 1e-3);
+    }
+}
+
+TEST(Golden, StandardScoresAndOutliersBeyondThree) {
+    for (auto const& row : golden("standard_scores")) {
+        SCOPED_TRACE(row.at("name"));
+        auto const scores = standardised(values(row));
+        std::vector<std::size_t> beyond;
+        for (std::size_t i = 0; i < scores.size(); ++i) {
+            expect_close(scores[i], row.at("scores").at(i));
+            if (std::abs(scores[i]) > 3) beyond.push_back(i);
+        }
+        EXPECT_EQ(beyond, row.at("beyond_3").get<std::vector<std::size_t>>());
+    }
+}
+
 void expect_nist(std::vector<double> const& x, double mean, double deviation, double correlation,
                  double tolerance) {
     auto const summary = summarize(x);

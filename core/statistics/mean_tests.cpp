@@ -114,4 +114,23 @@ std::optional<EquivalenceTest> equivalence_test(std::span<double const> a,
     return two_one_sided(*c, lower, upper, alpha);
 }
 
+std::optional<OneWayAnalysisOfVariance> one_way_analysis_of_variance(
+    std::span<SampleSummary const> groups) {
+    SampleSummary all;
+    double within = 0;
+    for (auto const& group : groups) {
+        all = merge(all, group);
+        within += group.sum_squared_deviations;
+    }
+    auto const k = static_cast<double>(groups.size());
+    auto const n = static_cast<double>(all.count);
+    if (groups.size() < 2 || n <= k || !(within > 0)) return std::nullopt;
+    OneWayAnalysisOfVariance test{.degrees_of_freedom_between = k - 1,
+                                  .degrees_of_freedom_within = n - k};
+    double const between = std::max(0.0, all.sum_squared_deviations - within);
+    test.statistic = (between / (k - 1)) / (within / (n - k));
+    test.p_value = fisher_f_survival(test.statistic, k - 1, n - k);
+    return test;
+}
+
 }  // namespace derate

@@ -3,6 +3,7 @@
 #include <span>
 
 #include "core/statistics/interval.hpp"
+#include "core/statistics/sample_summary.hpp"
 
 namespace derate {
 
@@ -35,6 +36,21 @@ enum class VarianceAssumption {
 [[nodiscard]] std::optional<TTest> two_sample_t_test(
     std::span<double const> a, std::span<double const> b,
     VarianceAssumption assumption = VarianceAssumption::unequal);
+
+struct OneWayAnalysisOfVariance {
+    double statistic = 0;                   ///< F: mean square between groups over that within
+    double degrees_of_freedom_between = 0;  ///< groups - 1
+    double degrees_of_freedom_within = 0;   ///< observations - groups
+    double p_value = 1;                     ///< P(F >= statistic)
+};
+
+/// Do several independent samples have the same mean? Assumes one variance for all of them.
+///
+/// \param groups  one summary a sample, each with one observation or more
+/// \return empty below two groups, without repeated observations, or without spread inside groups
+/// Source: Fisher, "Statistical Methods for Research Workers", 1925, chapter 7.
+[[nodiscard]] std::optional<OneWayAnalysisOfVariance> one_way_analysis_of_variance(
+    std::span<SampleSummary const> groups);
 
 /// Two one-sided tests: the mean is claimed to lie inside (lower, upper).
 struct EquivalenceTest {

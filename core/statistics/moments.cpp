@@ -20,6 +20,16 @@ std::optional<double> standardised_moment(std::span<double const> values, int po
 
 }  // namespace
 
+std::vector<double> standardised(std::span<double const> values) {
+    auto const summary = summarize(values);
+    double const deviation = std::sqrt(summary.variance().value_or(0));
+    std::vector<double> result;
+    for (double const x : values) {
+        result.push_back(deviation > 0 ? (x - summary.mean) / deviation : 0);
+    }
+    return result;
+}
+
 std::optional<double> skewness(std::span<double const> values) {
     return standardised_moment(values, 3);
 }

@@ -1,8 +1,14 @@
 #pragma once
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace derate {
+
+/// (x - mean) / s with s of divisor n - 1; zeros without spread.
+///
+/// Of n values none can lie further out than (n - 1) / sqrt(n): below 11 values no one is beyond 3.
+[[nodiscard]] std::vector<double> standardised(std::span<double const> values);
 
 /// m3 / m2^1.5 with divisor n (Fisher-Pearson g1): 0 for symmetric data.
 /// \return empty below two values or without spread
