@@ -19,7 +19,7 @@ std::vector<CLI::App const*> subcommands_of(CLI::App const& app) {
 std::string flags_of(CLI::App const& sub) {
     std::string flags;
     for (auto const* option : sub.get_options()) {
-        if (option->get_positional() || option->get_lnames().empty()) continue;
+        if (option->get_lnames().empty()) continue;
         flags += (flags.empty() ? "--" : " --") + option->get_lnames().front();
     }
     return flags;
@@ -55,7 +55,7 @@ std::string quoted_for_man(std::string text) {
 
 /// "--budget DURATION", "FILE...": how a person types the option.
 std::string usage_of(CLI::Option const& option) {
-    bool const positional = option.get_positional();
+    bool const positional = option.get_lnames().empty();
     std::string usage = positional ? option.get_name(true) : "--" + option.get_lnames().front();
     if (positional || option.get_expected_max() == 0) {
         return positional && option.get_items_expected_max() > 1 ? usage + "..." : usage;
@@ -84,30 +84,110 @@ void for_each_line(std::string_view text, Visit visit) {
     }
 }
 
+/// What the value of an option may be, for completion; options not named here take files or
+/// numbers.
+struct Values {
+    std::string_view option;
+    std::string_view words;   ///< the values themselves, or empty where `list` has them
+    std::string_view listed;  ///< what `derate list` names them: "models" or "hardware"
+};
+constexpr Values known_values[]{
+    {"model", "", "models"},
+    {"models", "", "models"},
+    {"test-models", "", "models"},
+    {"hardware", "", "hardware"},
+    {"precision", "fp32 fp16 bf16 int8", ""},
+    {"device", "cpu cuda", ""},
+    {"source", "measured imported legacy default", ""},
+    {"leave-out", "model family", ""},
+    {"cache-state", "cold_all cold_activations hot", ""},
+    {"what", "models hardware", ""},
+    {"form", "bash zsh man markdown", ""},
+};
+
+Values const* values_of(CLI::Option const& option) {
+    auto const name =
+        option.get_lnames().empty() ? option.get_name(true) : option.get_lnames().front();
+    for (auto const& values : known_values) {
+        if (values.option == name) return &values;
+    }
+    return nullptr;
+}
+
+// Names come from the program, so that a completion once installed knows later models too. The
+// launcher in a checkout would build first: there the built program is asked, or nobody.
+constexpr char names_function[] =
+    "_derate_names() {\n"
+    "    local program=${1%/*}/build/release/bin/derate\n"
+    "    [ -x \"$program\" ] || program=$1\n"
+    "    program=$(command -v \"$program\") || return\n"
+    "    [ \"$(head -c 2 \"$program\")\" = '#!' ] && return\n"
+    "    \"$program\" list \"$2\" 2>/dev/null | awk 'NR > 1 { print $1 }'\n"
+    "}\n";
+
+/// The positional argument whose values are known, as "list" has.
+std::string positional_words(CLI::App const& sub) {
+    for (auto const* option : sub.get_options()) {
+        if (!option->get_lnames().empty()) continue;
+        if (auto const* values = values_of(*option)) return std::string{values->words};
+    }
+    return "";
+}
+
 std::string bash_completion(CLI::App const& app) {
-    std::string names, cases;
+    std::string names, flags, words;
     for (auto const* sub : subcommands_of(app)) {
         names += (names.empty() ? "" : " ") + sub->get_name();
-        cases += "        " + sub->get_name() + ") flags='" + flags_of(*sub) + "' ;;\n";
+        flags += "        " + sub->get_name() + ") flags='" + flags_of(*sub) + "' words='" +
+                 positional_words(*sub) + "' ;;\n";
     }
-    return "# bash completion for derate; load with: source <(derate reference bash)\n"
+    for (auto const& values : known_values) {
+        words +=
+            "        --" + std::string{values.option} + ") words=" +
+            (values.listed.empty() ? "'" + std::string{values.words} + "'"
+                                   : "$(_derate_names \"$1\" " + std::string{values.listed} + ")") +
+            " ;;\n";
+    }
+    return "# bash completion for derate; load with: source <(derate reference bash)\n" +
+           std::string{names_function} +
            "_derate() {\n"
-           "    local word=${COMP_WORDS[COMP_CWORD]} flags=''\n"
+           "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}\n"
+           "    local flags='' words='' list=''\n"
            "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
            "        mapfile -t COMPREPLY < <(compgen -W '" +
            names +
            "' -- \"$word\")\n"
            "        return\n"
            "    fi\n"
+           "    if [ \"$word\" = = ]; then\n"
+           "        word=''\n"
+           "    elif [ \"$before\" = = ]; then\n"
+           "        before=${COMP_WORDS[COMP_CWORD - 2]}\n"
+           "    fi\n"
            "    case ${COMP_WORDS[1]} in\n" +
-           cases +
+           flags +
+           "    esac\n"
+           "    case $before in\n" +
+           words +
+           "        -*) words='' ;;\n"
            "    esac\n"
            "    case $word in\n"
-           "        -*) mapfile -t COMPREPLY < <(compgen -W \"$flags\" -- \"$word\") ;;\n"
-           "        *) mapfile -t COMPREPLY < <(compgen -f -- \"$word\") ;;\n"
+           "        -*) mapfile -t COMPREPLY < <(compgen -W \"$flags\" -- \"$word\"); return ;;\n"
+           "        *,*) list=${word%,*}, ;;\n"
            "    esac\n"
+           "    mapfile -t COMPREPLY < <(\n"
+           "        compgen -P \"$list\" -W \"$words\" -- \"${word##*,}\" || :\n"
+           "        compgen -f -- \"$word\")\n"
            "}\n"
            "complete -o filenames -F _derate derate ./derate\n";
+}
+
+/// What zsh offers as an option's value.
+std::string zsh_action(CLI::Option const& option) {
+    auto const* values = values_of(option);
+    if (values == nullptr) return "_files";
+    if (values->listed.empty()) return "(" + std::string{values->words} + ")";
+    return "_derate_" + std::string{values->listed};
 }
 
 std::string zsh_completion(CLI::App const& app) {
@@ -116,17 +196,28 @@ std::string zsh_completion(CLI::App const& app) {
         names += "        '" + quoted_for_zsh(sub->get_name()) + ":" +
                  quoted_for_zsh(sub->get_description()) + "'\n";
         cases += "        " + sub->get_name() + ")\n            _arguments";
+        std::string rest = "_files";
         for (auto const* option : sub->get_options()) {
-            if (option->get_positional() || option->get_lnames().empty()) continue;
-            cases += " \\\n                '--" + option->get_lnames().front() + "[" +
+            if (option->get_lnames().empty()) rest = zsh_action(*option);
+            if (option->get_lnames().empty()) continue;
+            cases += " \\\n                '*--" + option->get_lnames().front() + "[" +
                      quoted_for_zsh(option->get_description()) + "]" +
-                     (option->get_expected_max() == 0 ? "" : ":value:_files") + "'";
+                     (option->get_expected_max() == 0 ? "" : ":value:" + zsh_action(*option)) + "'";
         }
-        cases += " \\\n                '*:file:_files' ;;\n";
+        cases += " \\\n                '*:argument:" + rest + "' ;;\n";
     }
     return "#compdef derate\n"
-           "# zsh completion for derate; load with: source <(derate reference zsh)\n"
+           "# zsh completion for derate; load with: source <(derate reference zsh)\n" +
+           std::string{names_function} +
+           "_derate_models() {\n"
+           "    _values -s , model ${(f)\"$(_derate_names \"$_derate_program\" models)\"}\n"
+           "    _files -g '*.(pt2|json)'\n"
+           "}\n"
+           "_derate_hardware() {\n"
+           "    _values -s , hardware ${(f)\"$(_derate_names \"$_derate_program\" hardware)\"}\n"
+           "}\n"
            "_derate() {\n"
+           "    local _derate_program=$words[1]\n"
            "    local -a commands=(\n" +
            names +
            "    )\n"
@@ -140,7 +231,9 @@ std::string zsh_completion(CLI::App const& app) {
            cases +
            "    esac\n"
            "}\n"
-           "compdef _derate derate\n";
+           "# Autoloaded from site-functions this file is the function; sourced it defines one.\n"
+           "if [ \"$funcstack[1]\" = _derate ]; then _derate \"$@\"; else compdef _derate derate; "
+           "fi\n";
 }
 
 std::string man_page(CLI::App const& app) {
@@ -167,7 +260,10 @@ std::string man_page(CLI::App const& app) {
         ".SH EXIT STATUS\n0 pass; 1 a gate failed; 2 bad or empty input; 3 inconclusive; "
         "4 the environment refused.\n"
         ".SH ENVIRONMENT\n.TP\n.B DERATE_REGISTRY\nA registry searched after those of "
-        "\\-\\-registry.\n.TP\n.B NO_COLOR\nNo colours in the terminal.\n";
+        "\\-\\-registry.\n.TP\n.B DERATE_MODELS\nThe folder of the shipped models.\n"
+        ".TP\n.B DERATE_BENCH\nThe program that times models; by default the derate\\-bench "
+        "beside derate.\n"
+        ".TP\n.B GITHUB_STEP_SUMMARY\nA page that gets each report of a gate as well.\n";
     return page;
 }
 
