@@ -5,14 +5,16 @@ usage: run_documentation.py PAGE.md --program-folder DIR --source DIR
 
 Fenced blocks of the page are read in order and run in one temporary folder:
 
-    ```sh           each command must end with exit 0 (or with what a line "# exit 2" behind it says)
+    ```sh           each command must end with exit 0 (or with what "# exit 2", "# exit 0 or 3" behind it says)
     ```console      lines after "$ " are commands; the lines below one are its output
     ```             and ```text, ```json, ...: not run; but a line of a plain block that starts with
                     "derate " or "./derate " is run too, so that no command can hide there
 
 Output is compared line by line with numbers, paths of this machine and runs of blanks made equal; a
-line "..." stands for any lines. A command that measures is run with two small models and --quick.
-A block below "<!-- not run: REASON -->" is left alone, and counted.
+line "..." stands for any lines. A command that measures is run with two small models and --quick; without
+derate-bench it is left out, with what follows in its block.
+A block below "<!-- not run: REASON -->" is left alone, and counted. A block below "<!-- from FILE -->"
+must stand in that file of the tree.
 """
 
 import argparse
@@ -42,14 +44,14 @@ def blocks_of(page):
             language, reason = None, None
         elif language is not None:
             lines.append(line)
-        elif line.strip().startswith("<!-- not run:"):
+        elif line.strip().startswith(("<!-- not run:", "<!-- from ")):
             reason = line.strip()
         elif line.strip():
             reason = None
 
 
 def commands_of(language, lines):
-    """Yields (command, expected output lines or None, expected exit code)."""
+    """Yields (command, expected output lines or None, expected exit codes)."""
     if language == "console":
         command, output = None, []
         for line in lines + ["$ "]:
@@ -71,9 +73,9 @@ def commands_of(language, lines):
 
 
 def with_exit(command, output):
-    match = re.search(r"\s+#\s*exit (\d+)\s*$", command)
-    code = int(match.group(1)) if match else 0
-    return re.sub(r"\s+#\s.*$", "", command), output, code
+    match = re.search(r"\s+#\s*exit (\d+(?: or \d+)*)\s*$", command)
+    codes = [int(code) for code in match.group(1).split(" or ")] if match else [0]
+    return re.sub(r"\s+#\s.*$", "", command), output, codes
 
 
 def small(command):
@@ -122,24 +124,32 @@ def main():
     parser.add_argument("--program-folder", type=pathlib.Path, required=True)
     parser.add_argument("--source", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
+    arguments.program_folder, arguments.source = arguments.program_folder.resolve(), arguments.source.resolve()
     can_measure = (arguments.program_folder / "derate-bench").exists()
 
     folder = pathlib.Path(tempfile.mkdtemp(prefix="derate-docs-"))
     # What a reader in a fresh clone has beside him: the launcher's name and the tree's data.
     (folder / "derate").symlink_to(arguments.program_folder / "derate")
-    for name in ("hardware_registry", "docs", "workloads", "cmake", "build"):
+    for name in ("hardware_registry", "docs", "workloads", "cmake"):
         if (arguments.source / name).exists():
             (folder / name).symlink_to(arguments.source / name)
+    (folder / "build").mkdir()
+    (folder / "build/release").symlink_to(arguments.program_folder.parent)
     environment = dict(os.environ, PATH=f"{arguments.program_folder}:{os.environ['PATH']}", NO_COLOR="1",
                        COLUMNS="100", XDG_DATA_HOME=str(folder / "data"))
     run, left_out, failures = 0, 0, []
     try:
         for language, start, lines, reason in blocks_of(arguments.page):
-            for command, expected, code in commands_of(language, lines):
+            quoted = re.match(r"<!-- from (\S+) -->", reason or "")
+            if quoted and "\n".join(lines) not in (arguments.source / quoted.group(1)).read_text():
+                failures.append(f"{arguments.page.name}:{start}: does not stand in {quoted.group(1)}")
+            lacks_measurement = False
+            for command, expected, codes in commands_of(language, lines):
                 where = f"{arguments.page.name}:{start}: {command}"
                 measures = re.search(r"\b(calibrate|measure|--test-models|derate-bench)\b", command)
-                if reason or command.startswith(("./derate test", "git clone", "cd ")) or (
-                        measures and not can_measure):
+                # What follows in a block may need what was measured before it.
+                lacks_measurement = lacks_measurement or bool(measures and not can_measure)
+                if reason or lacks_measurement or command.startswith(("./derate test", "git clone", "cd ")):
                     left_out += 1
                     continue
                 run += 1
@@ -149,11 +159,12 @@ def main():
                 except subprocess.TimeoutExpired:
                     failures.append(f"{where}\n    took longer than {TIMEOUT_S} s")
                     continue
-                if done.returncode != code:
-                    failures.append(f"{where}\n    exit {done.returncode}, the page says {code}\n"
+                if done.returncode not in codes:
+                    wanted = " or ".join(map(str, codes))
+                    failures.append(f"{where}\n    exit {done.returncode}, the page says {wanted}\n"
                                     f"    {(done.stderr or done.stdout).strip()[-600:]}")
                 elif expected is not None:
-                    printed = (done.stdout + (done.stderr if code else "")).splitlines()
+                    printed = (done.stdout + (done.stderr if done.returncode else "")).splitlines()
                     difference = differs(expected, printed, folder)
                     if difference:
                         failures.append(f"{where}\n    the page shows: {difference}")
