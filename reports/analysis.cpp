@@ -13,6 +13,7 @@
 
 #include "core/format_quantity.hpp"
 #include "reports/gnuplot.hpp"
+#include "reports/report_text.hpp"
 
 namespace derate {
 namespace {
@@ -23,12 +24,6 @@ constexpr std::size_t curves_pictured = 12;  // those with the most time; tables
 constexpr std::string_view unknown = "-";
 
 using Row = std::vector<std::string>;
-
-struct Table {
-    Row header;
-    std::vector<Row> rows;
-    std::size_t first_number = 1;  ///< columns from here on are numbers
-};
 
 std::string percent_of_log(double log_std) {
     return format_significant(100 * std::expm1(log_std), 2) + " %";
@@ -56,20 +51,6 @@ std::string factor_text(double log_residual) {
     return format_significant(std::exp(log_residual), 3);
 }
 
-std::string count_of(std::size_t count, std::string const& one, std::string const& many) {
-    return std::to_string(count) + " " + (count == 1 ? one : many);
-}
-
-std::string listed(std::vector<std::string> const& names, std::size_t most = 5) {
-    std::string text;
-    for (std::size_t i = 0; i < std::min(names.size(), most); ++i) {
-        if (i > 0) text += i + 1 == names.size() ? " and " : ", ";
-        text += names[i];
-    }
-    if (names.size() > most) text += " and " + std::to_string(names.size() - most) + " more";
-    return text;
-}
-
 bool is_not_normal(DistributionDiagnostics const& sample) {
     return sample.shapiro_wilk && sample.shapiro_wilk->p_value < significance;
 }
@@ -93,9 +74,9 @@ std::vector<FoundOutlier> outliers_of(CalibrationDiagnostics const& diagnostics)
 // ---------------------------------------------------------------------------------------------
 // Tables
 
-Table distribution_table(CalibrationDiagnostics const& diagnostics) {
-    Table table{.header = {"curve", "kernels", "time", "mean", "median", "std", "min", "max",
-                           "best fit", "AIC", "next fit", "AIC", "BIC of both"}};
+TextTable distribution_table(CalibrationDiagnostics const& diagnostics) {
+    TextTable table{.header = {"curve", "kernels", "time", "mean", "median", "std", "min", "max",
+                               "best fit", "AIC", "next fit", "AIC", "BIC of both"}};
     for (auto const& curve : diagnostics.curves) {
         auto const& sample = curve.efficiency;
         Row row{curve_label(curve), std::to_string(curve.kernels.size()),
@@ -126,10 +107,10 @@ Table distribution_table(CalibrationDiagnostics const& diagnostics) {
     return table;
 }
 
-Table residual_table(CalibrationDiagnostics const& diagnostics) {
-    Table table{.header = {"curve", "kernels", "bias", "std", "skewness", "excess kurtosis",
-                           "Shapiro-Wilk W", "p", "Anderson-Darling A2", "p", "Breusch-Pagan", "p",
-                           "spread grows to", "outliers"}};
+TextTable residual_table(CalibrationDiagnostics const& diagnostics) {
+    TextTable table{.header = {"curve", "kernels", "bias", "std", "skewness", "excess kurtosis",
+                               "Shapiro-Wilk W", "p", "Anderson-Darling A2", "p", "Breusch-Pagan",
+                               "p", "spread grows to", "outliers"}};
     for (auto const& curve : diagnostics.curves) {
         auto const& sample = curve.residual;
         auto const& shapiro = sample.shapiro_wilk;
@@ -166,9 +147,9 @@ Row budget_row(std::string const& label, VarianceBudget const& budget) {
             root_percent(budget.total)};
 }
 
-Table variance_table(CalibrationDiagnostics const& diagnostics) {
-    Table table{.header = {"curve", "within launch", "between launches", "noise of the mean",
-                           "between models", "lack of fit", "all"}};
+TextTable variance_table(CalibrationDiagnostics const& diagnostics) {
+    TextTable table{.header = {"curve", "within launch", "between launches", "noise of the mean",
+                               "between models", "lack of fit", "all"}};
     table.rows.push_back(budget_row("all kernels", diagnostics.variance));
     for (auto const& curve : diagnostics.curves) {
         table.rows.push_back(budget_row(curve_label(curve), curve.variance));
@@ -176,10 +157,10 @@ Table variance_table(CalibrationDiagnostics const& diagnostics) {
     return table;
 }
 
-Table consistency_table(CalibrationDiagnostics const& diagnostics) {
-    Table table{.header = {"curve", "model", "kernels", "measured / served", "p (Holm)",
-                           "p of all models alike"},
-                .first_number = 2};
+TextTable consistency_table(CalibrationDiagnostics const& diagnostics) {
+    TextTable table{.header = {"curve", "model", "kernels", "measured / served", "p (Holm)",
+                               "p of all models alike"},
+                    .first_number = 2};
     auto const add = [&](std::string const& label, ModelConsistency const& consistency,
                          std::size_t most) {
         for (std::size_t i = 0; i < std::min(most, consistency.models.size()); ++i) {
@@ -194,10 +175,10 @@ Table consistency_table(CalibrationDiagnostics const& diagnostics) {
     return table;
 }
 
-Table outlier_table(CalibrationDiagnostics const& diagnostics) {
-    Table table{.header = {"curve", "subgraph", "work", "measured ms", "served ms",
-                           "measured / served", "sigmas", "evidence"},
-                .first_number = 2};
+TextTable outlier_table(CalibrationDiagnostics const& diagnostics) {
+    TextTable table{.header = {"curve", "subgraph", "work", "measured ms", "served ms",
+                               "measured / served", "sigmas", "evidence"},
+                    .first_number = 2};
     auto const all = outliers_of(diagnostics);
     for (std::size_t i = 0; i < std::min(outliers_shown, all.size()); ++i) {
         auto const& [curve, kernel] = all[i];
@@ -211,59 +192,10 @@ Table outlier_table(CalibrationDiagnostics const& diagnostics) {
     return table;
 }
 
-std::size_t letters(std::string const& text) {
-    return static_cast<std::size_t>(std::ranges::count_if(
-        text, [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }));
-}
-
-std::string markdown(Table const& table) {
-    auto const line = [](Row const& row) {
-        std::string text = "|";
-        for (auto const& cell : row) text += " " + cell + " |";
-        return text + "\n";
-    };
-    std::string text = line(table.header) + "|";
-    for (std::size_t i = 0; i < table.header.size(); ++i) {
-        text += i >= table.first_number ? "---:|" : "---|";
-    }
-    text += "\n";
-    for (auto const& row : table.rows) text += line(row);
-    return text + "\n";
-}
-
-std::string plain(Table const& table) {
-    std::vector<std::size_t> widths(table.header.size(), 0);
-    auto const widen = [&](Row const& row) {
-        for (std::size_t i = 0; i < row.size(); ++i)
-            widths[i] = std::max(widths[i], letters(row[i]));
-    };
-    widen(table.header);
-    for (auto const& row : table.rows) widen(row);
-    auto const line = [&](Row const& row) {
-        std::string text;
-        for (std::size_t i = 0; i < row.size(); ++i) {
-            std::string const gap(widths[i] - letters(row[i]), ' ');
-            if (i > 0) text += "  ";
-            text += i >= table.first_number ? gap + row[i] : row[i] + gap;
-        }
-        text.erase(text.find_last_not_of(' ') + 1);
-        return text + "\n";
-    };
-    std::string text = line(table.header);
-    for (auto const& row : table.rows) text += line(row);
-    return text + "\n";
-}
-
 // ---------------------------------------------------------------------------------------------
 // Sections, the same in both forms
 
-struct Section {
-    std::string title;
-    std::string words;
-    Table table;
-};
-
-std::vector<Section> sections_of(CalibrationDiagnostics const& diagnostics) {
+std::vector<ReportSection> sections_of(CalibrationDiagnostics const& diagnostics) {
     auto const outliers = outliers_of(diagnostics);
     return {
         {"Efficiencies",
@@ -476,7 +408,7 @@ std::string analysis_markdown(Calibration const& calibration,
                        analysis_in_words(calibration, diagnostics) + "\n\n";
     for (auto const& section : sections_of(diagnostics)) {
         text += "## " + section.title + "\n\n" + section.words + "\n\n";
-        if (!section.table.rows.empty()) text += markdown(section.table);
+        if (!section.table.rows.empty()) text += markdown_table(section.table);
     }
     if (!plots.empty()) text += "## Pictures\n\n";
     for (std::size_t i = 0; i < plots.size(); ++i) {
@@ -496,37 +428,18 @@ std::string analysis_text(Calibration const& calibration, CalibrationDiagnostics
     auto const plots = pictured(diagnostics);
     auto const drawn =
         draw_all(plots, [columns](Plot const& plot) { return draw_text(plot, columns); });
-    auto const wrapped = [columns](std::string const& words) {
-        std::string text;
-        std::size_t used = 0;
-        for (std::size_t begin = 0; begin < words.size();) {
-            auto const end = std::min(words.find(' ', begin), words.size());
-            auto const word = words.substr(begin, end - begin);
-            if (used > 0 && used + 1 + letters(word) > static_cast<std::size_t>(columns)) {
-                text += "\n";
-                used = 0;
-            }
-            if (used > 0) {
-                text += " ";
-                ++used;
-            }
-            text += word;
-            used += letters(word);
-            begin = end + 1;
-        }
-        return text + "\n";
-    };
     auto const heading = [](std::string const& title) {
         return title + "\n" + std::string(letters(title), '-') + "\n";
     };
     std::string text = heading(title_of(calibration)) +
-                       wrapped(analysis_in_words(calibration, diagnostics)) + "\n";
+                       wrapped(analysis_in_words(calibration, diagnostics), columns) + "\n";
     for (auto const& section : sections_of(diagnostics)) {
-        text += heading(section.title) + wrapped(section.words) + "\n";
-        if (!section.table.rows.empty()) text += plain(section.table);
+        text += heading(section.title) + wrapped(section.words, columns) + "\n";
+        if (!section.table.rows.empty()) text += plain_table(section.table);
     }
     for (std::size_t i = 0; i < plots.size(); ++i) {
-        text += heading(plots[i].title) + drawn[i] + "\n" + wrapped(plots[i].caption) + "\n";
+        text +=
+            heading(plots[i].title) + drawn[i] + "\n" + wrapped(plots[i].caption, columns) + "\n";
     }
     return text;
 }
