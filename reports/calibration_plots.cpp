@@ -107,6 +107,7 @@ std::string prefix(std::span<PicturedCalibration const> all, PicturedCalibration
 struct BandPoint {
     int kernels = 0;
     double log_work = 0, log_efficiency = 0, log_variance = 0;
+    double least_work = 0, most_work = 0;
 };
 
 PlotSeries prediction_band(PicturedCalibration const& pictured, OperationType type, bool zero_flop,
@@ -118,20 +119,34 @@ PlotSeries prediction_band(PicturedCalibration const& pictured, OperationType ty
         auto const efficiency =
             efficiency_at(pictured.calibration, subgraph, zero_flop, kernel.predicted_ms);
         if (!efficiency) continue;
-        auto& bin = bins[work_bin_of(work_of(subgraph, zero_flop)).lower];
+        double const work = work_of(subgraph, zero_flop);
+        auto& bin = bins[work_bin_of(work).lower];
+        bin.least_work = bin.kernels == 0 ? work : std::min(bin.least_work, work);
+        bin.most_work = std::max(bin.most_work, work);
         ++bin.kernels;
-        bin.log_work += std::log(work_of(subgraph, zero_flop));
+        bin.log_work += std::log(work);
         bin.log_efficiency += std::log(*efficiency);
         bin.log_variance += kernel.log_variance;
     }
     PlotSeries band{.label = std::move(label), .mark = Mark::band};
+    constexpr double sliver = 1.06;  // of one size alone the band is a strip that can be seen
     for (auto const& [lower, bin] : bins) {
         double const center = std::exp(bin.log_efficiency / bin.kernels);
         double const half = z_95 * std::sqrt(bin.log_variance / bin.kernels);
-        band.x.push_back(std::exp(bin.log_work / bin.kernels));
-        band.y.push_back(center);
-        band.low.push_back(center * std::exp(-half));
-        band.high.push_back(center * std::exp(half));
+        // At the centre of each bin; the outermost reach as far as their kernels do.
+        std::vector<double> places{std::exp(bin.log_work / bin.kernels)};
+        if (lower == bins.begin()->first) {
+            places.insert(places.begin(), std::min(bin.least_work, places.front() / sliver));
+        }
+        if (lower == bins.rbegin()->first) {
+            places.push_back(std::max(bin.most_work, places.back() * sliver));
+        }
+        for (double const x : places) {
+            band.x.push_back(x);
+            band.y.push_back(center);
+            band.low.push_back(center * std::exp(-half));
+            band.high.push_back(center * std::exp(half));
+        }
     }
     return band;
 }

@@ -42,8 +42,9 @@ struct Extent {
 
 std::vector<double> decade_ticks(Extent extent) {
     int const first = static_cast<int>(std::floor(std::log10(extent.low)));
-    int const last = static_cast<int>(std::ceil(std::log10(extent.high)));
+    int last = std::max(first + 1, static_cast<int>(std::ceil(std::log10(extent.high))));
     int const step = 1 + (last - first) / 7;
+    while ((last - first) % step != 0) ++last;  // the last tick must not lie below the data
     std::vector<double> ticks;
     // Less than two decades would leave two labels: the steps of 1, 2 and 5 fill them in.
     bool const fine = last - first <= 2;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -40,6 +41,19 @@ TEST(AxisTicks, EncloseTheDataWithDecadesInWords) {
     EXPECT_DOUBLE_EQ(ticks.front().position, 1e6);
     EXPECT_EQ(ticks.front().label, "1 MFLOP");
     EXPECT_DOUBLE_EQ(ticks.back().position, 1e10);
+}
+
+TEST(AxisTicks, EncloseAnyNumberOfDecades) {
+    for (int decades = 0; decades <= 20; ++decades) {
+        auto plot = curve_of_three_points();
+        plot.series.resize(1);
+        plot.series[0].x = {1, 1, std::pow(10.0, decades)};
+        auto const ticks = axis_ticks(plot, plot.x);
+        EXPECT_LE(ticks.front().position, 1) << decades;
+        EXPECT_GE(ticks.back().position, std::pow(10.0, decades)) << decades;
+        EXPECT_GT(ticks.size(), 1U) << decades;
+        EXPECT_LE(ticks.size(), 8U) << decades;
+    }
 }
 
 TEST(AxisTicks, AreRoundNumbersAroundTheBandToo) {
