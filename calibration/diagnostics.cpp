@@ -27,6 +27,7 @@ struct CaseUse {
 std::vector<CaseUse> uses_of(Evidence const& evidence) {
     std::vector<CaseUse> uses(evidence.cases.size());
     for (auto const& model : evidence.models) {
+        if (model.role == ModelRole::held_out) continue;
         for (std::size_t i = 0; i < model.cases.size(); ++i) {
             auto const index = static_cast<std::size_t>(model.cases[i]);
             auto& use = uses.at(index);
@@ -213,6 +214,8 @@ CalibrationDiagnostics diagnose(Evidence const& evidence, Calibration const& cal
                                 CrossValidation const& predictions) {
     std::map<int, CrossValidatedKernel> predicted;  // each case once: its prediction is its own
     for (auto const& model : predictions.models) {
+        auto const& role = evidence.models.at(static_cast<std::size_t>(model.model_index)).role;
+        if (role == ModelRole::held_out) continue;  // no curve was fitted on what it alone holds
         for (auto const& kernel : model.kernels) predicted.emplace(kernel.case_index, kernel);
     }
     auto const uses = uses_of(evidence);

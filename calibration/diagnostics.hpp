@@ -101,7 +101,7 @@ struct CalibrationDiagnostics {
 ///
 /// Residuals are about the served curves, residual model included, on the kernels those were fitted
 /// to: they show shape (tails, trends, outliers), not accuracy on unseen models, which
-/// cross-validation shows. Kernels without a timing are left out.
+/// cross-validation shows. Kernels without a timing and models that are held out take no part.
 ///
 /// \param predictions  predict_models(evidence, calibration)
 [[nodiscard]] CalibrationDiagnostics diagnose(Evidence const& evidence,
