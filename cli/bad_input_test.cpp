@@ -76,6 +76,15 @@ std::vector<BadInput> const& rows() {
         {"InspectInt8", "inspect --model resnet18 --precision int8", {"INT8 is not supported"}},
         {"InspectBatchZero", "inspect --model resnet18 --batch 0", {"1 or more"}},
         {"InspectBatchWord", "inspect --model resnet18 --batch many", {"--batch"}},
+
+        {"AuditOfNothing", "audit", {"nothing is named", "--hardware ID or --calibration FILE"}},
+        {"AuditOfMisspeltHardware",
+         "audit --hardware i7_12700K",
+         {"no registry knows \"i7_12700K\"", "did you mean \"i7-12700K\"?"}},
+        {"AuditOfMissingFile", "audit --calibration {tmp}/none.json", {"none.json"}},
+        {"AuditOfAnotherFile",
+         "audit --calibration {tmp}/other.json",
+         {"other.json", "efficiency_calibration_v1.json"}},
     };
     return all;
 }
@@ -93,6 +102,7 @@ class BadInputTest : public testing::TestWithParam<BadInput> {
         std::string bytes(1000, '\0');
         whole.read(bytes.data(), 1000);
         write("truncated.pt2", bytes);
+        write("other.json", "{}");
         write("damaged.json.gz", std::string{"\x1f\x8b\x08\0\0", 5} + "nonsense");
     }
     void TearDown() override { fs::remove_all(folder_); }

@@ -37,6 +37,7 @@ struct Command {
 
 [[nodiscard]] Run add_aggregate(CLI::App& command);
 [[nodiscard]] Run add_analyze(CLI::App& command);
+[[nodiscard]] Run add_audit(CLI::App& command);
 [[nodiscard]] Run add_calibrate(CLI::App& command);
 [[nodiscard]] Run add_check(CLI::App& command);
 [[nodiscard]] Run add_compare(CLI::App& command);

@@ -59,6 +59,11 @@ std::vector<Command> const& commands() {
          .examples = "  derate visualize --calibration curves.json --output curves.html\n"
                      "  derate visualize --calibration curves.json --model resnet50 --ascii\n",
          .add = add_visualize},
+        {.name = "audit",
+         .summary = "Say why to believe a calibration: provenance, gaps, quality, legacy, evidence",
+         .examples = "  derate audit --hardware i7-12700K --output audit.md\n"
+                     "  derate audit --calibration staged/cpu/my-cpu/efficiency_curves.json\n",
+         .add = add_audit},
         {.name = "check",
          .summary = "Validate files against schema and rules, all violations at once",
          .examples = "  derate check hardware_registry/cpu/i7-12700K/legacy_curves.json\n"

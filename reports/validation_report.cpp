@@ -70,18 +70,6 @@ std::string heading(char const* title, Dress dress) {
                                     : "\n" + std::string{title} + "\n";
 }
 
-std::string sentence(Recommendation const& r) {
-    auto text = std::string{to_string(r.type)} + ", " + r.size + ": ";
-    if (r.unseen_regime) text += "no calibration case shows this kind of kernel. ";
-    text +=
-        number(100 * r.variance_share, 0) +
-        " % of the uncertainty comes from here; measured, the median half-width would fall from " +
-        percent(r.half_width_percent) + " to about " + percent(r.narrowed_half_width_percent) +
-        ". Takes about " + number(std::max(1.0, r.seconds), 0) + " s. Calibrate on " +
-        joined(r.models, ", ") + ", or measure " + joined(r.shapes, "; ") + ".";
-    return text;
-}
-
 std::string report(Validation const& v, Dress dress) {
     auto const verdict = std::string{to_string(v.gate.verdict())};
     std::string all = dress == Dress::markdown
@@ -162,7 +150,7 @@ std::string report(Validation const& v, Dress dress) {
         int rank = 1;
         for (auto const& r : v.recommendations) {
             all += (dress == Dress::markdown ? "" : "  ") + std::to_string(rank++) + ". " +
-                   sentence(r) + "\n";
+                   recommendation_text(r) + "\n";
         }
     }
     return all;
@@ -208,6 +196,18 @@ std::string xml_escaped(std::string const& text) {
 }
 
 }  // namespace
+
+std::string recommendation_text(Recommendation const& r) {
+    auto text = std::string{to_string(r.type)} + ", " + r.size + ": ";
+    if (r.unseen_regime) text += "no calibration case shows this kind of kernel. ";
+    text +=
+        number(100 * r.variance_share, 0) +
+        " % of the uncertainty comes from here; measured, the median half-width would fall from " +
+        percent(r.half_width_percent) + " to about " + percent(r.narrowed_half_width_percent) +
+        ". Takes about " + number(std::max(1.0, r.seconds), 0) + " s. Calibrate on " +
+        joined(r.models, ", ") + ", or measure " + joined(r.shapes, "; ") + ".";
+    return text;
+}
 
 std::string validation_text(Validation const& validation) {
     return report(validation, Dress::text);
@@ -305,7 +305,7 @@ nlohmann::json validation_json(Validation const& v) {
              {"shapes", r.shapes},
              {"models", r.models},
              {"seconds", r.seconds},
-             {"text", sentence(r)}});
+             {"text", recommendation_text(r)}});
     }
     return json;
 }

@@ -16,6 +16,9 @@ namespace derate {
 /// The same as data; field names as in docs/validation.md.
 [[nodiscard]] nlohmann::json validation_json(Validation const& validation);
 
+/// What to measure, why, and what it takes; one line.
+[[nodiscard]] std::string recommendation_text(Recommendation const& recommendation);
+
 /// JUnit XML: one test case a rule, named by the hardware; INCONCLUSIVE is an error, FAIL a
 /// failure.
 [[nodiscard]] std::string validation_junit(Validation const& validation);

@@ -1,0 +1,748 @@
+#include "reports/audit.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <set>
+#include <stdexcept>
+#include <tuple>
+#include <utility>
+
+#include "calibration/cross_validate.hpp"
+#include "calibration/fit_calibration.hpp"
+#include "core/input_error.hpp"
+#include "core/json/environment_json.hpp"
+#include "core/statistics/interval_of_mean.hpp"
+#include "core/statistics/quantiles.hpp"
+#include "estimator/compiled_calibration.hpp"
+#include "estimator/fallback_chain.hpp"
+#include "estimator/legacy_latency.hpp"
+#include "estimator/prepared_model.hpp"
+
+namespace derate {
+namespace {
+
+using CellKey = std::tuple<OperationType, bool, double>;  // type, zero FLOPs, lower edge of the bin
+
+bool is_zero_flop(Subgraph const& subgraph) { return !(subgraph.work.value() > 0); }
+
+double work_of(Subgraph const& subgraph) {
+    return is_zero_flop(subgraph) ? subgraph.traffic.total().value() : subgraph.work.value();
+}
+
+CellKey key_of(Subgraph const& subgraph) {
+    return {subgraph.type, is_zero_flop(subgraph), work_bin_of(work_of(subgraph)).lower};
+}
+
+std::string label_of(std::string const& model, int batch) {
+    return batch == 1 ? model : model + " (batch " + std::to_string(batch) + ")";
+}
+
+std::optional<std::chrono::sys_days> day_of(std::string_view date) {
+    int year = 0;
+    unsigned month = 0;
+    unsigned day = 0;
+    if (std::sscanf(std::string{date}.c_str(), "%d-%u-%u", &year, &month, &day) != 3) {
+        return std::nullopt;
+    }
+    std::chrono::year_month_day const read{std::chrono::year{year}, std::chrono::month{month},
+                                           std::chrono::day{day}};
+    if (!read.ok()) return std::nullopt;
+    return std::chrono::sys_days{read};
+}
+
+bool is_stale(std::string_view date, std::string_view today, AuditLimits const& limits) {
+    auto const age = days_between(date, today);
+    return age && *age > limits.stale_days;
+}
+
+/// Cases that the curves were fitted on.
+std::vector<bool> fitted_cases(Evidence const& evidence) {
+    std::vector<bool> fitted(evidence.cases.size(), false);
+    for (auto const& model : evidence.models) {
+        if (model.role == ModelRole::held_out) continue;
+        for (int const index : model.cases) fitted[static_cast<std::size_t>(index)] = true;
+    }
+    for (std::size_t i = 0; i < fitted.size(); ++i) {
+        auto const& one = evidence.cases[i];
+        fitted[i] = one.timing && (fitted[i] || one.probe);
+    }
+    return fitted;
+}
+
+/// "model/batch/position" of the first place where each case occurs.
+std::map<int, std::string> places_of(Evidence const& evidence) {
+    std::map<int, std::string> places;
+    for (auto const& model : evidence.models) {
+        for (std::size_t i = 0; i < model.cases.size(); ++i) {
+            places.try_emplace(model.cases[i], model.name + "/" + std::to_string(model.batch) +
+                                                   "/" + std::to_string(i));
+        }
+    }
+    return places;
+}
+
+double bytes_per_element(Precision precision) {
+    switch (precision) {
+        case Precision::fp32:
+            return 4;
+        case Precision::fp16:
+        case Precision::bf16:
+            return 2;
+        case Precision::int8:
+            return 1;
+    }
+    return 4;
+}
+
+/// The models in the calibration's precision; where none is exported in it, those in FP32 with
+/// their memory traffic scaled by the size of an element.
+std::vector<AuditedModel> models_in(Precision precision, std::span<AuditedModel const> all) {
+    std::vector<AuditedModel> chosen;
+    for (auto const& model : all) {
+        if (model.precision == precision) chosen.push_back(model);
+    }
+    if (!chosen.empty()) return chosen;
+    double const factor = bytes_per_element(precision) / bytes_per_element(Precision::fp32);
+    for (auto model : all) {
+        if (model.precision != Precision::fp32) continue;
+        for (auto& subgraph : model.subgraphs) {
+            auto& traffic = subgraph.traffic;
+            traffic = {.input = Bytes{traffic.input.value() * factor},
+                       .weights = Bytes{traffic.weights.value() * factor},
+                       .output = Bytes{traffic.output.value() * factor}};
+        }
+        chosen.push_back(std::move(model));
+    }
+    return chosen;
+}
+
+/// The calibration alone as `derate estimate --calibration` prices with it; empty where it cannot.
+std::optional<FallbackChain> pricing_by(Calibration const& calibration,
+                                        std::optional<Hardware> const& hardware) {
+    try {
+        return FallbackChain{std::span{&calibration, 1}, hardware, calibration.precision};
+    } catch (std::invalid_argument const&) {
+        return std::nullopt;
+    }
+}
+
+ProvenanceAudit provenance_of(AuditSubject const& subject, std::string_view today,
+                              AuditLimits const& limits) {
+    auto const& calibration = *subject.stored.calibration;
+    ProvenanceAudit result{.file = subject.stored.curves,
+                           .source = calibration.source,
+                           .precision = calibration.precision,
+                           .threads = calibration.threads,
+                           .provisional = calibration.provisional,
+                           .recorded = calibration.provenance,
+                           .age_days = days_between(calibration.provenance.date, today),
+                           .stale = is_stale(calibration.provenance.date, today, limits),
+                           .campaigns = {},
+                           .libraries = std::nullopt,
+                           .git_revision = calibration.provenance.git_revision,
+                           .claims = calibration.claims};
+    if (subject.stored.evidence) result.campaigns = subject.stored.evidence->campaigns;
+    for (auto const& campaign : result.campaigns) {
+        auto const found = std::ranges::find_if(subject.samples, [&](FoundSamples const& samples) {
+            return samples.sha256 == campaign.samples_sha256;
+        });
+        if (found == subject.samples.end()) continue;
+        auto const& environment = found->environment;
+        std::string words;
+        auto const add = [&words](char const* name, std::optional<std::string> const& version) {
+            if (!version) return;
+            if (!words.empty()) words += ", ";
+            words += name;
+            words += *version;
+        };
+        add("LibTorch ", environment.libtorch);
+        add("BLAS ", environment.blas);
+        add("", environment.blas_version);
+        add("oneDNN ", environment.onednn_version);
+        add("CUDA ", environment.cuda);
+        add("driver ", environment.gpu_driver);
+        add("", environment.compiler);
+        if (!words.empty()) result.libraries = words;
+        if (!result.git_revision) result.git_revision = environment.git_revision;
+    }
+    return result;
+}
+
+}  // namespace
+
+std::optional<int> days_between(std::string_view earlier, std::string_view later) {
+    auto const from = day_of(earlier);
+    auto const to = day_of(later);
+    if (!from || !to) return std::nullopt;
+    return static_cast<int>((*to - *from).count());
+}
+
+// ---------------------------------------------------------------------------------------------
+// Coverage
+
+std::vector<CoverageCell> audit_coverage(Calibration const& calibration,
+                                         std::optional<Evidence> const& evidence,
+                                         std::span<AuditedModel const> models,
+                                         std::optional<Hardware> const& hardware) {
+    std::map<CellKey, CoverageCell> cells;
+    auto const cell_at = [&](OperationType type, bool zero_flop, double work) -> CoverageCell& {
+        auto const bin = work_bin_of(work);
+        auto& cell = cells[{type, zero_flop, bin.lower}];
+        cell.type = type;
+        cell.zero_flop = zero_flop;
+        cell.bin = bin;
+        return cell;
+    };
+    if (evidence) {
+        auto const fitted = fitted_cases(*evidence);
+        for (std::size_t i = 0; i < fitted.size(); ++i) {
+            auto const& one = evidence->cases[i];
+            if (!fitted[i] || !(work_of(one.subgraph) > 0)) continue;
+            auto& cell =
+                cell_at(one.subgraph.type, is_zero_flop(one.subgraph), work_of(one.subgraph));
+            ++cell.kernels;
+            cell.samples += one.timing->samples;
+        }
+    } else {
+        for (auto const& curve : calibration.curves) {
+            for (auto const& point : curve.data_points) {
+                auto& cell = cell_at(curve.type, curve.zero_flop, point.work);
+                cell.kernels += std::max(1, static_cast<int>(point.source_subgraphs.size()));
+                cell.samples += point.num_observations;
+            }
+        }
+    }
+
+    auto const pricing = pricing_by(calibration, hardware);
+    std::map<CellKey, std::map<std::string, double>> share_of_model;
+    for (auto const& model : models) {
+        std::optional<ChainEstimate> priced;
+        if (pricing) priced = pricing->estimate(model.subgraphs, model.partition);
+        for (std::size_t i = 0; i < model.subgraphs.size(); ++i) {
+            auto const& subgraph = model.subgraphs[i];
+            if (!(work_of(subgraph) > 0)) continue;
+            auto& cell = cell_at(subgraph.type, is_zero_flop(subgraph), work_of(subgraph));
+            ++cell.needed;
+            double const share =
+                priced ? priced->subgraphs[i].latency_ms / priced->total.latency_ms : 0;
+            cell.time_share += share / static_cast<double>(models.size());
+            share_of_model[key_of(subgraph)][label_of(model.name, model.batch)] += share;
+        }
+    }
+    std::vector<CoverageCell> result;
+    for (auto& [key, cell] : cells) {
+        std::vector<std::pair<std::string, double>> shares(share_of_model[key].begin(),
+                                                           share_of_model[key].end());
+        std::ranges::stable_sort(shares, std::greater{}, &std::pair<std::string, double>::second);
+        for (auto& [name, share] : shares) cell.models.push_back(std::move(name));
+        result.push_back(std::move(cell));
+    }
+    return result;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Quality
+
+QualityAudit audit_quality(Evidence const& evidence, std::string_view today,
+                           AuditLimits const& limits) {
+    QualityAudit quality{.models = static_cast<int>(evidence.models.size()),
+                         .campaigns = static_cast<int>(evidence.campaigns.size())};
+    for (auto const& campaign : evidence.campaigns) {
+        quality.imported_campaigns += campaign.imported ? 1 : 0;
+        quality.stale_campaigns += is_stale(campaign.date, today, limits) ? 1 : 0;
+    }
+    for (auto const& model : evidence.models) quality.timed_whole += model.whole_model ? 1 : 0;
+
+    auto const places = places_of(evidence);
+    std::vector<double> launches;
+    std::vector<double> half_widths;
+    std::vector<KernelQuality> kernels;
+    double total_ms = 0;
+    double few_ms = 0;
+    double precise_ms = 0;
+    double unknown_ms = 0;
+    double unsteady_ms = 0;
+    for (std::size_t i = 0; i < evidence.cases.size(); ++i) {
+        auto const& one = evidence.cases[i];
+        if (!one.timing) {
+            ++quality.failed;
+            continue;
+        }
+        auto const& timing = *one.timing;
+        ++quality.kernels;
+        quality.samples += timing.samples;
+        launches.push_back(static_cast<double>(timing.launches.size()));
+        if (one.probe) continue;  // timed for its regime: no model's time rests on it
+
+        total_ms += timing.center_ms;
+        if (static_cast<int>(timing.launches.size()) < GateLimits{}.fewest_launches) {
+            few_ms += timing.center_ms;
+        }
+        auto const unsteady = std::ranges::count_if(
+            timing.launches, [](LaunchTimes const& launch) { return !launch.steady; });
+        if (2 * unsteady > std::ssize(timing.launches)) unsteady_ms += timing.center_ms;
+        std::vector<double> medians;
+        for (auto const& launch : timing.launches) medians.push_back(launch.median_ms);
+        auto const interval = confidence_interval_of_mean(medians);
+        if (!interval) {
+            unknown_ms += timing.center_ms;
+            continue;
+        }
+        double const half_width = interval->relative_half_width();
+        half_widths.push_back(half_width);
+        if (half_width <= limits.half_width) precise_ms += timing.center_ms;
+        auto const place = places.find(static_cast<int>(i));
+        kernels.push_back({.name = place == places.end() ? "no model" : place->second,
+                           .type = one.subgraph.type,
+                           .center_ms = timing.center_ms,
+                           .half_width = half_width,
+                           .time_share = 0,
+                           .launches = static_cast<int>(timing.launches.size())});
+    }
+    if (total_ms > 0) {
+        quality.few_launches_share = few_ms / total_ms;
+        quality.precise_share = precise_ms / total_ms;
+        quality.unknown_share = unknown_ms / total_ms;
+        quality.unsteady_share = unsteady_ms / total_ms;
+        for (auto& kernel : kernels) kernel.time_share = kernel.center_ms / total_ms;
+    }
+    if (!launches.empty()) {
+        auto const [fewest, most] = std::ranges::minmax(launches);
+        quality.fewest_launches = static_cast<int>(fewest);
+        quality.most_launches = static_cast<int>(most);
+        quality.median_launches = static_cast<int>(median(launches));
+    }
+    if (!half_widths.empty()) quality.median_half_width = median(half_widths);
+    std::ranges::stable_sort(kernels, std::greater{}, [](KernelQuality const& kernel) {
+        return kernel.half_width * kernel.time_share;
+    });
+    if (kernels.size() > limits.worst_kernels) kernels.resize(limits.worst_kernels);
+    quality.worst = std::move(kernels);
+    return quality;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Legacy values
+
+namespace {
+
+/// Milliseconds by the rules; empty where no scale applies or nothing is left of the time.
+std::optional<double> legacy_ms(LegacyRules const& rules, LegacyRoof const& roof,
+                                Subgraph const& subgraph, std::string_view partition) {
+    try {
+        double const ms = legacy_latency(rules, subgraph, roof, partition).latency_ms;
+        if (ms > 0) return ms;
+    } catch (std::invalid_argument const&) {
+    }
+    return std::nullopt;
+}
+
+struct RatioSums {
+    int kernels = 0;
+    double measured_ms = 0;
+    double log_ratio = 0;
+    double log_measured_efficiency = 0;
+    double least = 0;
+    double largest = 0;
+};
+
+std::vector<LegacyCell> legacy_cells(Calibration const& calibration, Evidence const& evidence,
+                                     LegacyRules const& rules, LegacyRoof const& roof) {
+    std::map<CellKey, RatioSums> sums;
+    double total_ms = 0;
+    for (auto const& one : evidence.cases) {
+        if (!one.timing || !(work_of(one.subgraph) > 0)) continue;
+        auto const legacy = legacy_ms(rules, roof, one.subgraph, evidence.partition);
+        if (!legacy) continue;
+        double const measured = one.timing->center_ms;
+        double const ratio = *legacy / measured;
+        auto const& peak =
+            is_zero_flop(one.subgraph) ? calibration.peak_bandwidth : calibration.peak_flops;
+        auto& cell = sums[key_of(one.subgraph)];
+        cell.least = cell.kernels == 0 ? ratio : std::min(cell.least, ratio);
+        cell.largest = std::max(cell.largest, ratio);
+        ++cell.kernels;
+        cell.measured_ms += measured;
+        cell.log_ratio += std::log(ratio);
+        if (peak) {
+            cell.log_measured_efficiency +=
+                std::log(work_of(one.subgraph) * ms_per_second / (measured * peak->per_second));
+        }
+        total_ms += measured;
+    }
+    std::vector<LegacyCell> cells;
+    for (auto const& [key, cell] : sums) {
+        auto const& [type, zero_flop, lower] = key;
+        LegacyCell result{.type = type,
+                          .zero_flop = zero_flop,
+                          .bin = work_bin_of(lower),
+                          .kernels = cell.kernels,
+                          .time_share = cell.measured_ms / total_ms,
+                          .latency_ratio = std::exp(cell.log_ratio / cell.kernels),
+                          .least_ratio = cell.least,
+                          .largest_ratio = cell.largest,
+                          .efficiency_measured = std::nullopt,
+                          .efficiency_legacy = std::nullopt};
+        if (zero_flop ? calibration.peak_bandwidth : calibration.peak_flops) {
+            result.efficiency_measured = std::exp(cell.log_measured_efficiency / cell.kernels);
+            result.efficiency_legacy = *result.efficiency_measured / result.latency_ratio;
+        }
+        cells.push_back(result);
+    }
+    std::ranges::stable_sort(cells, std::greater{}, &LegacyCell::time_share);
+    return cells;
+}
+
+}  // namespace
+
+LegacyComparison compare_to_legacy(Calibration const& calibration, Evidence const& evidence,
+                                   Calibration const& legacy, std::span<AuditedModel const> models,
+                                   std::optional<Hardware> const& hardware) {
+    auto const roof = legacy.legacy_rules ? legacy_roof(*legacy.legacy_rules, calibration.precision)
+                                          : std::nullopt;
+    if (!roof) throw std::invalid_argument{"no legacy rules with a rate for the precision"};
+    auto const& rules = *legacy.legacy_rules;
+
+    LegacyComparison result{.cells = legacy_cells(calibration, evidence, rules, *roof)};
+    if (auto const pricing = pricing_by(calibration, hardware)) {
+        FallbackChain const by_rules{std::span{&legacy, 1}, hardware, calibration.precision};
+        for (auto const& model : models) {
+            if (model.batch != 1) continue;
+            auto const ours = pricing->estimate(model.subgraphs, model.partition).total;
+            result.models.push_back(
+                {.model = model.name,
+                 .batch = model.batch,
+                 .calibrated_ms = ours.latency_ms,
+                 .interval = {ours.ci_95_lower_ms, ours.ci_95_upper_ms},
+                 .legacy_ms =
+                     by_rules.estimate(model.subgraphs, model.partition).total.latency_ms});
+        }
+        std::ranges::stable_sort(result.models, {}, &LegacyModel::ratio);
+    }
+    double legacy_error = 0;
+    double calibrated_error = 0;
+    for (auto const& model : predict_models(evidence, calibration).models) {
+        double measured = 0;
+        double predicted = 0;
+        double by_rules = 0;
+        for (auto const& kernel : model.kernels) {
+            measured += kernel.measured_ms;
+            predicted += kernel.predicted_ms;
+            auto const& subgraph =
+                evidence.cases[static_cast<std::size_t>(kernel.case_index)].subgraph;
+            by_rules += legacy_ms(rules, *roof, subgraph, evidence.partition).value_or(0);
+        }
+        ++result.evidence_models;
+        legacy_error += std::abs(by_rules / measured - 1);
+        calibrated_error += std::abs(predicted / measured - 1);
+    }
+    if (result.evidence_models > 0) {
+        result.legacy_mape_percent = 100 * legacy_error / result.evidence_models;
+        result.calibrated_mape_percent = 100 * calibrated_error / result.evidence_models;
+    }
+    return result;
+}
+
+// ---------------------------------------------------------------------------------------------
+// The chain of evidence
+
+std::string_view to_string(LinkState state) {
+    switch (state) {
+        case LinkState::verified:
+            return "verified";
+        case LinkState::broken:
+            return "BROKEN";
+        case LinkState::absent:
+            return "absent";
+        case LinkState::not_applicable:
+            return "not applicable";
+    }
+    return "";
+}
+
+namespace {
+
+std::string short_hash(std::string const& hash) { return hash.substr(0, 12); }
+
+ChainLink link_from_estimate(AuditSubject const& subject, std::string_view hardware_id) {
+    ChainLink link{.from = "estimate",
+                   .to = "curve file",
+                   .state = LinkState::verified,
+                   .detail = "SHA-256 " + short_hash(subject.sha256)};
+    if (!subject.refusal.empty()) {
+        link.state = LinkState::broken;
+        link.detail = "`derate estimate` refuses: " + subject.refusal;
+    } else if (!subject.served_first) {
+        link.detail = "`derate estimate --calibration` answers from this file; " + link.detail;
+    } else if (*subject.served_first == subject.stored.curves) {
+        link.detail = "`derate estimate --hardware " + std::string{hardware_id} +
+                      "` answers from this file; " + link.detail;
+    } else {
+        link.state = LinkState::not_applicable;
+        link.detail = "estimates come from " + subject.served_first->filename().string() +
+                      " first; " + link.detail;
+    }
+    return link;
+}
+
+ChainLink link_to_schema(StoredCalibration const& stored) {
+    ChainLink link{.from = "curve file", .to = "schema", .detail = "no violation"};
+    if (!stored.violations.empty()) {
+        link.state = LinkState::broken;
+        link.detail = std::to_string(stored.violations.size()) +
+                      " violations, the first: " + stored.violations.front();
+    }
+    return link;
+}
+
+void add_links_to_evidence(std::vector<ChainLink>& links, StoredCalibration const& stored) {
+    if (stored.evidence_files.empty()) {
+        bool const expected = stored.calibration->source == CurveSource::measured ||
+                              stored.calibration->source == CurveSource::imported;
+        links.push_back({.from = "curve file",
+                         .to = "evidence",
+                         .state = expected ? LinkState::broken : LinkState::not_applicable,
+                         .detail = expected ? "no evidence file is recorded"
+                                            : "legacy and default values have no evidence"});
+        return;
+    }
+    for (auto const& file : stored.evidence_files) {
+        ChainLink link{.from = "curve file", .to = "evidence/" + file.recorded.file};
+        if (!file.actual_sha256) {
+            link.state = LinkState::broken;
+            link.detail = "the file is missing";
+        } else if (*file.actual_sha256 != file.recorded.sha256) {
+            link.state = LinkState::broken;
+            link.detail = "recorded SHA-256 " + short_hash(file.recorded.sha256) + ", actual " +
+                          short_hash(*file.actual_sha256);
+        } else {
+            link.detail = "SHA-256 " + short_hash(file.recorded.sha256) + " as recorded";
+        }
+        links.push_back(std::move(link));
+    }
+}
+
+/// A fit of the evidence prices every model and kernel of it as the stored file does.
+ChainLink link_to_predictions(StoredCalibration const& stored, AuditLimits const& limits) {
+    ChainLink link{.from = "evidence", .to = "served predictions"};
+    auto const& calibration = *stored.calibration;
+    if (!stored.evidence) {
+        link.state = LinkState::absent;
+        link.detail = "without intact evidence nothing can be recomputed";
+        return link;
+    }
+    bool const with_residual = std::ranges::any_of(
+        calibration.curves,
+        [](EfficiencyCurve const& curve) { return curve.residual_model.has_value(); });
+    CrossValidation refitted;
+    try {
+        refitted = predict_models(
+            *stored.evidence,
+            fit_calibration(
+                *stored.evidence,
+                {.residual = with_residual ? ResidualForm::gaussian_process : ResidualForm::none,
+                 .nested_intervals = false}));
+    } catch (InputError const& error) {
+        link.state = LinkState::broken;
+        link.detail = error.what();
+        return link;
+    }
+    auto const served = predict_models(*stored.evidence, calibration);
+    double largest = 0;
+    std::string where;
+    std::size_t kernels = 0;
+    for (std::size_t m = 0; m < served.models.size(); ++m) {
+        auto const& ours = served.models[m];
+        auto const& again = refitted.models[m];
+        auto const compare = [&](double a, double b, std::string const& name) {
+            double const difference = std::abs(a / b - 1);
+            // A NaN must not pass for a small difference.
+            if (difference <= largest) return;
+            largest = std::isnan(difference) ? HUGE_VAL : difference;
+            where = name;
+        };
+        compare(ours.predicted.latency_ms, again.predicted.latency_ms,
+                label_of(ours.model, ours.batch));
+        for (std::size_t k = 0; k < ours.kernels.size(); ++k, ++kernels) {
+            compare(ours.kernels[k].predicted_ms, again.kernels[k].predicted_ms,
+                    ours.model + "/" + std::to_string(ours.batch) + "/" + std::to_string(k));
+        }
+    }
+    char figures[96];
+    std::snprintf(figures, sizeof figures, "%zu models and %zu kernels", served.models.size(),
+                  kernels);
+    char difference[64];
+    std::snprintf(difference, sizeof difference, "%.1e (limit %.0e)", largest,
+                  limits.recompute_relative);
+    if (largest <= limits.recompute_relative) {
+        link.detail = std::string{"a new fit prices "} + figures +
+                      " alike; largest relative difference " + difference;
+    } else {
+        link.state = LinkState::broken;
+        link.detail = "a new fit moves " + where + " by " + difference +
+                      ": the file does not come from this evidence, or not from this version's fit";
+    }
+    return link;
+}
+
+void add_links_to_samples(std::vector<ChainLink>& links, AuditSubject const& subject) {
+    if (!subject.stored.evidence) return;
+    auto const own_name = subject.stored.curves.stem().string() + ".samples.jsonl";
+    for (auto const& campaign : subject.stored.evidence->campaigns) {
+        ChainLink link{.from = "evidence", .to = "raw samples of " + campaign.id};
+        auto const& recorded = campaign.samples_sha256;
+        auto const found = std::ranges::find_if(subject.samples, [&](FoundSamples const& samples) {
+            return recorded && samples.sha256 == *recorded;
+        });
+        auto const own = std::ranges::find(subject.samples, own_name, &FoundSamples::file);
+        if (!recorded) {
+            link.state = LinkState::absent;
+            link.detail = campaign.imported
+                              ? "raw absent: imported as summaries, without repetitions"
+                              : "raw absent: no SHA-256 of them is recorded";
+        } else if (found != subject.samples.end()) {
+            link.detail = found->file + " has the recorded SHA-256 " + short_hash(*recorded);
+            auto const hash = environment_hash(found->environment);
+            if (campaign.environment_hash && hash != *campaign.environment_hash) {
+                link.state = LinkState::broken;
+                link.detail += ", but its environment's hash is " + short_hash(hash) + ", not " +
+                               short_hash(*campaign.environment_hash);
+            }
+        } else if (own != subject.samples.end()) {
+            link.state = LinkState::broken;
+            link.detail = own->file + " has SHA-256 " + short_hash(own->sha256) + ", recorded is " +
+                          short_hash(*recorded);
+        } else {
+            link.state = LinkState::absent;
+            link.detail = "raw absent: no file with the recorded SHA-256 " + short_hash(*recorded) +
+                          " is at hand";
+        }
+        links.push_back(std::move(link));
+    }
+    // What the curve file says of samples and environment must be what its evidence says.
+    auto const& provenance = subject.stored.calibration->provenance;
+    auto const& campaigns = subject.stored.evidence->campaigns;
+    auto const agrees = [&](std::optional<std::string> const& claimed,
+                            std::optional<std::string> Campaign::*of_campaign) {
+        return !claimed || std::ranges::any_of(campaigns, [&](Campaign const& campaign) {
+            return campaign.*of_campaign == claimed;
+        });
+    };
+    if (!agrees(provenance.samples_sha256, &Campaign::samples_sha256) ||
+        !agrees(provenance.environment_hash, &Campaign::environment_hash)) {
+        links.push_back({.from = "curve file",
+                         .to = "provenance in the evidence",
+                         .state = LinkState::broken,
+                         .detail = "the curve file names samples or an environment that no "
+                                   "campaign of the evidence has"});
+    }
+}
+
+}  // namespace
+
+std::vector<ChainLink> audit_chain(AuditSubject const& subject, std::string_view hardware_id,
+                                   AuditLimits const& limits) {
+    std::vector<ChainLink> links{link_from_estimate(subject, hardware_id),
+                                 link_to_schema(subject.stored)};
+    if (!subject.stored.calibration) return links;
+    add_links_to_evidence(links, subject.stored);
+    if (!subject.stored.evidence_files.empty()) {
+        links.push_back(link_to_predictions(subject.stored, limits));
+    }
+    add_links_to_samples(links, subject);
+    return links;
+}
+
+// ---------------------------------------------------------------------------------------------
+// All of it
+
+std::vector<Recommendation> recommend_for(Calibration const& calibration,
+                                          std::span<AuditedModel const> models, int most) {
+    Evidence wanted;  // the models' kernels, untimed: what recommend() looks shapes up in
+    std::vector<ModelOutcome> outcomes;
+    CompiledCalibration const compiled{calibration};
+    for (auto const& model : models) {
+        auto const prepared = prepare(compiled, model.subgraphs, model.partition);
+        auto const total = estimate(compiled, prepared);
+        ModelOutcome outcome{.model = model.name,
+                             .family = model.family,
+                             .batch = model.batch,
+                             .measured_ms = total.latency_ms,
+                             .predicted_ms = total.latency_ms,
+                             .interval = {total.ci_95_lower_ms, total.ci_95_upper_ms},
+                             .log_variance = total.log_variance,
+                             .independent_truth = false,
+                             .kernels = {}};
+        auto const parts = estimate_subgraphs(compiled, prepared);
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            outcome.kernels.push_back({.case_index = static_cast<int>(wanted.cases.size()),
+                                       .type = model.subgraphs[i].type,
+                                       .measured_ms = parts[i].latency_ms,
+                                       .predicted_ms = parts[i].latency_ms,
+                                       .log_variance = parts[i].log_variance,
+                                       .extrapolated = parts[i].extrapolated,
+                                       .unseen_regime = parts[i].unseen_regime.has_value()});
+            wanted.cases.push_back({.subgraph = model.subgraphs[i], .timing = {}, .failure = {}});
+        }
+        outcomes.push_back(std::move(outcome));
+    }
+    return recommend(outcomes, wanted, most);
+}
+
+bool CalibrationAudit::is_broken() const {
+    return std::ranges::any_of(
+        chain, [](ChainLink const& link) { return link.state == LinkState::broken; });
+}
+
+bool Audit::is_broken() const {
+    return std::ranges::any_of(calibrations, &CalibrationAudit::is_broken);
+}
+
+Audit audit(AuditRequest const& request, AuditLimits const& limits) {
+    Audit result{.hardware_id = request.hardware_id, .date = request.today, .limits = limits};
+    std::set<std::pair<std::string, int>> audited;
+    for (auto const& model : request.models) audited.insert({model.name, model.batch});
+    result.audited_models = static_cast<int>(audited.size());
+
+    for (auto const& subject : request.subjects) {
+        CalibrationAudit one{.chain = audit_chain(subject, request.hardware_id, limits)};
+        auto const& calibration = subject.stored.calibration;
+        if (!calibration) {
+            one.readable = false;
+            one.provenance.file = subject.stored.curves;
+            result.calibrations.push_back(std::move(one));
+            continue;
+        }
+        one.provenance = provenance_of(subject, request.today, limits);
+        auto const& evidence = subject.stored.evidence;
+        bool const has_curves = !calibration->legacy_rules && !calibration->default_rules;
+        if (!has_curves) {
+            one.no_legacy = "These are the legacy values themselves.";
+            result.calibrations.push_back(std::move(one));
+            continue;
+        }
+        auto const models = models_in(calibration->precision, request.models);
+        one.coverage = audit_coverage(*calibration, evidence, models, request.hardware);
+        one.recommendations = recommend_for(*calibration, models, limits.recommendations);
+        if (evidence) one.quality = audit_quality(*evidence, request.today, limits);
+        if (!request.legacy) {
+            one.no_legacy = "No legacy values are known for " + request.hardware_id + ".";
+        } else if (!legacy_roof(*request.legacy->legacy_rules, calibration->precision)) {
+            one.no_legacy = "The legacy values (" + request.legacy_file + ") have no rate for " +
+                            std::string{to_string(calibration->precision)} + ".";
+        } else if (!evidence) {
+            one.no_legacy = "Without intact evidence there is nothing to compare with.";
+        } else {
+            one.legacy = compare_to_legacy(*calibration, *evidence, *request.legacy, models,
+                                           request.hardware);
+            one.legacy->file = request.legacy_file;
+        }
+        result.calibrations.push_back(std::move(one));
+    }
+    return result;
+}
+
+}  // namespace derate

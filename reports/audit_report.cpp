@@ -1,0 +1,668 @@
+// How an audit is told: words, Markdown, terminal, JSON.
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "core/format_quantity.hpp"
+#include "core/statistics/quantiles.hpp"
+#include "reports/audit.hpp"
+#include "reports/report_text.hpp"
+#include "reports/validation_report.hpp"
+
+namespace derate {
+namespace {
+
+constexpr std::string_view unknown = "unknown";
+constexpr std::size_t gaps_shown = 20;
+constexpr std::size_t legacy_cells_shown = 20;
+
+std::string percent(double fraction) { return format_significant(100 * fraction, 2) + " %"; }
+
+std::string or_unknown(std::optional<std::string> const& value) {
+    return value && !value->empty() ? *value : std::string{unknown};
+}
+
+std::string number(std::optional<double> value) {
+    return value ? format_significant(*value, 3) : std::string{unknown};
+}
+
+std::string type_label(OperationType type, bool zero_flop) {
+    return std::string{to_string(type)} + (zero_flop ? "|0" : "");
+}
+
+std::string size_label(WorkBin const& bin, bool zero_flop) {
+    return to_string(bin) + (zero_flop ? " bytes" : " FLOP");
+}
+
+std::string lower_label(WorkBin const& bin) {
+    auto const text = to_string(bin);
+    return text.substr(0, text.find(' '));
+}
+
+std::string day_of(std::string const& date) {
+    return date.empty() ? std::string{unknown} : date.substr(0, 10);
+}
+
+std::string source_label(CurveSource source) {
+    return source == CurveSource::legacy_hardcoded ? "legacy" : std::string{to_string(source)};
+}
+
+/// "FP32 measured, 2 threads"; rules hold rates for several precisions.
+std::string name_of(ProvenanceAudit const& provenance) {
+    auto text = source_label(provenance.source);
+    if (provenance.source != CurveSource::legacy_hardcoded) {
+        text = std::string{to_string(provenance.precision)} + " " + text;
+    }
+    if (provenance.threads > 1) text += ", " + std::to_string(provenance.threads) + " threads";
+    return text;
+}
+
+std::string age_of(ProvenanceAudit const& provenance) {
+    if (!provenance.age_days) return "of unknown age";
+    return count_of(static_cast<std::size_t>(std::max(0, *provenance.age_days)), "day", "days") +
+           " old" + (provenance.stale ? ", stale" : "");
+}
+
+std::string claim_text(ValidationClaim const& claim) {
+    std::string text = "leaving each " + claim.leave_out + " out: MAPE " +
+                       format_significant(claim.mape_percent, 2) + " %, bias " +
+                       format_significant(claim.bias_percent, 2) + " %";
+    if (claim.coverage_95) text += ", coverage " + percent(*claim.coverage_95);
+    if (claim.noise_floor_percent) {
+        text += ", noise floor " + format_significant(*claim.noise_floor_percent, 2) + " %";
+    }
+    return text + ", " + claim.verdict;
+}
+
+bool has_curves(CalibrationAudit const& one) {
+    return one.readable && (one.provenance.source == CurveSource::measured ||
+                            one.provenance.source == CurveSource::imported);
+}
+
+struct GapSummary {
+    int needed = 0;  ///< cells that the models need
+    int gaps = 0;
+    double time_share = 0;
+};
+
+GapSummary gaps_of(std::vector<CoverageCell> const& cells) {
+    GapSummary summary;
+    for (auto const& cell : cells) {
+        if (cell.needed > 0) ++summary.needed;
+        if (!cell.is_gap()) continue;
+        ++summary.gaps;
+        summary.time_share += cell.time_share;
+    }
+    return summary;
+}
+
+std::vector<CoverageCell const*> largest_gaps(std::vector<CoverageCell> const& cells) {
+    std::vector<CoverageCell const*> gaps;
+    for (auto const& cell : cells) {
+        if (cell.is_gap()) gaps.push_back(&cell);
+    }
+    std::ranges::stable_sort(gaps, std::greater{},
+                             [](CoverageCell const* cell) { return cell->time_share; });
+    return gaps;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Sections of one calibration
+
+ReportSection provenance_section(CalibrationAudit const& one) {
+    auto const& p = one.provenance;
+    ReportSection section{.title = "Provenance", .words = "", .table = {.first_number = 9}};
+    section.table.header = {"what", "recorded"};
+    auto const add = [&](char const* what, std::string value) {
+        section.table.rows.push_back({what, std::move(value)});
+    };
+    add("file", p.file.filename().string());
+    add("source", source_label(p.source) + (p.provisional ? ", provisional" : ""));
+    add("date", day_of(p.recorded.date) + " (" + age_of(p) + ")");
+    if (has_curves(one)) {
+        add("models", std::to_string(p.recorded.models_used.size()) + ": " +
+                          listed(p.recorded.models_used,
+                                 std::max<std::size_t>(1, p.recorded.models_used.size())));
+        add("repetitions", std::to_string(p.recorded.num_samples));
+    }
+    add("tool version", or_unknown(p.recorded.tool_version));
+    add("git revision", or_unknown(p.git_revision));
+    if (has_curves(one)) {
+        add("libraries", p.libraries ? *p.libraries
+                                     : "unknown here; the raw samples' environment block has them");
+        add("environment hash", or_unknown(p.recorded.environment_hash));
+        add("trust grade", or_unknown(p.recorded.trust_grade));
+    }
+    add("origin", or_unknown(p.recorded.origin));
+    for (auto const& campaign : p.campaigns) {
+        add("campaign", campaign.id + ": " + day_of(campaign.date) + ", " + campaign.origin +
+                            (campaign.imported ? ", imported" : "") + ", trust grade " +
+                            or_unknown(campaign.trust_grade));
+    }
+    if (has_curves(one) && p.claims.empty()) add("claims", "none");
+    for (auto const& claim : p.claims) add("claim", claim_text(claim));
+    return section;
+}
+
+/// Types down, sizes across: kernels where there are data, "gap" where they are needed and missing.
+ReportSection coverage_matrix(CalibrationAudit const& one, bool zero_flop) {
+    std::map<double, std::string> columns;
+    std::map<OperationType, std::map<double, std::string>> rows;
+    for (auto const& cell : one.coverage) {
+        if (cell.zero_flop != zero_flop) continue;
+        columns[cell.bin.lower] = lower_label(cell.bin);
+        rows[cell.type][cell.bin.lower] = cell.is_gap() ? "gap" : std::to_string(cell.kernels);
+    }
+    ReportSection section{
+        .title = zero_flop ? "Coverage of kernels without FLOPs, by bytes" : "Coverage, by FLOPs",
+        .words = "",
+        .table = {}};
+    section.table.header = {"type"};
+    for (auto const& [lower, label] : columns) section.table.header.push_back(label);
+    for (auto const& [type, cells] : rows) {
+        std::vector<std::string> row{std::string{to_string(type)}};
+        for (auto const& [lower, label] : columns) {
+            auto const cell = cells.find(lower);
+            row.push_back(cell == cells.end() ? "." : cell->second);
+        }
+        section.table.rows.push_back(std::move(row));
+    }
+    return section;
+}
+
+ReportSection gap_section(CalibrationAudit const& one, int audited_models) {
+    auto const summary = gaps_of(one.coverage);
+    auto const gaps = largest_gaps(one.coverage);
+    ReportSection section{.title = "Gaps", .words = "", .table = {.first_number = 2}};
+    section.words =
+        "Above, a number counts distinct kernels that the curves were fitted on, from the size of "
+        "its column up to that of the next; \"gap\" is a size that one of the " +
+        std::to_string(audited_models) +
+        " shipped models needs and nobody measured, \".\" one that no shipped model needs. " +
+        (gaps.empty()
+             ? "There is no gap."
+             : count_of(gaps.size(), "gap", "gaps") + " of " + std::to_string(summary.needed) +
+                   " sizes that are needed, with " + percent(summary.time_share) +
+                   " of the models' predicted time; those with the most time:");
+    section.table.header = {"type", "size", "subgraphs", "share of time", "needed by"};
+    for (std::size_t i = 0; i < std::min(gaps.size(), gaps_shown); ++i) {
+        auto const& cell = *gaps[i];
+        section.table.rows.push_back(
+            {type_label(cell.type, cell.zero_flop), size_label(cell.bin, cell.zero_flop),
+             std::to_string(cell.needed), percent(cell.time_share), listed(cell.models, 3)});
+    }
+    return section;
+}
+
+ReportSection quality_section(CalibrationAudit const& one, AuditLimits const& limits) {
+    ReportSection section{.title = "Statistical quality", .words = "", .table = {}};
+    if (!one.quality) {
+        section.words = "There is no intact evidence, so nothing is known.";
+        return section;
+    }
+    auto const& q = *one.quality;
+    section.table.header = {"what", "value"};
+    auto const add = [&](std::string what, std::string value) {
+        section.table.rows.push_back({std::move(what), std::move(value)});
+    };
+    add("distinct kernels timed", std::to_string(q.kernels));
+    add("kernels that failed", std::to_string(q.failed));
+    add("repetitions of kernels", std::to_string(q.samples));
+    add("process launches of a kernel", q.most_launches == 0
+                                            ? "not recorded"
+                                            : std::to_string(q.fewest_launches) + " to " +
+                                                  std::to_string(q.most_launches) + ", median " +
+                                                  std::to_string(q.median_launches));
+    add("time on fewer than 3 launches", percent(q.few_launches_share));
+    add("time that never became steady", percent(q.unsteady_share));
+    add("time with half-width up to " + percent(limits.half_width), percent(q.precise_share));
+    add("time without an interval", percent(q.unknown_share));
+    add("median half-width",
+        q.median_half_width ? percent(*q.median_half_width) : std::string{unknown});
+    add("models timed as a whole",
+        std::to_string(q.timed_whole) + " of " + std::to_string(q.models));
+    add("campaigns imported",
+        std::to_string(q.imported_campaigns) + " of " + std::to_string(q.campaigns));
+    add("campaigns older than " + std::to_string(limits.stale_days) + " days",
+        std::to_string(q.stale_campaigns) + " of " + std::to_string(q.campaigns));
+    section.words =
+        "Shares are of the summed time of the distinct kernels, probes apart. The half-width is "
+        "that of the 95 % interval of a kernel's mean over process launches, relative; one launch "
+        "gives none.";
+    if (q.timed_whole < q.models) {
+        section.words +=
+            " Where a model was not timed as a whole, its truth is the sum of its "
+            "parts: how parts add up to a model is then not checked.";
+    }
+    return section;
+}
+
+ReportSection worst_section(CalibrationAudit const& one) {
+    ReportSection section{.title = "Kernels known worst",
+                          .words = "Largest half-width times share of time first.",
+                          .table = {.first_number = 2}};
+    section.table.header = {"kernel", "type", "time", "half-width", "share of time", "launches"};
+    if (!one.quality || one.quality->worst.empty()) {
+        section.words = "No kernel has an interval.";
+        return section;
+    }
+    for (auto const& kernel : one.quality->worst) {
+        section.table.rows.push_back(
+            {kernel.name, std::string{to_string(kernel.type)},
+             format_ms(kernel.center_ms, kernel.half_width * kernel.center_ms),
+             percent(kernel.half_width), percent(kernel.time_share),
+             std::to_string(kernel.launches)});
+    }
+    return section;
+}
+
+std::string ratio_text(double ratio) { return format_significant(ratio, 3); }
+
+/// "0.42 to 3.1, median 1.2".
+std::string spread_of(std::vector<LegacyModel> const& models) {
+    std::vector<double> ratios;
+    for (auto const& model : models) ratios.push_back(model.ratio());
+    auto const [least, most] = std::ranges::minmax(ratios);
+    return format_significant(least, 2) + " to " + format_significant(most, 2) +
+           " times what this calibration says (median " + format_significant(median(ratios), 2) +
+           ")";
+}
+
+std::vector<ReportSection> legacy_sections(CalibrationAudit const& one) {
+    if (!one.legacy) {
+        return {{.title = "Comparison to legacy values", .words = one.no_legacy, .table = {}}};
+    }
+    auto const& legacy = *one.legacy;
+    ReportSection kernels{
+        .title = "Comparison to legacy values: kernels", .words = "", .table = {.first_number = 2}};
+    kernels.words = "The rules of " + legacy.file +
+                    " on the measured kernels. A ratio is legacy time over measured time, "
+                    "geometric mean of the kernels: below 1 the rules promise too much. Efficiency "
+                    "is of this calibration's peak; the ratio of efficiencies is the reciprocal.";
+    if (legacy.evidence_models > 0) {
+        kernels.words +=
+            " Summed over the kernels of each of " + std::to_string(legacy.evidence_models) +
+            " models of the evidence, the rules are off by " +
+            format_significant(legacy.legacy_mape_percent, 2) + " % on average, the curves by " +
+            format_significant(legacy.calibrated_mape_percent, 2) +
+            " % (on kernels they were fitted on, for the most part).";
+    }
+    kernels.table.header = {"type",        "size",     "kernels", "share of time",
+                            "ratio",       "smallest", "largest", "efficiency measured",
+                            "by the rules"};
+    for (std::size_t i = 0; i < std::min(legacy.cells.size(), legacy_cells_shown); ++i) {
+        auto const& cell = legacy.cells[i];
+        kernels.table.rows.push_back(
+            {type_label(cell.type, cell.zero_flop), size_label(cell.bin, cell.zero_flop),
+             std::to_string(cell.kernels), percent(cell.time_share), ratio_text(cell.latency_ratio),
+             ratio_text(cell.least_ratio), ratio_text(cell.largest_ratio),
+             number(cell.efficiency_measured), number(cell.efficiency_legacy)});
+    }
+    ReportSection models{.title = "Comparison to legacy values: models", .words = "", .table = {}};
+    if (legacy.models.empty()) {
+        models.words = "No shipped model can be priced by both.";
+        return {std::move(kernels), std::move(models)};
+    }
+    auto const outside = std::ranges::count_if(legacy.models, [](LegacyModel const& model) {
+        return !model.interval.contains(model.legacy_ms);
+    });
+    models.words = "Shipped models, batch 1. Legacy values give " + spread_of(legacy.models) +
+                   "; for " + std::to_string(outside) + " of " +
+                   count_of(legacy.models.size(), "model", "models") +
+                   " that lies outside the 95 % prediction interval.";
+    models.table.header = {"model", "this calibration", "95 % interval", "legacy",
+                           "legacy / calibrated"};
+    for (auto const& model : legacy.models) {
+        double const half = (model.interval.upper - model.interval.lower) / 2;
+        models.table.rows.push_back(
+            {model.model, format_ms(model.calibrated_ms, half),
+             format_ms(model.interval.lower, half) + " to " + format_ms(model.interval.upper, half),
+             format_ms(model.legacy_ms, half), ratio_text(model.ratio())});
+    }
+    return {std::move(kernels), std::move(models)};
+}
+
+ReportSection chain_section(CalibrationAudit const& one) {
+    ReportSection section{.title = "Chain of evidence",
+                          .words =
+                              "From an estimate down to the raw repetitions. Predictions are "
+                              "recomputed by a new fit of the evidence; intervals and claims "
+                              "are recomputed by `derate validate`.",
+                          .table = {.first_number = 9}};
+    section.table.header = {"from", "to", "state", "what was found"};
+    for (auto const& link : one.chain) {
+        section.table.rows.push_back(
+            {link.from, link.to, std::string{to_string(link.state)}, link.detail});
+    }
+    return section;
+}
+
+ReportSection recommendation_section(CalibrationAudit const& one) {
+    ReportSection section{.title = "Recommendations",
+                          .words = "What would narrow the shipped models' intervals most:",
+                          .table = {}};
+    for (auto const& recommendation : one.recommendations) {
+        section.items.push_back(recommendation_text(recommendation));
+    }
+    if (section.items.empty()) section.words = "None.";
+    return section;
+}
+
+std::vector<ReportSection> sections_of(CalibrationAudit const& one, Audit const& audit) {
+    if (!one.readable) return {chain_section(one)};
+    std::vector<ReportSection> sections{provenance_section(one)};
+    if (has_curves(one)) {
+        for (bool const zero_flop : {false, true}) {
+            auto matrix = coverage_matrix(one, zero_flop);
+            if (!matrix.table.rows.empty()) sections.push_back(std::move(matrix));
+        }
+        sections.push_back(gap_section(one, audit.audited_models));
+        sections.push_back(quality_section(one, audit.limits));
+        sections.push_back(worst_section(one));
+        std::ranges::move(legacy_sections(one), std::back_inserter(sections));
+    }
+    sections.push_back(chain_section(one));
+    if (has_curves(one)) sections.push_back(recommendation_section(one));
+    return sections;
+}
+
+std::string title_of(CalibrationAudit const& one) {
+    auto const file = one.provenance.file.filename().string();
+    return one.readable ? name_of(one.provenance) + " (" + file + ")" : file + ", not readable";
+}
+
+std::string chain_in_words(CalibrationAudit const& one) {
+    std::vector<std::string> broken;
+    std::size_t absent = 0;
+    for (auto const& link : one.chain) {
+        if (link.state == LinkState::broken) broken.push_back(link.from + " to " + link.to);
+        if (link.state == LinkState::absent) ++absent;
+    }
+    if (!broken.empty()) return "its chain of evidence is BROKEN (" + listed(broken) + ")";
+    return absent > 0 ? "its chain of evidence holds down to the evidence, raw samples are absent"
+                      : "its chain of evidence holds down to the raw samples";
+}
+
+std::string calibration_in_words(CalibrationAudit const& one) {
+    auto const& p = one.provenance;
+    if (!one.readable) return p.file.filename().string() + " cannot be read. ";
+    if (!has_curves(one)) {
+        auto text = source_label(p.source) + " values, whose spread is unknown";
+        if (one.is_broken()) text += "; " + chain_in_words(one);
+        return text + ". ";
+    }
+    std::string words = name_of(p) + ", " + age_of(p) + ": " +
+                        count_of(p.recorded.models_used.size(), "model", "models") + ", " +
+                        std::to_string(p.recorded.num_samples) + " repetitions" +
+                        (p.recorded.trust_grade ? ", trust grade " + *p.recorded.trust_grade : "") +
+                        (p.provisional ? ", provisional" : "") + "; " + chain_in_words(one) + ". ";
+    auto const gaps = gaps_of(one.coverage);
+    words += gaps.gaps == 0 ? "Every size that the shipped models need was measured. "
+                            : std::to_string(gaps.gaps) + " of " + std::to_string(gaps.needed) +
+                                  " sizes that the shipped models need were never measured; " +
+                                  percent(gaps.time_share) + " of the models' time lies there. ";
+    if (one.quality) {
+        auto const& q = *one.quality;
+        words += q.median_half_width
+                     ? percent(q.precise_share) + " of the measured time is known within 2 %. "
+                     : "How well the times repeat is not known: no launches are recorded. ";
+        if (q.timed_whole == 0) {
+            words += "No model was timed as a whole, truth is a sum of parts. ";
+        } else if (q.timed_whole < q.models) {
+            words += std::to_string(q.models - q.timed_whole) + " of " + std::to_string(q.models) +
+                     " models were not timed as a whole. ";
+        }
+    }
+    if (one.legacy && !one.legacy->models.empty()) {
+        words += "Legacy values give " + spread_of(one.legacy->models) + ". ";
+    }
+    if (!one.recommendations.empty()) {
+        auto const& first = one.recommendations.front();
+        words += "Measure next: " + std::string{to_string(first.type)} + ", " + first.size + ". ";
+    }
+    return words;
+}
+
+// ---------------------------------------------------------------------------------------------
+// JSON
+
+template <class T>
+nlohmann::json or_null(std::optional<T> const& value) {
+    return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+}
+
+nlohmann::json json_of(ProvenanceAudit const& p) {
+    nlohmann::json claims = nlohmann::json::array();
+    for (auto const& claim : p.claims) {
+        claims.push_back({{"leave_out", claim.leave_out},
+                          {"models", claim.models},
+                          {"mape_percent", claim.mape_percent},
+                          {"bias_percent", claim.bias_percent},
+                          {"coverage_95", or_null(claim.coverage_95)},
+                          {"noise_floor_percent", or_null(claim.noise_floor_percent)},
+                          {"verdict", claim.verdict}});
+    }
+    nlohmann::json campaigns = nlohmann::json::array();
+    for (auto const& campaign : p.campaigns) {
+        campaigns.push_back({{"id", campaign.id},
+                             {"date", campaign.date},
+                             {"origin", campaign.origin},
+                             {"imported", campaign.imported},
+                             {"trust_grade", or_null(campaign.trust_grade)},
+                             {"environment_hash", or_null(campaign.environment_hash)},
+                             {"samples_sha256", or_null(campaign.samples_sha256)}});
+    }
+    return {{"models", p.recorded.models_used},
+            {"date", p.recorded.date},
+            {"age_days", or_null(p.age_days)},
+            {"stale", p.stale},
+            {"repetitions", p.recorded.num_samples},
+            {"tool_version", p.recorded.tool_version},
+            {"git_revision", or_null(p.git_revision)},
+            {"libraries", or_null(p.libraries)},
+            {"environment_hash", or_null(p.recorded.environment_hash)},
+            {"trust_grade", or_null(p.recorded.trust_grade)},
+            {"origin", p.recorded.origin},
+            {"campaigns", std::move(campaigns)},
+            {"claims", std::move(claims)}};
+}
+
+nlohmann::json json_of(std::vector<CoverageCell> const& cells) {
+    auto const summary = gaps_of(cells);
+    nlohmann::json list = nlohmann::json::array();
+    for (auto const& cell : cells) {
+        list.push_back({{"operation_type", to_string(cell.type)},
+                        {"zero_flop", cell.zero_flop},
+                        {"lower", cell.bin.lower},
+                        {"upper", cell.bin.upper},
+                        {"kernels", cell.kernels},
+                        {"repetitions", cell.samples},
+                        {"needed_subgraphs", cell.needed},
+                        {"time_share", cell.time_share},
+                        {"gap", cell.is_gap()},
+                        {"needed_by", cell.models}});
+    }
+    return {{"needed", summary.needed},
+            {"gaps", summary.gaps},
+            {"gap_time_share", summary.time_share},
+            {"cells", std::move(list)}};
+}
+
+nlohmann::json json_of(QualityAudit const& q) {
+    nlohmann::json worst = nlohmann::json::array();
+    for (auto const& kernel : q.worst) {
+        worst.push_back({{"kernel", kernel.name},
+                         {"operation_type", to_string(kernel.type)},
+                         {"center_ms", kernel.center_ms},
+                         {"half_width", kernel.half_width},
+                         {"time_share", kernel.time_share},
+                         {"launches", kernel.launches}});
+    }
+    return {{"kernels", q.kernels},
+            {"failed", q.failed},
+            {"repetitions", q.samples},
+            {"fewest_launches", q.fewest_launches},
+            {"median_launches", q.median_launches},
+            {"most_launches", q.most_launches},
+            {"few_launches_share", q.few_launches_share},
+            {"precise_share", q.precise_share},
+            {"unknown_share", q.unknown_share},
+            {"unsteady_share", q.unsteady_share},
+            {"median_half_width", or_null(q.median_half_width)},
+            {"worst_kernels", std::move(worst)},
+            {"models", q.models},
+            {"models_timed_whole", q.timed_whole},
+            {"campaigns", q.campaigns},
+            {"campaigns_imported", q.imported_campaigns},
+            {"campaigns_stale", q.stale_campaigns}};
+}
+
+nlohmann::json json_of(LegacyComparison const& legacy) {
+    nlohmann::json cells = nlohmann::json::array();
+    for (auto const& cell : legacy.cells) {
+        cells.push_back({{"operation_type", to_string(cell.type)},
+                         {"zero_flop", cell.zero_flop},
+                         {"lower", cell.bin.lower},
+                         {"upper", cell.bin.upper},
+                         {"kernels", cell.kernels},
+                         {"time_share", cell.time_share},
+                         {"latency_ratio", cell.latency_ratio},
+                         {"efficiency_ratio", 1 / cell.latency_ratio},
+                         {"smallest_ratio", cell.least_ratio},
+                         {"largest_ratio", cell.largest_ratio},
+                         {"efficiency_measured", or_null(cell.efficiency_measured)},
+                         {"efficiency_legacy", or_null(cell.efficiency_legacy)}});
+    }
+    nlohmann::json models = nlohmann::json::array();
+    for (auto const& model : legacy.models) {
+        models.push_back({{"model", model.model},
+                          {"batch", model.batch},
+                          {"latency_ms", model.calibrated_ms},
+                          {"ci_95_lower_ms", model.interval.lower},
+                          {"ci_95_upper_ms", model.interval.upper},
+                          {"interval_kind", "prediction"},
+                          {"legacy_ms", model.legacy_ms},
+                          {"ratio", model.ratio()}});
+    }
+    return {{"file", legacy.file},
+            {"kernels", std::move(cells)},
+            {"models", std::move(models)},
+            {"evidence_models", legacy.evidence_models},
+            {"legacy_mape_percent", legacy.legacy_mape_percent},
+            {"calibrated_mape_percent", legacy.calibrated_mape_percent}};
+}
+
+nlohmann::json json_of(CalibrationAudit const& one) {
+    nlohmann::json chain = nlohmann::json::array();
+    for (auto const& link : one.chain) {
+        chain.push_back({{"from", link.from},
+                         {"to", link.to},
+                         {"state", link.state == LinkState::broken ? std::string_view{"broken"}
+                                                                   : to_string(link.state)},
+                         {"detail", link.detail}});
+    }
+    nlohmann::json json{{"file", one.provenance.file.string()},
+                        {"readable", one.readable},
+                        {"chain_broken", one.is_broken()},
+                        {"chain", std::move(chain)}};
+    if (!one.readable) return json;
+    json["source"] = to_string(one.provenance.source);
+    json["precision"] = has_curves(one) ? nlohmann::json(to_string(one.provenance.precision))
+                                        : nlohmann::json(nullptr);
+    json["threads"] = one.provenance.threads > 0 ? nlohmann::json(one.provenance.threads)
+                                                 : nlohmann::json(nullptr);
+    json["provisional"] = one.provenance.provisional;
+    json["provenance"] = json_of(one.provenance);
+    json["coverage"] = has_curves(one) ? json_of(one.coverage) : nlohmann::json(nullptr);
+    json["quality"] = one.quality ? json_of(*one.quality) : nlohmann::json(nullptr);
+    json["legacy"] = one.legacy ? json_of(*one.legacy) : nlohmann::json(nullptr);
+    json["no_legacy"] =
+        one.no_legacy.empty() ? nlohmann::json(nullptr) : nlohmann::json(one.no_legacy);
+    json["recommendations"] = nlohmann::json::array();
+    for (auto const& r : one.recommendations) {
+        json["recommendations"].push_back(
+            {{"operation_type", to_string(r.type)},
+             {"size", r.size},
+             {"unseen_regime", r.unseen_regime},
+             {"variance_share", r.variance_share},
+             {"half_width_percent", r.half_width_percent},
+             {"narrowed_half_width_percent", r.narrowed_half_width_percent},
+             {"shapes", r.shapes},
+             {"models", r.models},
+             {"seconds", r.seconds},
+             {"text", recommendation_text(r)}});
+    }
+    return json;
+}
+
+}  // namespace
+
+std::string audit_in_words(Audit const& audit) {
+    std::string words = audit.hardware_id + " has " +
+                        count_of(audit.calibrations.size(), "calibration", "calibrations") + ". ";
+    for (auto const& one : audit.calibrations) {
+        auto sentence = calibration_in_words(one);
+        words += sentence;
+    }
+    words.erase(words.find_last_not_of(' ') + 1);
+    return words;
+}
+
+std::string audit_markdown(Audit const& audit) {
+    std::string text = "# Audit of " + audit.hardware_id + ", " + audit.date + "\n\n" +
+                       audit_in_words(audit) + "\n\n";
+    for (auto const& one : audit.calibrations) {
+        text += "## " + title_of(one) + "\n\n";
+        for (auto const& section : sections_of(one, audit)) {
+            text += "### " + section.title + "\n\n";
+            if (!section.words.empty()) text += section.words + "\n\n";
+            if (!section.table.rows.empty()) text += markdown_table(section.table);
+            for (std::size_t i = 0; i < section.items.size(); ++i) {
+                text += std::to_string(i + 1) + ". " + section.items[i] + "\n";
+            }
+            if (!section.items.empty()) text += "\n";
+        }
+    }
+    text.pop_back();  // one newline ends the file
+    return text;
+}
+
+std::string audit_text(Audit const& audit, int columns) {
+    auto const heading = [](std::string const& title, char line) {
+        return title + "\n" + std::string(letters(title), line) + "\n";
+    };
+    std::string text = heading("Audit of " + audit.hardware_id + ", " + audit.date, '=') +
+                       wrapped(audit_in_words(audit), columns) + "\n";
+    for (auto const& one : audit.calibrations) {
+        text += heading(title_of(one), '=') + "\n";
+        for (auto const& section : sections_of(one, audit)) {
+            text += heading(section.title, '-');
+            if (!section.words.empty()) text += wrapped(section.words, columns) + "\n";
+            if (!section.table.rows.empty()) text += plain_table(section.table);
+            for (std::size_t i = 0; i < section.items.size(); ++i) {
+                text += wrapped(std::to_string(i + 1) + ". " + section.items[i], columns);
+            }
+            if (!section.items.empty()) text += "\n";
+        }
+    }
+    text.pop_back();
+    return text;
+}
+
+std::string audit_json(Audit const& audit) {
+    nlohmann::json calibrations = nlohmann::json::array();
+    for (auto const& one : audit.calibrations) calibrations.push_back(json_of(one));
+    nlohmann::json const json{{"hardware_id", audit.hardware_id},
+                              {"date", audit.date},
+                              {"summary", audit_in_words(audit)},
+                              {"chain_broken", audit.is_broken()},
+                              {"audited_models", audit.audited_models},
+                              {"stale_after_days", audit.limits.stale_days},
+                              {"half_width_limit", audit.limits.half_width},
+                              {"calibrations", std::move(calibrations)}};
+    return json.dump(2);
+}
+
+}  // namespace derate
