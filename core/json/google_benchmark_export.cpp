@@ -30,6 +30,7 @@ Json row_of(std::string const& name, Timing const& timing, std::size_t family, i
     if (auto const estimate = confidence_interval_of_mean(medians)) {
         row["ci_95_lower_ms"] = estimate->interval.lower;
         row["ci_95_upper_ms"] = estimate->interval.upper;
+        row["launches"] = medians.size();
     }
     return row;
 }

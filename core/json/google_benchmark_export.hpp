@@ -14,7 +14,8 @@ namespace derate {
 /// github-action-benchmark and Bencher take every row for a result of its own. Names end in
 /// "/real_time", as Google Benchmark marks cases that report wall time; real_time is the served
 /// centre in ms, iterations the number of repetitions. The interval of the mean stands beside it as
-/// the counters ci_95_lower_ms and ci_95_upper_ms, where two launches or more give one.
+/// the counters ci_95_lower_ms and ci_95_upper_ms, where two launches or more give one, and their
+/// number as the counter launches.
 ///
 /// \return  the whole file, strict JSON: no NaN, no infinity
 [[nodiscard]] std::string google_benchmark_export(std::vector<Measurement> const& measurements,
