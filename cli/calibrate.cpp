@@ -8,12 +8,12 @@
 #include "calibration/cross_validate.hpp"
 #include "calibration/fit_calibration.hpp"
 #include "calibration/gate.hpp"
-#include "calibration/ingest.hpp"
 #include "campaign/child_process.hpp"
 #include "campaign/host_environment.hpp"
 #include "campaign/measurement_of_samples.hpp"
 #include "campaign/trust_grade.hpp"
 #include "cli/calibration_summary.hpp"
+#include "cli/campaign_evidence.hpp"
 #include "cli/commands.hpp"
 #include "cli/measuring.hpp"
 #include "cli/revision.hpp"
@@ -128,33 +128,6 @@ CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& cho
         settings.models.push_back(std::move(model));
     }
     return settings;
-}
-
-/// The measured models as one body of evidence, held-out ones marked.
-Evidence evidence_of_campaign(CampaignResult const& result, CampaignSettings const& settings,
-                              Hardware const& hardware, fs::path const& samples,
-                              Trust const& trust) {
-    std::vector<EvidencePart> parts;
-    for (auto const& model : settings.models) {
-        auto const measurement =
-            measurement_of(result, settings, model, settings.states.front(), hardware,
-                           samples.filename().string(), DERATE_VERSION);
-        parts.push_back({.where = model_label(model.name, model.batch),
-                         .evidence = evidence_of(measurement, model.name)});
-    }
-    auto evidence = merge(parts);
-    for (auto& model : evidence.models) {
-        auto const held_out =
-            std::ranges::any_of(settings.models, [&](CampaignModel const& planned) {
-                return planned.name == model.name && !planned.in_budget;
-            });
-        if (held_out) model.role = ModelRole::held_out;
-    }
-    for (auto& campaign : evidence.campaigns) {
-        campaign.samples_sha256 = sha256_hex(read_text(samples));
-        campaign.trust_grade = std::string{to_string(trust.grade)};
-    }
-    return evidence;
 }
 
 /// Curves with everything a file says of them beside the fit.

@@ -47,7 +47,9 @@ std::vector<Command> const& commands() {
          .summary = "Judge a calibration: accuracy, bias, variance, coverage, what to measure next",
          .examples = "  derate validate --calibration staged/cpu/my-cpu/efficiency_curves.json\n"
                      "  derate validate --calibration curves.json --leave-out family --json\n"
-                     "  derate validate --calibration curves.json --measurements resnet34.json\n",
+                     "  derate validate --calibration curves.json --measurements resnet34.json\n"
+                     "  derate validate --calibration curves.json --test-models "
+                     "efficientnet_b0,maxvit_t --device cpu\n",
          .add = add_validate},
         {.name = "analyze",
          .summary = "Describe a calibration's residuals: distributions, outliers, consistency",

@@ -1,6 +1,8 @@
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -8,13 +10,20 @@
 
 #include "calibration/ingest.hpp"
 #include "calibration/validation.hpp"
+#include "campaign/child_process.hpp"
+#include "campaign/host_environment.hpp"
+#include "campaign/measurement_of_samples.hpp"
+#include "campaign/trust_grade.hpp"
+#include "cli/campaign_evidence.hpp"
 #include "cli/commands.hpp"
+#include "cli/measuring.hpp"
 #include "cli/step_summary.hpp"
 #include "core/input_error.hpp"
 #include "core/json/calibration_files.hpp"
 #include "core/json/file.hpp"
 #include "core/json/measurement_json.hpp"
 #include "reports/validation_report.hpp"
+#include "workloads/model_set.hpp"
 
 namespace derate::cli {
 namespace {
@@ -25,6 +34,10 @@ struct ValidateFlags {
     fs::path calibration;
     std::string leave_out;
     std::vector<fs::path> measurements;
+    std::vector<std::string> test_models;
+    MeasuringFlags measuring;  ///< how the test models are timed
+    std::string hardware_name;
+    fs::path samples;
     fs::path junit;
     fs::path output;
 };
@@ -55,6 +68,94 @@ Evidence read_measurements(std::vector<fs::path> const& files, Calibration const
     return merge(parts);
 }
 
+/// A folder for timings that nobody asked to keep; gone when the command ends.
+class TemporaryFolder {
+  public:
+    TemporaryFolder()
+        : path_{fs::temp_directory_path() / ("derate_validate_" + std::to_string(::getpid()))} {
+        fs::create_directories(path_);
+    }
+    TemporaryFolder(TemporaryFolder const&) = delete;
+    TemporaryFolder& operator=(TemporaryFolder const&) = delete;
+    ~TemporaryFolder() {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+    [[nodiscard]] fs::path const& path() const { return path_; }
+
+  private:
+    fs::path path_;
+};
+
+/// What the test models' campaign times: their kernels and wholes, at the calibration's precision,
+/// threads and device.
+CampaignSettings campaign_of_test(ValidateFlags const& flags, Calibration const& calibration) {
+    for (auto const& name : flags.test_models) {
+        if (std::ranges::count(calibration.provenance.models_used, name) == 0) continue;
+        throw InputError{"--test-models", name + " is among the models of the calibration",
+                         "models that it was not made from"};
+    }
+    auto measuring = flags.measuring;
+    auto const device = calibration.kind == DeviceKind::gpu ? "cuda" : "cpu";
+    if (measuring.device.empty()) measuring.device = device;
+    if (measuring.device != device) {
+        throw InputError{"--device", measuring.device + ", but the calibration is of another kind",
+                         device};
+    }
+    measuring.precision = to_string(calibration.precision);
+    measuring.threads = std::max(1, calibration.threads);
+    auto const precision = precision_to_measure(measuring.precision);
+    auto settings = settings_of(measuring);
+    settings.peaks = false;  // times are compared, not efficiencies
+    for (auto const& name : flags.test_models) {
+        auto model = campaign_model(load_model(name, measuring.batch, precision));
+        model.in_context = false;
+        settings.models.push_back(std::move(model));
+    }
+    return settings;
+}
+
+/// Times the test models on this machine.
+Evidence measure_test_models(CommonFlags const& common, ValidateFlags const& flags,
+                             Calibration const& calibration, CampaignSettings const& settings) {
+    auto const machine = machine_environment();
+    auto const id = flags.hardware_name.empty() ? hardware_id_of(machine) : flags.hardware_name;
+    if (id != calibration.hardware_id) {
+        throw EnvironmentRefused{
+            "--test-models",
+            "this machine is " + id + ", the calibration is of " + calibration.hardware_id,
+            "the calibrated machine; --hardware-name says that it is"};
+    }
+    TemporaryFolder const temporary;
+    auto const samples =
+        flags.samples.empty() ? temporary.path() / "test.samples.jsonl" : flags.samples;
+    if (samples.has_parent_path()) fs::create_directories(samples.parent_path());
+    CampaignFiles const files{.samples = samples,
+                              .bench_program = find_bench_program(settings.device)};
+    auto printer = std::make_unique<ProgressPrinter>(common.quiet);
+    auto const result = run_campaign(settings, files, machine,
+                                     [&](CampaignProgress const& now) { (*printer)(now); });
+    printer.reset();
+    MeasuredQuality const quality{.launches = static_cast<int>(result.samples.launches.size()),
+                                  .quick = flags.measuring.quick,
+                                  .precise_share = precise_share(result, 0.02),
+                                  .drift = analyse_drift(result.samples.drift)};
+    auto const hardware = hardware_of(result.samples, id, settings.threads, calibration.precision);
+    return evidence_of_campaign(result, settings, hardware, samples,
+                                judge_trust(result.samples.environment, quality));
+}
+
+/// One way of judging at a time.
+void refuse_mixtures(ValidateFlags const& flags) {
+    std::vector<char const*> ways;
+    if (!flags.leave_out.empty()) ways.push_back("--leave-out");
+    if (!flags.measurements.empty()) ways.push_back("--measurements");
+    if (!flags.test_models.empty()) ways.push_back("--test-models");
+    if (ways.size() < 2) return;
+    throw InputError{ways[1], "given together with " + std::string{ways[0]},
+                     "one way of judging at a time"};
+}
+
 ExitCode exit_code_of(Verdict verdict) {
     switch (verdict) {
         case Verdict::pass:
@@ -69,16 +170,22 @@ ExitCode exit_code_of(Verdict verdict) {
 
 ExitCode run_validate(CommonFlags const& common, ValidateFlags const& flags) {
     auto const what = parse_leave_out(flags.leave_out);
-    if (!flags.measurements.empty() && !flags.leave_out.empty()) {
-        throw InputError{"--leave-out", "given together with --measurements",
-                         "one way of judging at a time"};
-    }
+    refuse_mixtures(flags);
     Validation validation;
-    if (flags.measurements.empty()) {
-        validation = validate_stored(read_stored_calibration(flags.calibration), nullptr, what);
-    } else {
+    if (!flags.test_models.empty()) {
+        auto const calibration = read_calibration(flags.calibration);
+        auto const settings = campaign_of_test(flags, calibration);
+        if (flags.measuring.dry_run) {
+            print_dry_run(settings, common.json);
+            return exit_pass;
+        }
+        validation =
+            validate_on(calibration, measure_test_models(common, flags, calibration, settings));
+    } else if (!flags.measurements.empty()) {
         auto const calibration = read_calibration(flags.calibration);
         validation = validate_on(calibration, read_measurements(flags.measurements, calibration));
+    } else {
+        validation = validate_stored(read_stored_calibration(flags.calibration), nullptr, what);
     }
 
     if (common.json) {
@@ -112,6 +219,43 @@ Run add_validate(CLI::App& command) {
                        "Refit without each 'model' (default) or 'family' and predict it");
     command.add_option("--measurements", flags->measurements,
                        "Predict these measurement files instead (repeatable)");
+    auto* const test_models = command.add_option("--test-models", flags->test_models,
+                                                 "Time these models on this machine now and "
+                                                 "predict them");
+    test_models->delimiter(',');
+    auto& measuring = flags->measuring;
+    measuring.device.clear();
+    command
+        .add_option("--device", measuring.device,
+                    "Of the test models: cpu or cuda (default: the calibration's)")
+        ->needs(test_models);
+    command.add_option("--batch", measuring.batch, "Batch size of the test models (default 1)")
+        ->needs(test_models);
+    command
+        .add_option("--hardware-name", flags->hardware_name,
+                    "This machine's name in the registry (default: from its processor)")
+        ->needs(test_models);
+    command
+        .add_option("--runs", measuring.runs,
+                    "Exactly so many repetitions of each case over all launches")
+        ->needs(test_models);
+    command
+        .add_option("--launches", measuring.launches,
+                    "Process launches: exactly so many with --runs, else at least")
+        ->needs(test_models);
+    command.add_option("--budget", measuring.budget, "Wall time to spend measuring, e.g. 180s")
+        ->needs(test_models);
+    command.add_flag("--quick", measuring.quick, "Three short launches; good for a first look")
+        ->needs(test_models);
+    command
+        .add_flag("--dry-run", measuring.dry_run,
+                  "List what would be timed of the test models and how long it takes")
+        ->needs(test_models);
+    command
+        .add_option("--samples", flags->samples,
+                    "Keep the test models' timings in this .samples.jsonl, and go on from it "
+                    "where it is there (default: they are thrown away)")
+        ->needs(test_models);
     command.add_option("--junit", flags->junit, "Write the rules as JUnit XML");
     command.add_option("--output", flags->output, "Write the report as Markdown");
     return [flags](CommonFlags const& common) { return run_validate(common, *flags); };

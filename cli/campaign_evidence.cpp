@@ -1,0 +1,38 @@
+#include "cli/campaign_evidence.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "calibration/ingest.hpp"
+#include "campaign/measurement_of_samples.hpp"
+#include "core/json/file.hpp"
+
+namespace derate::cli {
+
+Evidence evidence_of_campaign(CampaignResult const& result, CampaignSettings const& settings,
+                              Hardware const& hardware, std::filesystem::path const& samples,
+                              Trust const& trust) {
+    std::vector<EvidencePart> parts;
+    for (auto const& model : settings.models) {
+        auto const measurement =
+            measurement_of(result, settings, model, settings.states.front(), hardware,
+                           samples.filename().string(), DERATE_VERSION);
+        parts.push_back({.where = model_label(model.name, model.batch),
+                         .evidence = evidence_of(measurement, model.name)});
+    }
+    auto evidence = merge(parts);
+    for (auto& model : evidence.models) {
+        auto const held_out =
+            std::ranges::any_of(settings.models, [&](CampaignModel const& planned) {
+                return planned.name == model.name && !planned.in_budget;
+            });
+        if (held_out) model.role = ModelRole::held_out;
+    }
+    for (auto& campaign : evidence.campaigns) {
+        campaign.samples_sha256 = sha256_hex(read_text(samples));
+        campaign.trust_grade = std::string{to_string(trust.grade)};
+    }
+    return evidence;
+}
+
+}  // namespace derate::cli
