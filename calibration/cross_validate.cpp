@@ -1,8 +1,15 @@
 #include "calibration/cross_validate.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <exception>
+#include <functional>
+#include <iterator>
 #include <map>
+#include <mutex>
 #include <set>
+#include <thread>
 
 #include "calibration/curve_fit.hpp"
 #include "core/input_error.hpp"
@@ -10,6 +17,35 @@
 
 namespace derate {
 namespace {
+
+/// Calls `work` with 0 ... count - 1, each once, on all processors that this process may use.
+///
+/// An exception of `work` ends the rest and is thrown here.
+void for_each_in_parallel(std::size_t count, std::function<void(std::size_t)> const& work) {
+    std::atomic<std::size_t> next{0};
+    std::mutex guard;
+    std::exception_ptr problem;
+    auto const worker = [&] {
+        for (auto i = next++; i < count; i = next++) {
+            try {
+                work(i);
+            } catch (...) {
+                std::lock_guard const lock{guard};
+                if (!problem) problem = std::current_exception();
+                next = count;
+            }
+        }
+    };
+    {
+        std::vector<std::jthread> threads;
+        auto const processors = std::max(1U, std::thread::hardware_concurrency());
+        for (std::size_t t = 1; t < std::min<std::size_t>(processors, count); ++t) {
+            threads.emplace_back(worker);
+        }
+        worker();
+    }
+    if (problem) std::rethrow_exception(problem);
+}
 
 /// One model of `evidence` under a calibration, empty where a case has no time.
 std::optional<CrossValidatedModel> predict_model(Evidence const& evidence, int model_index,
@@ -82,10 +118,9 @@ CrossValidation cross_validate(Evidence const& evidence, LeaveOut what, FitOptio
                 static_cast<int>(f);
         }
     }
-    CrossValidation result;
-    result.left_out = what;
-    std::map<int, CrossValidatedModel> found;
-    for (std::size_t f = 0; f < folds.size(); ++f) {
+    // Folds do not know of each other, so they run beside each other, and the result is the same.
+    std::vector<std::vector<CrossValidatedModel>> of_fold(folds.size());
+    for_each_in_parallel(folds.size(), [&](std::size_t f) {
         auto rest = all;
         for (int const m : folds[f]) rest[static_cast<std::size_t>(m)] = 0;
         auto calibration = fit_curves(input, rest, options);
@@ -102,11 +137,14 @@ CrossValidation cross_validate(Evidence const& evidence, LeaveOut what, FitOptio
                             evidence.campaigns[static_cast<std::size_t>(model.campaign)].id});
             if (fold != static_cast<int>(f)) continue;
             if (auto predicted = predict_model(evidence, static_cast<int>(m), compiled, seen)) {
-                found.emplace(static_cast<int>(m), std::move(*predicted));
+                of_fold[f].push_back(std::move(*predicted));
             }
         }
-    }
-    for (auto& [index, model] : found) result.models.push_back(std::move(model));
+    });
+    CrossValidation result;
+    result.left_out = what;
+    for (auto& models : of_fold) std::ranges::move(models, std::back_inserter(result.models));
+    std::ranges::sort(result.models, {}, &CrossValidatedModel::model_index);
     return result;
 }
 

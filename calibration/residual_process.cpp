@@ -14,10 +14,19 @@ constexpr Eigen::Index most_points = 64;
 constexpr double regime_distance = 4.0;  // squared; two regimes share about half at length 1.5
 constexpr double jitter = 1e-6;          // relative to the squared amplitude
 
+/// Eigen cuts products into blocks that fit the processor's caches, and with the blocks the order
+/// of its sums: fixed sizes give the same curves to the last bit on processors of one instruction
+/// set.
+[[maybe_unused]] bool const cache_sizes_are_fixed = [] {
+    Eigen::setCpuCacheSizes(32 << 10, 512 << 10, 8 << 20);
+    return true;
+}();
+
 /// Repeated inputs are one input with a mean and a count: the posterior is the same.
 struct DistinctInput {
     std::array<double, feature_count> features{};
     std::string regime;
+    int regime_number = 0;  ///< equal where the regime is
     double mean = 0;
     double count = 0;
     double sum_squares = 0;  ///< of deviations from the mean
@@ -36,16 +45,30 @@ std::vector<DistinctInput> distinct_inputs(std::span<ResidualObservation const> 
     }
     std::vector<DistinctInput> result;
     result.reserve(found.size());
-    for (auto& [key, input] : found) result.push_back(std::move(input));
+    for (auto& [key, input] : found) {
+        bool const another = !result.empty() && result.back().regime != input.regime;
+        input.regime_number = result.empty() ? 0 : result.back().regime_number + (another ? 1 : 0);
+        result.push_back(std::move(input));
+    }
     return result;
 }
 
 double squared_distance(DistinctInput const& a, DistinctInput const& b) {
-    double sum = a.regime == b.regime ? 0.0 : regime_distance;
+    double sum = a.regime_number == b.regime_number ? 0.0 : regime_distance;
     for (std::size_t f = 0; f < feature_count; ++f) {
         sum += (a.features[f] - b.features[f]) * (a.features[f] - b.features[f]);
     }
     return sum;
+}
+
+/// Index of the largest value. Sizes are mostly products of small numbers, so equal distances are
+/// common; rounding must not decide between them, and the first is taken.
+Eigen::Index first_largest(Eigen::VectorXd const& values) {
+    constexpr double rounding = 1e-9;
+    double const largest = values.maxCoeff();
+    Eigen::Index i = 0;
+    while (values(i) < largest - rounding * std::abs(largest)) ++i;
+    return i;
 }
 
 /// Farthest-point selection; ties go to the first, and inputs are sorted by content.
@@ -67,8 +90,7 @@ std::vector<Eigen::Index> choose_points(std::vector<DistinctInput> const& inputs
     for (Eigen::Index i = 0; i < count; ++i) {
         nearest(i) = squared_distance(inputs[static_cast<std::size_t>(i)], centre);
     }
-    Eigen::Index next = 0;
-    nearest.minCoeff(&next);
+    Eigen::Index next = first_largest(-nearest);
     nearest.setConstant(std::numeric_limits<double>::infinity());
     while (static_cast<Eigen::Index>(chosen.size()) < most_points) {
         chosen.push_back(next);
@@ -77,7 +99,7 @@ std::vector<Eigen::Index> choose_points(std::vector<DistinctInput> const& inputs
                 std::min(nearest(i), squared_distance(inputs[static_cast<std::size_t>(i)],
                                                       inputs[static_cast<std::size_t>(next)]));
         }
-        nearest.maxCoeff(&next);
+        next = first_largest(nearest);
     }
     std::sort(chosen.begin(), chosen.end());
     return chosen;
@@ -121,69 +143,85 @@ Problem make_problem(std::span<ResidualObservation const> observations) {
     return problem;
 }
 
-struct Posterior {
-    double log_likelihood = 0;
-    Eigen::VectorXd weights;  // points
-    Eigen::MatrixXd
-        factor;  // points x points, lower triangle; variance = amplitude^2 - |factor k|^2
+/// What of a problem depends on the length scale alone, at amplitude 1.
+///
+/// Whitened features: the process at an input is amplitude * phi . z with z standard normal, plus
+/// what the points do not explain.
+struct Whitened {
+    Eigen::LLT<Eigen::MatrixXd> prior;  // points x points
+    Eigen::MatrixXd phi;                // points x inputs
+    Eigen::VectorXd unexplained;        // inputs
 };
 
-Posterior solve(Problem const& problem, ProcessHyperparameters const& hyper, bool want_factor) {
+Whitened whiten(Problem const& problem, double length_scale) {
+    double const scale = -0.5 / (length_scale * length_scale);
+    Eigen::MatrixXd prior = (scale * problem.point_distances.array()).exp().matrix();
+    prior.diagonal().array() += jitter;
+    Whitened whitened{.prior = Eigen::LLT<Eigen::MatrixXd>{prior}, .phi = {}, .unexplained = {}};
+    whitened.phi = (scale * problem.input_distances.array()).exp().matrix();
+    whitened.prior.matrixL().solveInPlace(whitened.phi);
+    whitened.unexplained =
+        (1 - whitened.phi.colwise().squaredNorm().array()).max(0.0).matrix().transpose();
+    return whitened;
+}
+
+struct Posterior {
+    double log_likelihood = 0;
+    Eigen::VectorXd whitened_weights;                     // points
+    Eigen::LLT<Eigen::MatrixXd, Eigen::Lower> precision;  // points x points
+};
+
+Posterior condition(Problem const& problem, Whitened const& whitened,
+                    ProcessHyperparameters const& hyper) {
     double const amplitude_squared = hyper.amplitude * hyper.amplitude;
     double const noise_squared = hyper.noise * hyper.noise;
-    double const scale = -0.5 / (hyper.length_scale * hyper.length_scale);
-    auto const points = problem.point_distances.rows();
-    Eigen::MatrixXd prior =
-        (amplitude_squared * (scale * problem.point_distances.array()).exp()).matrix();
-    prior.diagonal().array() += jitter * amplitude_squared;
-    Eigen::MatrixXd const cross =
-        (amplitude_squared * (scale * problem.input_distances.array()).exp()).matrix();
-    Eigen::LLT<Eigen::MatrixXd> const prior_factor{prior};
-    // Whitened features: the process at an input is phi . z with z standard normal, plus what the
-    // points do not explain, which counts as noise.
-    Eigen::MatrixXd const phi = prior_factor.matrixL().solve(cross);  // points x inputs
-    Eigen::VectorXd const unexplained =
-        (amplitude_squared - phi.colwise().squaredNorm().array()).max(0.0).matrix().transpose();
+    auto const points = whitened.phi.rows();
+    // What the points do not explain counts as noise.
     Eigen::VectorXd const variance =
-        (unexplained.array() + noise_squared / problem.counts.array()).matrix();
-    Eigen::MatrixXd const scaled = phi * variance.array().sqrt().inverse().matrix().asDiagonal();
+        (amplitude_squared * whitened.unexplained.array() + noise_squared / problem.counts.array())
+            .matrix();
+    Eigen::MatrixXd const scaled =
+        whitened.phi * (hyper.amplitude * variance.array().rsqrt()).matrix().asDiagonal();
     Eigen::MatrixXd precision = Eigen::MatrixXd::Identity(points, points);
     precision.selfadjointView<Eigen::Lower>().rankUpdate(scaled);
-    Eigen::LLT<Eigen::MatrixXd, Eigen::Lower> const posterior_factor{
-        precision.selfadjointView<Eigen::Lower>()};
-    Eigen::VectorXd const projected = phi * (problem.means.array() / variance.array()).matrix();
-    Eigen::VectorXd const whitened_weights = posterior_factor.solve(projected);
-
     Posterior posterior;
-    double const fit =
-        (problem.means.array().square() / variance.array()).sum() - projected.dot(whitened_weights);
+    posterior.precision.compute(precision);
+    Eigen::VectorXd const projected =
+        scaled * (problem.means.array() * variance.array().rsqrt()).matrix();
+    posterior.whitened_weights = posterior.precision.solve(projected);
+    double const fit = (problem.means.array().square() / variance.array()).sum() -
+                       projected.dot(posterior.whitened_weights);
     double const determinant =
         variance.array().log().sum() +
-        2 * Eigen::MatrixXd(posterior_factor.matrixL()).diagonal().array().log().sum();
+        2 * Eigen::MatrixXd(posterior.precision.matrixL()).diagonal().array().log().sum();
     // Repeats of one input: their scatter about its mean has the noise alone.
     double const repeats = problem.observations - static_cast<double>(problem.inputs.size());
     posterior.log_likelihood =
         -0.5 * (fit + determinant + problem.sum_squares / noise_squared +
                 repeats * std::log(noise_squared) + problem.counts.array().log().sum());
-    if (!want_factor) return posterior;
-    posterior.weights = prior_factor.matrixU().solve(whitened_weights);
+    return posterior;
+}
+
+/// The lower triangular factor R for which the posterior variance where the kernel to the points is
+/// k is amplitude^2 - |R k|^2.
+Eigen::MatrixXd variance_factor(Whitened const& whitened, Posterior const& posterior,
+                                double amplitude) {
+    auto const points = whitened.phi.rows();
+    auto const identity = Eigen::MatrixXd::Identity(points, points);
     // amplitude^2 - |phi|^2 + phi' S phi = amplitude^2 - k' L^-T (I - S) L^-1 k.
-    Eigen::MatrixXd reduction = -posterior_factor.solve(Eigen::MatrixXd::Identity(points, points));
-    reduction.diagonal().array() += 1;
-    // I - S is positive semidefinite; its eigenvalues below 0 are rounding.
-    Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> const eigen{reduction};
-    Eigen::MatrixXd const root = eigen.eigenvalues().cwiseMax(0.0).cwiseSqrt().asDiagonal() *
-                                 eigen.eigenvectors().transpose();
-    // |root L^-1 k|: any orthogonal change keeps it, so make it triangular.
-    Eigen::MatrixXd const whitening =
-        prior_factor.matrixL().solve(Eigen::MatrixXd::Identity(points, points));
-    Eigen::MatrixXd const full = root * whitening;  // points x points
-    // full = Q R would be upper triangular; reverse rows and columns for a lower one.
+    Eigen::MatrixXd reduction = -posterior.precision.solve(identity);
+    // I - S is positive semidefinite; a trace more keeps its factor defined where it is singular.
+    constexpr double trace = 1e-11;
+    reduction.diagonal().array() += 1 + trace;
+    Eigen::LLT<Eigen::MatrixXd> const root{reduction};
+    Eigen::MatrixXd full = whitened.prior.matrixL().solve(identity) / amplitude;
+    full = root.matrixU() * full;  // points x points
+    // |full k|: any orthogonal change keeps it, so make it triangular. full = Q R would be upper
+    // triangular; reverse rows and columns for a lower one.
     Eigen::MatrixXd const reversed = full.rowwise().reverse();
     Eigen::HouseholderQR<Eigen::MatrixXd> const qr{reversed};
     Eigen::MatrixXd const upper = qr.matrixQR().triangularView<Eigen::Upper>();
-    posterior.factor = upper.reverse();
-    return posterior;
+    return upper.reverse();
 }
 
 /// The grid: start * 2^(step / 2), within limits that keep the search from running away on data
@@ -197,6 +235,7 @@ struct GridPoint {
                 .noise = at(0.15, steps[2])};
     }
 };
+constexpr double worth_a_step = 1e-6;  // of log likelihood: rounding alone does not move the search
 constexpr std::array<int, 3> least_steps{-4, -3, 0};
 constexpr std::array<int, 3> most_steps{4, -1, 4};
 
@@ -208,13 +247,20 @@ ProcessHyperparameters fit_hyperparameters(
     for (auto const& observations : types) {
         if (!observations.empty()) problems.push_back(make_problem(observations));
     }
+    std::map<int, std::vector<Whitened>> whitened_at;  // by step of the length scale
     std::map<std::array<int, 3>, double> known;
     auto const likelihood_at = [&](GridPoint const& point) {
         auto const [slot, is_new] = known.try_emplace(point.steps, 0.0);
-        if (is_new) {
+        if (!is_new) return slot->second;
+        auto const hyper = point.value();
+        auto& whitened = whitened_at[point.steps[1]];
+        if (whitened.empty()) {
             for (auto const& problem : problems) {
-                slot->second += solve(problem, point.value(), false).log_likelihood;
+                whitened.push_back(whiten(problem, hyper.length_scale));
             }
+        }
+        for (std::size_t i = 0; i < problems.size(); ++i) {
+            slot->second += condition(problems[i], whitened[i], hyper).log_likelihood;
         }
         return slot->second;
     };
@@ -231,7 +277,7 @@ ProcessHyperparameters fit_hyperparameters(
                         next.steps[axis] > most_steps[axis]) {
                         break;
                     }
-                    if (!(likelihood_at(next) > likelihood_at(best))) break;
+                    if (!(likelihood_at(next) > likelihood_at(best) + worth_a_step)) break;
                     best = next;
                     moved = true;
                 }
@@ -245,7 +291,11 @@ ResidualModel fit_residual_process(std::span<ResidualObservation const> observat
                                    FeatureGroup group,
                                    ProcessHyperparameters const& hyperparameters) {
     auto const problem = make_problem(observations);
-    auto const posterior = solve(problem, hyperparameters, true);
+    auto const whitened = whiten(problem, hyperparameters.length_scale);
+    auto const posterior = condition(problem, whitened, hyperparameters);
+    auto const factor = variance_factor(whitened, posterior, hyperparameters.amplitude);
+    Eigen::VectorXd const weights =
+        whitened.prior.matrixU().solve(posterior.whitened_weights) / hyperparameters.amplitude;
     ResidualModel model;
     for (auto const name : feature_names(group)) model.features.emplace_back(name);
     for (auto const index : problem.points) {
@@ -253,9 +303,9 @@ ResidualModel fit_residual_process(std::span<ResidualObservation const> observat
         model.points.insert(model.points.end(), input.features.begin(), input.features.end());
         model.point_regimes.push_back(input.regime);
     }
-    model.weights.assign(posterior.weights.begin(), posterior.weights.end());
-    for (Eigen::Index i = 0; i < posterior.factor.rows(); ++i) {
-        for (Eigen::Index j = 0; j <= i; ++j) model.packed_factor.push_back(posterior.factor(i, j));
+    model.weights.assign(weights.begin(), weights.end());
+    for (Eigen::Index i = 0; i < factor.rows(); ++i) {
+        for (Eigen::Index j = 0; j <= i; ++j) model.packed_factor.push_back(factor(i, j));
     }
     model.amplitude = hyperparameters.amplitude;
     model.length_scale = hyperparameters.length_scale;
