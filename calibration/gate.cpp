@@ -18,7 +18,7 @@ constexpr std::array rule_texts{
     RuleText{GateRule::evidence_intact, "evidence_intact",
              "Are the evidence files there, with the recorded hashes?"},
     RuleText{GateRule::evidence_recomputes, "evidence_recomputes",
-             "Does refitting the evidence give the served predictions?"},
+             "Does refitting the evidence give the served predictions, peaks and efficiencies?"},
     RuleText{GateRule::claims_recompute, "claims_recompute",
              "Are the recorded claims of accuracy what the evidence gives?"},
     RuleText{GateRule::held_out_unseen, "held_out_unseen",
@@ -136,7 +136,7 @@ GateReport judge(GateSubject const& subject, std::optional<GateComputation> cons
         if (!computation && needs_computation(rule)) return without_computation(rule);
         switch (rule) {
             case GateRule::evidence_recomputes:
-                return judge_recomputes(computation->served, computation->refitted, limits);
+                return judge_recomputes(subject.calibration, *computation, limits);
             case GateRule::claims_recompute:
                 return judge_claims(subject.calibration, outcomes, computation->left_out.left_out,
                                     limits);

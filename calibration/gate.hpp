@@ -27,7 +27,7 @@ enum class Verdict { pass, fail, inconclusive };
 enum class GateRule {
     schema,               ///< the file obeys its schema
     evidence_intact,      ///< evidence files are there, with the recorded hashes
-    evidence_recomputes,  ///< refitting the evidence gives the served predictions
+    evidence_recomputes,  ///< refitting the evidence gives predictions, peaks and efficiencies
     claims_recompute,     ///< recorded accuracy claims are what the evidence gives
     held_out_unseen,      ///< no held-out model took part in the fit
     independent_truth,    ///< whole models were timed, not summed from their parts
@@ -105,6 +105,7 @@ struct GateComputation {
     CrossValidation left_out;  ///< leaving models out; families with LeaveOut::family
     CrossValidation served;    ///< every model of the evidence by the calibration as stored
     CrossValidation refitted;  ///< ... by a fit of the evidence
+    Calibration refit;         ///< that fit
 };
 
 /// \throws InputError  the evidence cannot be fitted (violations, fewer than two models)
@@ -144,8 +145,8 @@ struct PairedKernel {
 
 [[nodiscard]] RuleResult judge_schema(std::span<std::string const> violations);
 [[nodiscard]] RuleResult judge_evidence_intact(std::span<EvidenceFileState const> files);
-[[nodiscard]] RuleResult judge_recomputes(CrossValidation const& served,
-                                          CrossValidation const& refitted,
+[[nodiscard]] RuleResult judge_recomputes(Calibration const& stored,
+                                          GateComputation const& computation,
                                           GateLimits const& limits);
 [[nodiscard]] RuleResult judge_claims(Calibration const& calibration,
                                       std::span<ModelOutcome const> outcomes, LeaveOut what,

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "calibration/gate.hpp"
 #include "core/statistics/sample_summary.hpp"
@@ -17,10 +18,13 @@ GateComputation compute_for_gate(Calibration const& calibration, Evidence const&
         .residual = with_residual ? ResidualForm::gaussian_process : ResidualForm::none,
         .nested_intervals = true,
     };
+    auto refit = fit_calibration(evidence, options);
+    auto refitted = predict_models(evidence, refit);
     return {
         .left_out = cross_validate(evidence, what, options),
         .served = predict_models(evidence, calibration),
-        .refitted = predict_models(evidence, fit_calibration(evidence, options)),
+        .refitted = std::move(refitted),
+        .refit = std::move(refit),
     };
 }
 

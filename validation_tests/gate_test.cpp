@@ -176,6 +176,23 @@ TEST(Planted, StaleEvidenceNoLongerGivesTheServedPredictions) {
     EXPECT_EQ(caught_by(registry), Rules{GateRule::evidence_recomputes});
 }
 
+TEST(Planted, PeakOrEfficiencyThatIsNotTheEvidences) {
+    auto registry = clean_registry();
+    registry.subject.calibration.peak_flops = PeakRate{.per_second = 200e9};
+    registry.computation.refit.peak_flops = PeakRate{.per_second = 100e9};
+    EXPECT_EQ(caught_by(registry), Rules{GateRule::evidence_recomputes});
+    registry.subject.calibration.peak_flops = registry.computation.refit.peak_flops;
+    EXPECT_EQ(caught_by(registry), Rules{});
+
+    EfficiencyCurve curve{.type = OperationType::conv2d};
+    curve.data_points = {{.work = 1e6, .efficiency_mean = 0.3}};
+    registry.computation.refit.curves = {curve};
+    EXPECT_EQ(caught_by(registry), Rules{GateRule::evidence_recomputes});  // no such curve
+    curve.data_points.front().efficiency_mean = 0.6;
+    registry.subject.calibration.curves = {curve};
+    EXPECT_EQ(caught_by(registry), Rules{GateRule::evidence_recomputes});
+}
+
 TEST(Planted, ClaimBetterThanTheEvidence) {
     auto registry = clean_registry();
     registry.subject.calibration.claims.front().mape_percent -= 1;
