@@ -240,6 +240,7 @@ Validation validate(GateSubject const& subject, std::optional<GateComputation> c
         validation.judged_by = "the file alone";
         return validation;
     }
+    validation.left_out = computation->left_out.left_out;
     validation.judged_by =
         "leaving out each " + std::string{to_string(computation->left_out.left_out)};
     validation.outcomes = outcomes_of(computation->left_out, *subject.evidence);
@@ -270,6 +271,25 @@ Validation validate_stored(StoredCalibration const& stored, StoredCalibration co
         }
     }
     return validate(subject, computation, pairs, limits);
+}
+
+void record_claims(Calibration& calibration, Validation const& validation) {
+    if (!validation.left_out || validation.outcomes.empty()) return;
+    auto const verdict = std::string{to_string(validation.gate.verdict())};
+    for (auto& claim : calibration.claims) claim.verdict = verdict;
+    auto const way = std::string{to_string(*validation.left_out)};
+    if (std::ranges::count(calibration.claims, way, &ValidationClaim::leave_out) > 0) return;
+    auto const& outcomes = validation.outcomes;
+    calibration.claims.push_back(
+        {.leave_out = way,
+         .models = static_cast<int>(outcomes.size()),
+         .mape_percent = mape_percent(outcomes),
+         .bias_percent = bias_percent(outcomes),
+         .coverage_95 = coverage(outcomes),
+         .median_half_width_percent = median_half_width_percent(outcomes),
+         .noise_floor_percent =
+             validation.floor ? std::optional{validation.floor->percent} : std::nullopt,
+         .verdict = verdict});
 }
 
 Validation validate_on(Calibration const& calibration, Evidence const& measured,

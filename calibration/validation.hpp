@@ -52,7 +52,8 @@ struct Recommendation {
 
 struct Validation {
     std::string hardware_id;
-    std::string judged_by;  ///< "leaving out each model", "measurements.json", ...
+    std::string judged_by;             ///< "leaving out each model", "measurements.json", ...
+    std::optional<LeaveOut> left_out;  ///< what was, where something was
     std::vector<ModelOutcome> outcomes;
     GateReport gate;
     std::vector<TypeValidation> types;  ///< by share of time
@@ -92,6 +93,11 @@ struct Validation {
                                          StoredCalibration const* replaced = nullptr,
                                          LeaveOut what = LeaveOut::model,
                                          GateLimits const& limits = {});
+
+/// Writes into the calibration what its gate found: the verdict into every claim, and a claim of
+/// its own where the file makes none for this way of leaving out. Nothing where no model was left
+/// out.
+void record_claims(Calibration& calibration, Validation const& validation);
 
 /// Judges a calibration by measurements it was not made from: prices each model as stored. Only the
 /// statistical rules, independent truth, measurement quality and noise floor apply.

@@ -167,18 +167,19 @@ ExitCode run_promote(CommonFlags const& common, PromoteFlags const& flags) {
     auto const registry =
         common.registries.empty() ? shipped_registry() : common.registries.front();
     RegistryLock const lock{registry};
-    auto const staged = read_staged(flags.staged);
+    auto staged = read_staged(flags.staged);
 
     auto verdict = Verdict::pass;
     std::string changelog;
     nlohmann::json results = nlohmann::json::array();
-    for (auto const& hardware : staged) {
-        for (auto const& stored : hardware.calibrations) {
+    for (auto& hardware : staged) {
+        for (auto& stored : hardware.calibrations) {
             auto const target = registry / hardware.place / stored.curves.filename();
             std::optional<StoredCalibration> replaced;
             if (fs::exists(target)) replaced = read_stored_calibration(target);
             auto const validation = validate_stored(stored, replaced ? &*replaced : nullptr);
             verdict = worse(verdict, validation.gate.verdict());
+            if (stored.calibration) record_claims(*stored.calibration, validation);
             changelog += changelog_line(hardware, stored, validation, flags);
 
             std::vector<std::string> changes;
