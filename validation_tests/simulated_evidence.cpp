@@ -11,7 +11,7 @@ namespace derate {
 namespace {
 
 constexpr int launches = 5;
-constexpr int families = 5;
+constexpr int families = 10;
 constexpr double ms_per_unit = 1e3;
 
 /// Seconds per kernel, FLOP and byte of one type.

@@ -7,7 +7,7 @@ namespace derate {
 
 /// Timings of a machine that obeys an additive roofline, to be fitted and judged.
 ///
-/// Models of five families share kernels of six types; every kernel has its own factor on the
+/// Models of ten families share kernels of six types; every kernel has its own factor on the
 /// roofline (8 %) and each launch its own noise (1 %). A campaign moves every kernel by 2 % more.
 /// Equal seeds give equal models and kernels, equal campaigns equal times.
 struct SimulatedMachine {
