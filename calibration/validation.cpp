@@ -97,8 +97,9 @@ std::map<Group, GroupTotals> group_kernels(std::span<ModelOutcome const> outcome
     return groups;
 }
 
-void add_statistics(Validation& validation) {
+void add_statistics(Validation& validation, Evidence const& evidence) {
     validation.types = validate_types(validation.outcomes);
+    validation.sizes = validate_sizes(validation.outcomes, evidence);
     validation.decompositions = decompose_errors(validation.outcomes);
     std::vector<double> z;
     for (auto const& outcome : validation.outcomes) {
@@ -166,6 +167,41 @@ std::vector<TypeValidation> validate_types(std::span<ModelOutcome const> outcome
     auto const adjusted = holm_adjusted(p_values);
     for (std::size_t i = 0; i < tested.size(); ++i) result[tested[i]].bias_p_value = adjusted[i];
     std::ranges::stable_sort(result, std::greater{}, &TypeValidation::time_share);
+    return result;
+}
+
+std::vector<SizeValidation> validate_sizes(std::span<ModelOutcome const> outcomes,
+                                           Evidence const& evidence) {
+    struct Totals {
+        WorkBin bin;
+        std::vector<double> errors;
+        int inside = 0;
+    };
+    std::map<std::pair<bool, double>, Totals> sizes;  // without FLOPs, lower edge
+    for (auto const& outcome : outcomes) {
+        for (auto const& kernel : outcome.kernels) {
+            auto const& subgraph =
+                evidence.cases.at(static_cast<std::size_t>(kernel.case_index)).subgraph;
+            bool const zero_flop = !(subgraph.work.value() > 0);
+            double const work =
+                zero_flop ? subgraph.traffic.total().value() : subgraph.work.value();
+            if (!(work > 0)) continue;
+            auto const bin = work_bin_of(work);
+            auto& totals = sizes[{zero_flop, bin.lower}];
+            totals.bin = bin;
+            double const e = kernel.log_error();
+            totals.errors.push_back(100 * std::abs(std::expm1(-e)));
+            totals.inside += e * e <= 1.96 * 1.96 * kernel.log_variance ? 1 : 0;
+        }
+    }
+    std::vector<SizeValidation> result;
+    for (auto const& [key, totals] : sizes) {
+        auto const kernels = static_cast<double>(totals.errors.size());
+        result.push_back({.size = to_string(totals.bin) + (key.first ? " bytes" : " FLOP"),
+                          .kernels = static_cast<int>(totals.errors.size()),
+                          .median_error_percent = median(totals.errors),
+                          .coverage_95 = totals.inside / kernels});
+    }
     return result;
 }
 
@@ -246,7 +282,7 @@ Validation validate(GateSubject const& subject, std::optional<GateComputation> c
     validation.outcomes = outcomes_of(computation->left_out, *subject.evidence);
     validation.floor = noise_floor(*subject.evidence);
     validation.recommendations = recommend(validation.outcomes, *subject.evidence);
-    add_statistics(validation);
+    add_statistics(validation, *subject.evidence);
     return validation;
 }
 
@@ -292,14 +328,13 @@ void record_claims(Calibration& calibration, Validation const& validation) {
          .verdict = verdict});
 }
 
-Validation validate_on(Calibration const& calibration, Evidence const& measured,
-                       GateLimits const& limits) {
-    Validation validation{.hardware_id = calibration.hardware_id,
-                          .judged_by = "measurements it was not made from"};
-    validation.outcomes = outcomes_of(predict_models(measured, calibration), measured);
-    validation.floor = noise_floor(measured);
+namespace {
+
+/// The rules that need nothing but outcomes and what they were measured with.
+void judge_outcomes(Validation& validation, CurveSource source, Evidence const& measured,
+                    GateLimits const& limits) {
     auto& results = validation.gate.results;
-    results.push_back(judge_independent_truth(calibration.source, measured));
+    results.push_back(judge_independent_truth(source, measured));
     results.push_back(judge_measurement_quality(measured, limits));
     results.push_back(judge_noise_floor(validation.floor, validation.outcomes, limits));
     results.push_back(judge_accuracy(validation.outcomes, limits));
@@ -307,7 +342,41 @@ Validation validate_on(Calibration const& calibration, Evidence const& measured,
     results.push_back(judge_variance(validation.outcomes, limits));
     results.push_back(judge_coverage(validation.outcomes, limits));
     validation.recommendations = recommend(validation.outcomes, measured);
-    add_statistics(validation);
+    add_statistics(validation, measured);
+}
+
+}  // namespace
+
+Validation validate_campaign(Evidence const& evidence, std::string_view campaign, LeaveOut what,
+                             FitOptions const& options, GateLimits const& limits) {
+    auto const part = only_campaign(evidence, campaign);
+    if (!part) {
+        std::string ids;
+        for (auto const& known : evidence.campaigns) {
+            ids += (ids.empty() ? "" : ", ") + known.id;
+        }
+        throw InputError{"--campaign " + std::string{campaign}, "not in the evidence",
+                         "one of " + ids};
+    }
+    Validation validation{.hardware_id = evidence.hardware.id,
+                          .judged_by = "campaign " + std::string{campaign} +
+                                       " alone, leaving out each " + std::string{to_string(what)}};
+    validation.outcomes = outcomes_of(cross_validate(*part, what, options), *part);
+    validation.floor = noise_floor(evidence);
+    bool const imported = std::ranges::any_of(
+        part->campaigns, [&](Campaign const& one) { return one.id == campaign && one.imported; });
+    judge_outcomes(validation, imported ? CurveSource::imported : CurveSource::measured, *part,
+                   limits);
+    return validation;
+}
+
+Validation validate_on(Calibration const& calibration, Evidence const& measured,
+                       GateLimits const& limits) {
+    Validation validation{.hardware_id = calibration.hardware_id,
+                          .judged_by = "measurements it was not made from"};
+    validation.outcomes = outcomes_of(predict_models(measured, calibration), measured);
+    validation.floor = noise_floor(measured);
+    judge_outcomes(validation, calibration.source, measured, limits);
     return validation;
 }
 

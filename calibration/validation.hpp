@@ -1,6 +1,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "calibration/gate.hpp"
@@ -21,6 +22,14 @@ struct TypeValidation {
     double coverage_95 = 0;     ///< share inside +-1.96 served standard deviations
     double variance_ratio = 0;  ///< mean squared log error over served variance
     std::optional<double> bias_p_value;  ///< models as units, Holm-adjusted over the types
+};
+
+/// How well kernels of one half-decade of work were predicted, of any type.
+struct SizeValidation {
+    std::string size;  ///< "10M to 30M FLOP"; "1M to 3M bytes" for kernels without FLOPs
+    int kernels = 0;
+    double median_error_percent = 0;  ///< of |predicted / measured - 1|
+    double coverage_95 = 0;           ///< share inside +-1.96 served standard deviations
 };
 
 /// One type's part of one model's error: (predicted - measured) of its kernels in percent of the
@@ -57,6 +66,7 @@ struct Validation {
     std::vector<ModelOutcome> outcomes;
     GateReport gate;
     std::vector<TypeValidation> types;  ///< by share of time
+    std::vector<SizeValidation> sizes;  ///< FLOPs then bytes, by size
     std::vector<ErrorDecomposition> decompositions;
     std::vector<Recommendation> recommendations;  ///< unseen regimes first, then by variance share
     std::optional<NoiseFloor> floor;
@@ -64,6 +74,10 @@ struct Validation {
 };
 
 [[nodiscard]] std::vector<TypeValidation> validate_types(std::span<ModelOutcome const> outcomes);
+
+/// \param evidence  the outcomes' case indices point into it
+[[nodiscard]] std::vector<SizeValidation> validate_sizes(std::span<ModelOutcome const> outcomes,
+                                                         Evidence const& evidence);
 
 [[nodiscard]] std::vector<ErrorDecomposition> decompose_errors(
     std::span<ModelOutcome const> outcomes);
@@ -98,6 +112,15 @@ struct Validation {
 /// its own where the file makes none for this way of leaving out. Nothing where no model was left
 /// out.
 void record_claims(Calibration& calibration, Validation const& validation);
+
+/// What one campaign of the evidence alone would give: refits its models but each (or each family)
+/// and predicts what was left out. Only the statistical rules apply; the noise floor is that of all
+/// campaigns together.
+///
+/// \throws InputError  no such campaign, or fewer than two models (families) in it
+[[nodiscard]] Validation validate_campaign(Evidence const& evidence, std::string_view campaign,
+                                           LeaveOut what, FitOptions const& options = {},
+                                           GateLimits const& limits = {});
 
 /// Judges a calibration by measurements it was not made from: prices each model as stored. Only the
 /// statistical rules, independent truth, measurement quality and noise floor apply.

@@ -33,6 +33,7 @@ namespace fs = std::filesystem;
 struct ValidateFlags {
     fs::path calibration;
     std::string leave_out;
+    std::string campaign;
     std::vector<fs::path> measurements;
     std::vector<std::string> test_models;
     MeasuringFlags measuring;  ///< how the test models are timed
@@ -151,6 +152,8 @@ void refuse_mixtures(ValidateFlags const& flags) {
     if (!flags.leave_out.empty()) ways.push_back("--leave-out");
     if (!flags.measurements.empty()) ways.push_back("--measurements");
     if (!flags.test_models.empty()) ways.push_back("--test-models");
+    // Models and families are left out of one campaign too: that is one way.
+    if (!flags.campaign.empty() && flags.leave_out.empty()) ways.push_back("--campaign");
     if (ways.size() < 2) return;
     throw InputError{ways[1], "given together with " + std::string{ways[0]},
                      "one way of judging at a time"};
@@ -181,6 +184,14 @@ ExitCode run_validate(CommonFlags const& common, ValidateFlags const& flags) {
         }
         validation =
             validate_on(calibration, measure_test_models(common, flags, calibration, settings));
+    } else if (!flags.campaign.empty()) {
+        auto const calibration = read_calibration(flags.calibration);
+        auto const evidence = read_evidence_of(calibration, flags.calibration);
+        if (!evidence) {
+            throw InputError{flags.calibration.string(), "no evidence beside it",
+                             "evidence/ with the campaign"};
+        }
+        validation = validate_campaign(*evidence, flags.campaign, what);
     } else if (!flags.measurements.empty()) {
         auto const calibration = read_calibration(flags.calibration);
         validation = validate_on(calibration, read_measurements(flags.measurements, calibration));
@@ -217,6 +228,8 @@ Run add_validate(CLI::App& command) {
         ->required();
     command.add_option("--leave-out", flags->leave_out,
                        "Refit without each 'model' (default) or 'family' and predict it");
+    command.add_option("--campaign", flags->campaign,
+                       "Refit and judge on the timings of this campaign of the evidence alone");
     command.add_option("--measurements", flags->measurements,
                        "Predict these measurement files instead (repeatable)");
     auto* const test_models = command.add_option("--test-models", flags->test_models,

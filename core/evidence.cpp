@@ -137,6 +137,32 @@ Evidence canonical(Evidence evidence) {
     return evidence;
 }
 
+std::optional<Evidence> only_campaign(Evidence const& evidence, std::string_view id) {
+    auto const found = std::find_if(evidence.campaigns.begin(), evidence.campaigns.end(),
+                                    [&](Campaign const& campaign) { return campaign.id == id; });
+    if (found == evidence.campaigns.end()) return std::nullopt;
+    auto const wanted = static_cast<int>(found - evidence.campaigns.begin());
+    Evidence result = evidence;
+    std::erase_if(result.models,
+                  [&](EvidenceModel const& model) { return model.campaign != wanted; });
+    std::vector<char> used(evidence.cases.size(), 0);
+    for (auto const& model : result.models) {
+        for (int const index : model.cases) used[static_cast<std::size_t>(index)] = 1;
+    }
+    result.cases.clear();
+    std::vector<int> new_index(evidence.cases.size(), -1);
+    for (std::size_t i = 0; i < evidence.cases.size(); ++i) {
+        auto const& kernel = evidence.cases[i];
+        if (!used[i] && !(kernel.probe && kernel.campaign == wanted)) continue;
+        new_index[i] = static_cast<int>(result.cases.size());
+        result.cases.push_back(kernel);
+    }
+    for (auto& model : result.models) {
+        for (int& index : model.cases) index = new_index[static_cast<std::size_t>(index)];
+    }
+    return result;
+}
+
 std::optional<double> sum_of_parts_ms(Evidence const& evidence, EvidenceModel const& model) {
     double sum = 0;
     for (int const index : model.cases) {

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/hardware.hpp"
@@ -80,6 +81,11 @@ struct Evidence {
 /// The same evidence with campaigns, cases and models in an order that depends on their content
 /// alone, so that what is computed from it does not depend on the order of input files.
 [[nodiscard]] Evidence canonical(Evidence evidence);
+
+/// One campaign's models, the cases they hold and its probes. The list of campaigns stays whole.
+///
+/// \return empty when no campaign has that id
+[[nodiscard]] std::optional<Evidence> only_campaign(Evidence const& evidence, std::string_view id);
 
 /// Sum of the isolated times of a model's cases.
 ///

@@ -94,6 +94,23 @@ TEST(Evidence, CanonicalOrderDependsOnContentAlone) {
     EXPECT_TRUE(violations(canonical(evidence)).empty());
 }
 
+TEST(Evidence, OneCampaignHoldsItsModelsAndTheirCases) {
+    auto evidence = two_models();
+    evidence.cases.push_back(kernel(OperationType::linear, 11, 4.0, 1));
+    evidence.cases.back().probe = true;
+    evidence.cases.push_back(kernel(OperationType::linear, 13, 4.0, 1));  // of no model
+    auto const first = only_campaign(evidence, "first");
+    ASSERT_TRUE(first);
+    ASSERT_EQ(first->models.size(), 1);
+    EXPECT_EQ(first->models[0].name, "a");
+    ASSERT_EQ(first->cases.size(), 2);
+    EXPECT_EQ(first->cases[static_cast<std::size_t>(first->models[0].cases[0])], evidence.cases[2]);
+    EXPECT_TRUE(first->cases[1].probe);
+    EXPECT_TRUE(violations(*first).empty());
+    EXPECT_EQ(only_campaign(evidence, "second")->models[0].cases, (std::vector{0, 1, 0}));
+    EXPECT_FALSE(only_campaign(evidence, "third"));
+}
+
 TEST(Evidence, ReadsWhatItWrites) {
     auto const written = to_json(two_models());
     EXPECT_EQ(to_json(evidence_from_json(written, "e.json")), written);

@@ -79,7 +79,8 @@ std::string report(Validation const& v, Dress dress) {
     if (!v.outcomes.empty()) {
         all += " " + std::to_string(v.outcomes.size()) + " models: MAPE " +
                percent(mape_percent(v.outcomes)) + ", bias " +
-               signed_percent(bias_percent(v.outcomes)) + ", " +
+               signed_percent(bias_percent(v.outcomes)) + ", kernels' median error " +
+               percent(kernel_median_error_percent(v.outcomes)) + ", " +
                number(100 * coverage(v.outcomes), 0) +
                " % inside their 95 % interval, median half-width " +
                percent(median_half_width_percent(v.outcomes)) + ".";
@@ -144,6 +145,14 @@ std::string report(Validation const& v, Dress dress) {
                          percent(100 * t.coverage_95), number(t.variance_ratio, 2)});
     }
     all += table(types, dress);
+
+    all += heading("Sizes", dress);
+    std::vector<Row> sizes{{"work of one kernel", "kernels", "median error", "coverage"}};
+    for (auto const& s : v.sizes) {
+        sizes.push_back({s.size, std::to_string(s.kernels), percent(s.median_error_percent),
+                         percent(100 * s.coverage_95)});
+    }
+    all += table(sizes, dress);
 
     if (!v.recommendations.empty()) {
         all += heading("What would narrow the intervals most", dress);
@@ -249,6 +258,8 @@ nlohmann::json validation_json(Validation const& v) {
           {"ratio_lower", figure(GateRule::variance, "ratio_lower")},
           {"ratio_upper", figure(GateRule::variance, "ratio_upper")},
           {"verdict", verdict(GateRule::variance)}}},
+        {"kernel_median_error_percent",
+         any ? nlohmann::json(kernel_median_error_percent(v.outcomes)) : nullptr},
         {"coverage_95", any ? nlohmann::json(coverage(v.outcomes)) : nullptr},
         {"median_half_width_percent",
          any ? nlohmann::json(median_half_width_percent(v.outcomes)) : nullptr},
@@ -261,6 +272,7 @@ nlohmann::json validation_json(Validation const& v) {
         {"rules", nlohmann::json::array()},
         {"models", nlohmann::json::array()},
         {"operation_types", nlohmann::json::array()},
+        {"sizes", nlohmann::json::array()},
         {"recommendations", nlohmann::json::array()}};
     for (auto const& result : v.gate.results) json["rules"].push_back(rule_json(result));
     for (std::size_t i = 0; i < v.outcomes.size(); ++i) {
@@ -293,6 +305,12 @@ nlohmann::json validation_json(Validation const& v) {
                                            {"bias_p_value_holm", optional_json(t.bias_p_value)},
                                            {"coverage_95", t.coverage_95},
                                            {"variance_ratio", t.variance_ratio}});
+    }
+    for (auto const& s : v.sizes) {
+        json["sizes"].push_back({{"size", s.size},
+                                 {"kernels", s.kernels},
+                                 {"median_error_percent", s.median_error_percent},
+                                 {"coverage_95", s.coverage_95}});
     }
     for (auto const& r : v.recommendations) {
         json["recommendations"].push_back(
