@@ -15,9 +15,10 @@ namespace {
 
 constexpr double prior_types = 1;  ///< a parent's fallback variance counts all types' as this many
 constexpr double prior_families = 2;  ///< a type's variance counts its parent's as this many
+// Of kernels' own errors where no residual model tells what they have in common.
 constexpr double same_type_correlation = 0.4;
 constexpr double cross_type_correlation = 0.15;
-constexpr double factor_prior_models = 1;  ///< the variance factor counts 1 as this many
+constexpr double factor_prior_deviation = 1.5;  ///< of the variance factor's logarithm about 0
 constexpr double extrapolation_log_variance = 0.05;
 constexpr double unseen_regime_log_variance = 1.0;
 constexpr double foreign_partition_log_variance = 0.04;
@@ -197,6 +198,67 @@ std::optional<ProcessHyperparameters> hyperparameters_of(Calibration const& cali
     return std::nullopt;
 }
 
+/// A curve's variance, from kernels that folds left out.
+using CurveVariances = std::map<std::string, PooledVariance>;
+
+CurveVariances curve_variances(std::vector<EfficiencyCurve> const& curves,
+                               std::vector<OutOfFold> const& kernels) {
+    auto const everything = pooled(kernels, [](auto const& kernel) { return !kernel.by_parent; });
+    std::map<ParentType, PooledVariance> of_parent;
+    CurveVariances of_curve;
+    for (auto const& curve : curves) {
+        auto const parent = parent_of(curve.type);
+        if (of_parent.contains(parent)) continue;
+        auto const own = pooled(kernels, [&](OutOfFold const& kernel) {
+            auto const type = parse_operation_type(kernel.curve.substr(0, kernel.curve.find('|')));
+            return !kernel.by_parent && type && parent_of(*type) == parent;
+        });
+        of_parent[parent] = shrunk(own, everything);
+    }
+    for (auto const& curve : curves) {
+        auto const name = curve_name(curve);
+        auto const own =
+            pooled(kernels, [&](OutOfFold const& kernel) { return kernel.curve == name; });
+        of_curve[name] = shrunk(own, of_parent.at(parent_of(curve.type)));
+    }
+    return of_curve;
+}
+
+/// A whole model as its fold predicted it.
+struct ModelError {
+    double square = 0;   ///< of log(measured / predicted)
+    double kernels = 0;  ///< log variance from its kernels, for a variance factor of 1
+    double context = 0;  ///< log variance from all else
+    double weight = 1;
+};
+
+/// The factor on kernels' variance that makes the models' errors likeliest.
+///
+///     min over f of sum_m w_m (log(f k_m + c_m) + e_m^2 / (f k_m + c_m)) + (log f / 1.5)^2
+///
+/// on a grid of ratios 2^(1/4): one of finitely many, whatever the processor rounds.
+double variance_factor(std::vector<ModelError> const& errors) {
+    constexpr int least_step = -24;
+    constexpr int most_step = 16;
+    double best_cost = std::numeric_limits<double>::infinity();
+    double best = 1;
+    for (int step = least_step; step <= most_step; ++step) {
+        double const factor = std::exp2(0.25 * step);
+        double const prior = std::log(factor) / factor_prior_deviation;
+        double cost = prior * prior;
+        for (auto const& error : errors) {
+            double const variance = factor * error.kernels + error.context;
+            if (!(variance > 0)) continue;
+            cost += error.weight * (std::log(variance) + error.square / variance);
+        }
+        if (cost < best_cost) {
+            best_cost = cost;
+            best = factor;
+        }
+    }
+    return best;
+}
+
 }  // namespace
 
 void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<char> const& models,
@@ -224,24 +286,7 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
     // below sees both.
     if (has_families) hold_out(folds_across_families(evidence, models));
 
-    auto const everything = pooled(kernels, [](auto const& kernel) { return !kernel.by_parent; });
-    std::map<ParentType, PooledVariance> of_parent;
-    std::map<std::string, PooledVariance> of_curve;
-    for (auto const& curve : calibration.curves) {
-        auto const parent = parent_of(curve.type);
-        if (of_parent.contains(parent)) continue;
-        auto const own = pooled(kernels, [&](OutOfFold const& kernel) {
-            auto const type = parse_operation_type(kernel.curve.substr(0, kernel.curve.find('|')));
-            return !kernel.by_parent && type && parent_of(*type) == parent;
-        });
-        of_parent[parent] = shrunk(own, everything);
-    }
-    for (auto const& curve : calibration.curves) {
-        auto const name = curve_name(curve);
-        auto const own =
-            pooled(kernels, [&](OutOfFold const& kernel) { return kernel.curve == name; });
-        of_curve[name] = shrunk(own, of_parent.at(parent_of(curve.type)));
-    }
+    auto const of_curve = curve_variances(calibration.curves, kernels);
     auto const fallback = fallback_variance(input, input.cases_of(models), shape_of(calibration));
     double const freedom =
         std::max(1.0, static_cast<double>(folds_by_model(evidence, models).size()) - 1);
@@ -252,9 +297,10 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
         return std::max(1.0, std::pow(student_t_quantile(0.975, own) / t_quantile, 2));
     };
 
-    auto const apply = [&](Calibration& target) {
+    bool const has_residual = hyperparameters.has_value();
+    auto const apply = [&](Calibration& target, CurveVariances const& variances) {
         for (auto& curve : target.curves) {
-            auto const& variance = of_curve.at(curve_name(curve));
+            auto const& variance = variances.at(curve_name(curve));
             double const factor = small_sample(variance);
             curve.log_variance = factor * variance.variance;
             if (!curve.residual_model) continue;
@@ -267,8 +313,8 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
                 if (name == to_string(parent)) curve.log_variance = variance;
             }
         }
-        target.intervals = {.same_type_correlation = same_type_correlation,
-                            .cross_type_correlation = cross_type_correlation,
+        target.intervals = {.same_type_correlation = has_residual ? 0 : same_type_correlation,
+                            .cross_type_correlation = has_residual ? 0 : cross_type_correlation,
                             .variance_factor = 1,
                             .model_log_variance = 0,
                             .degrees_of_freedom = freedom,
@@ -277,11 +323,19 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
                             .unseen_regime_log_variance = unseen_regime_log_variance,
                             .foreign_partition_log_variance = foreign_partition_log_variance};
     };
-    apply(calibration);
-    double sum_squares = 0;
-    double count = 0;
+    apply(calibration, of_curve);
+    std::vector<ModelError> errors;
+    // Most models are predicted twice, with their family left out and with siblings left.
+    double const weight = has_families ? 0.5 : 1.0;
     for (auto& fold : folds) {
-        apply(fold.calibration);
+        // The variance that judges a model comes from kernels of the others.
+        std::set<int> const held_out(fold.models.begin(), fold.models.end());
+        std::vector<OutOfFold> others;
+        for (auto const& kernel : kernels) {
+            if (!held_out.contains(kernel.model)) others.push_back(kernel);
+        }
+        apply(fold.calibration,
+              others.empty() ? of_curve : curve_variances(calibration.curves, others));
         CompiledCalibration const compiled{fold.calibration};
         for (int const m : fold.models) {
             auto const& model = evidence.models[static_cast<std::size_t>(m)];
@@ -294,12 +348,16 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
                 prepare(compiled, subgraphs_of(evidence, model), evidence.partition);
             auto const predicted = estimate(compiled, prepared, what);
             double const error = std::log(measured / predicted.latency_ms);
-            sum_squares += error * error / predicted.log_variance;
-            count += 1;
+            double const spread =
+                model.whole_model ? fold.calibration.context.relative_std.value_or(0) : 0.0;
+            double const context = spread * spread;
+            errors.push_back({.square = error * error,
+                              .kernels = predicted.log_variance - context,
+                              .context = context,
+                              .weight = weight});
         }
     }
-    calibration.intervals.variance_factor =
-        (factor_prior_models + sum_squares) / (factor_prior_models + count);
+    calibration.intervals.variance_factor = variance_factor(errors);
 }
 
 }  // namespace derate

@@ -126,9 +126,10 @@ struct EfficiencyCurve {
 
 /// How kernels' errors combine to a whole model's (docs/uncertainty.md).
 struct IntervalModel {
+    /// Of kernels' own errors, beside what the residual model's joint posterior has them share.
     double same_type_correlation = 0;
     double cross_type_correlation = 0;
-    double variance_factor = 1;     ///< out-of-fold mean of z^2 of whole models, shrunk to 1
+    double variance_factor = 1;     ///< likeliest for whole models out of fold, shrunk to 1
     double model_log_variance = 0;  ///< whole-model term, beside the context factor's
     double degrees_of_freedom = 1;  ///< calibration models - 1
     double t_quantile = 12.706204736432095;  ///< 0.975 quantile of Student's t

@@ -27,9 +27,11 @@ struct alignas(64) Chunk {
     std::array<double, chunk> seconds;     ///< of the curve
     std::array<double, chunk> residual;    ///< of log seconds
     std::array<double, chunk> variance;    ///< of log seconds
+    std::array<double, chunk> common;      ///< its part that kernels of a run share
     std::array<double, chunk> multiplier;  ///< smearing factor times count
     std::array<double, chunk> mean;        ///< out
-    std::array<double, chunk> deviation;   ///< out: of `mean`
+    std::array<double, chunk> own;         ///< out: deviation of `mean`, the kernel's own part
+    std::array<double, chunk> shared;      ///< out: the part in common
 };
 
 /// Eight doubles: one register, or two, or four.
@@ -77,9 +79,10 @@ using Lanes [[gnu::vector_size(point_lanes * sizeof(double))]] = double;
 
 struct Totals {
     double total = 0;           ///< seconds
-    double sum_squares = 0;     ///< of each independent term's standard deviation
-    double type_squares = 0;    ///< of each type's sum of standard deviations
-    double sum_deviations = 0;  ///< of all
+    double shared = 0;          ///< variance from what kernels of a run have in common
+    double sum_squares = 0;     ///< of each own deviation
+    double type_squares = 0;    ///< of each type's sum of own deviations
+    double sum_deviations = 0;  ///< of all own deviations
     double independent = 0;     ///< variance as if all subgraphs were independent
 };
 
@@ -100,6 +103,7 @@ struct Totals {
         work.multiplier[to] = curve.mean_correction * model.count[from];
         double residual = 0;
         double variance = curve.log_variance;
+        double posterior = 0;
         if (padded > 0) {
             auto const* vector = model.vectors.data() + model.vector_begin[from];
             auto const* whitened = model.whitened.data() + model.vector_begin[from];
@@ -113,10 +117,11 @@ struct Totals {
             }
             residual = sum_of(residuals);
             double const unexplained = curve.amplitude_squared - sum_of(explained);
-            variance =
-                curve.variance_scale * ((unexplained > 0 ? unexplained : 0) + curve.noise_squared);
+            posterior = curve.variance_scale * (unexplained > 0 ? unexplained : 0);
+            variance = posterior + curve.variance_scale * curve.noise_squared;
         }
         work.residual[to] = residual;
+        work.common[to] = posterior + model.added_variance[from];
         work.variance[to] = variance + model.added_variance[from];
     }
 }
@@ -127,15 +132,20 @@ struct Totals {
     for (int j = size; j < padded; ++j) {
         auto const i = static_cast<std::size_t>(j);
         work.seconds[i] = work.residual[i] = work.variance[i] = work.multiplier[i] = 0;
+        work.common[i] = 0;
     }
     for (int j = 0; j < padded; ++j) {
         auto const i = static_cast<std::size_t>(j);
         double const median = work.seconds[i] * exponential(work.residual[i]);
         double const mean = (median > least_seconds ? median : least_seconds) * work.multiplier[i];
-        // A log-normal of log variance v has relative variance exp(v) - 1; equal kernels have equal
-        // errors, so their deviations add.
+        // A log-normal of log variance v has relative variance exp(v) - 1, split as v is; equal
+        // kernels have equal errors, so their deviations add.
         work.mean[i] = mean;
-        work.deviation[i] = mean * std::sqrt(exponential(work.variance[i]) - 1);
+        double const square = mean * mean * (exponential(work.variance[i]) - 1);
+        double const share =
+            work.common[i] / (work.variance[i] > 1e-300 ? work.variance[i] : 1e-300);
+        work.own[i] = std::sqrt(square * (1 - share));
+        work.shared[i] = std::sqrt(square * share);
     }
 }
 
@@ -154,6 +164,8 @@ Totals evaluate(CompiledCurve const* curves, PreparedModel const& model) {
         if (is_long) ++last;
         double run_sum = 0;
         double run_squares = 0;
+        double shared_sum = 0;
+        double shared_squares = 0;
         int const chunk_end = model.runs[last - 1].end;
         for (int piece = chunk_begin; piece < chunk_end; piece += chunk) {
             int const piece_end = std::min(piece + chunk, chunk_end);
@@ -169,13 +181,20 @@ Totals evaluate(CompiledCurve const* curves, PreparedModel const& model) {
                 int const end = std::min(run.end, piece_end);
                 for (int j = std::max(run.begin, piece); j < end; ++j) {
                     auto const i = static_cast<std::size_t>(j - piece);
-                    double const square = work.deviation[i] * work.deviation[i];
+                    double const square = work.own[i] * work.own[i];
+                    double const shared_square = work.shared[i] * work.shared[i];
                     totals.total += work.mean[i];
-                    totals.independent += square / model.count[static_cast<std::size_t>(j)];
+                    totals.independent +=
+                        (square + shared_square) / model.count[static_cast<std::size_t>(j)];
                     run_squares += square;
-                    run_sum += work.deviation[i];
+                    run_sum += work.own[i];
+                    shared_squares += shared_square;
+                    shared_sum += work.shared[i];
                 }
                 if (end < run.end) continue;
+                totals.shared += shared_squares + run.shared_correlation *
+                                                      (shared_sum * shared_sum - shared_squares);
+                shared_sum = shared_squares = 0;
                 // A type without a curve of its own is wrong by one common factor.
                 totals.sum_squares += curves[run.curve].is_parent ? run_sum * run_sum : run_squares;
                 type_sum += run_sum;
@@ -200,7 +219,7 @@ LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel c
     auto const& intervals = calibration.intervals();
     double const square = totals.total * totals.total;
     double const relative_variance =
-        (totals.sum_squares +
+        (totals.shared + totals.sum_squares +
          intervals.same_type_correlation * (totals.type_squares - totals.sum_squares) +
          intervals.cross_type_correlation *
              (totals.sum_deviations * totals.sum_deviations - totals.type_squares)) /

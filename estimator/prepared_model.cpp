@@ -31,7 +31,8 @@ struct PricedKernel {
     PricedTerms terms;
     double residual = 0;
     double mean_seconds = 0;
-    double variance = 0;  ///< of log(measured / median)
+    double variance = 0;         ///< of log(measured / median)
+    double shared_variance = 0;  ///< its part that kernels of a run have in common
 };
 
 PricedKernel price(CompiledCurve const& curve, PreparedModel const& model, std::size_t j) {
@@ -41,7 +42,6 @@ PricedKernel price(CompiledCurve const& curve, PreparedModel const& model, std::
     result.terms.compute = roofline.flop_coefficient * model.flop_power[j];
     result.terms.memory = roofline.byte_coefficient * model.byte_power[j] +
                           roofline.cache_byte_seconds * model.cache_excess[j];
-    double model_variance = 0;
     if (curve.points > 0) {
         auto const* vector = model.vectors.data() + model.vector_begin[j];
         auto const* whitened = model.whitened.data() + model.vector_begin[j];
@@ -50,12 +50,14 @@ PricedKernel price(CompiledCurve const& curve, PreparedModel const& model, std::
             result.residual += curve.weights[static_cast<std::size_t>(i)] * vector[i];
             explained += whitened[i] * whitened[i];
         }
-        model_variance = std::max(0.0, curve.amplitude_squared - explained) + curve.noise_squared;
-        result.variance = curve.variance_scale * model_variance;
+        result.shared_variance =
+            curve.variance_scale * std::max(0.0, curve.amplitude_squared - explained);
+        result.variance = result.shared_variance + curve.variance_scale * curve.noise_squared;
     } else {
         result.variance = curve.log_variance;
     }
     result.variance += model.added_variance[j];
+    result.shared_variance += model.added_variance[j];
     result.mean_seconds =
         std::max(least_seconds, result.terms.total() * std::exp(result.residual)) *
         curve.mean_correction;
@@ -64,6 +66,59 @@ PricedKernel price(CompiledCurve const& curve, PreparedModel const& model, std::
 
 double context_factor(CompiledCalibration const& calibration, EstimateOf what) {
     return what == EstimateOf::whole_model ? calibration.context().factor : 1.0;
+}
+
+/// The correlation with which the shared deviations of a run's kernels add to
+///
+///     sum_ij m_i m_j (s (k(x_i, x_j) - w_i . w_j) + d_i d_j),
+///
+/// m the mean times, s the curve's variance scale, w the whitened vectors, so that the first part
+/// is the residual model's joint posterior, and d^2 the variance that extrapolation and unseen
+/// regimes add: kernels that nothing is known of are wrong by one factor.
+double shared_correlation(CompiledCurve const& curve, PreparedModel const& model,
+                          CurveRun const& run, std::span<DistinctKernel const> distinct,
+                          std::span<int const> order) {
+    if (run.end - run.begin < 2) return 0;
+    std::array<double, max_points> explained{};
+    double joint = 0;
+    double added = 0;
+    double sum = 0;
+    double sum_squares = 0;
+    std::vector<double> means;
+    for (int i = run.begin; i < run.end; ++i) {
+        auto const at = static_cast<std::size_t>(i);
+        auto const priced = price(curve, model, at);
+        double const mean = priced.mean_seconds * model.count[at];
+        means.push_back(mean);
+        double const deviation = mean * std::sqrt(priced.shared_variance);
+        sum += deviation;
+        sum_squares += deviation * deviation;
+        added += mean * std::sqrt(model.added_variance[at]);
+        if (curve.points == 0) continue;
+        auto const* whitened = model.whitened.data() + model.vector_begin[at];
+        for (int p = 0; p < curve.points; ++p) {
+            explained[static_cast<std::size_t>(p)] += mean * whitened[p];
+        }
+        auto const& own = distinct[static_cast<std::size_t>(order[at])];
+        for (int j = run.begin; j <= i; ++j) {
+            auto const place = order[static_cast<std::size_t>(j)];
+            auto const& other = distinct[static_cast<std::size_t>(place)];
+            double distance = own.regime == other.regime ? 0.0 : curve.regime_distance;
+            for (std::size_t f = 0; f < feature_count; ++f) {
+                double const difference = own.features[f] - other.features[f];
+                distance += difference * difference;
+            }
+            joint += (j < i ? 2 : 1) * mean * means[static_cast<std::size_t>(j - run.begin)] *
+                     curve.amplitude_squared *
+                     std::exp(-distance * curve.half_inverse_length_squared);
+        }
+    }
+    for (double const value : explained) joint -= value * value;
+    joint = curve.variance_scale * std::max(0.0, joint) + added * added;
+    double const pairs = sum * sum - sum_squares;
+    // Kernels that are known exactly have nothing in common.
+    if (!(pairs > 1e-12 * sum * sum)) return 0;
+    return std::clamp((joint - sum_squares) / pairs, 0.0, 1.0);
 }
 
 }  // namespace
@@ -157,6 +212,10 @@ PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph
         model.runs.back().end = static_cast<int>(j) + 1;
     }
     if (!model.runs.empty()) model.runs.back().ends_type = true;
+    for (auto& run : model.runs) {
+        run.shared_correlation = shared_correlation(
+            calibration.curves()[static_cast<std::size_t>(run.curve)], model, run, distinct, order);
+    }
     for (int& index : model.distinct) index = position[static_cast<std::size_t>(index)];
     return model;
 }

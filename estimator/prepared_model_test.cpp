@@ -174,6 +174,53 @@ TEST(Estimate, ResidualModelMovesTheMedianAndItsVariance) {
     EXPECT_NEAR(result.log_variance, 0.25 - 0.75 * 0.75 < 0 ? 0.01 : 0, 1e-9);
 }
 
+/// A residual model that knows nothing: its one point explains no variance.
+ResidualModel ignorant_model() {
+    return {.features = std::vector<std::string>(feature_count, "x"),
+            .points = std::vector<double>(feature_count, 0.0),
+            .point_regimes = {"plain"},
+            .weights = {0.0},
+            .packed_factor = {0.0},
+            .amplitude = 0.1,
+            .length_scale = 0.5,
+            .noise = 0.05,
+            .regime_distance = 4};
+}
+
+TEST(Estimate, KernelsShareWhatTheResidualModelDoesNotKnow) {
+    // Two convolutions of 4 us, alike but for 16 or 32 output channels: their errors correlate by
+    // k = exp(-log(2)^2 / (2 * 0.25)), their noise not at all.
+    auto calibration = two_types();
+    calibration.intervals.same_type_correlation = calibration.intervals.cross_type_correlation = 0;
+    calibration.curves[0].regimes = {"plain"};
+    calibration.curves[0].residual_model = ignorant_model();
+    CompiledCalibration const compiled{calibration};
+    std::vector<Subgraph> const subgraphs{convolution(2e6, 1e4, 16), convolution(2e6, 1e4, 32)};
+    auto const model = prepare(compiled, subgraphs, "derate_1");
+    double const k = std::exp(-2 * std::log(2.0) * std::log(2.0));
+    EXPECT_NEAR(model.runs[0].shared_correlation, k, 1e-12);
+    double const square = std::expm1(0.01 + 0.0025) / 4;  // of each half, relative to the total
+    double const relative = square * 0.8 * (2 + 2 * k) + square * 0.2 * 2;
+    EXPECT_NEAR(estimate(compiled, model).log_variance, std::log1p(relative), 1e-12);
+}
+
+TEST(Estimate, KernelsOfAnUnseenRegimeErrByOneFactor) {
+    auto calibration = two_types();
+    calibration.intervals.same_type_correlation = calibration.intervals.cross_type_correlation = 0;
+    calibration.intervals.unseen_regime_log_variance = 1;
+    calibration.curves[0].regimes = {"plain"};
+    calibration.curves[0].residual_model = ignorant_model();
+    calibration.curves[0].residual_model->amplitude = 1e-9;
+    CompiledCalibration const compiled{calibration};
+    std::vector<Subgraph> subgraphs{convolution(2e6, 1e4, 16), convolution(2e6, 1e4, 32)};
+    for (auto& subgraph : subgraphs) subgraph.nodes[0].attributes["layout"] = "channels_last";
+    auto const model = prepare(compiled, subgraphs, "derate_1");
+    EXPECT_NEAR(model.runs[0].shared_correlation, 1, 1e-9);
+    double const share = 1 / 1.0025;
+    double const relative = std::expm1(1.0025) * (share + (1 - share) / 2);
+    EXPECT_NEAR(estimate(compiled, model).log_variance, std::log1p(relative), 1e-9);
+}
+
 TEST(Estimate, IsTheSumOfItsSubgraphsForAnyNumberOfKernels) {
     auto calibration = two_types();
     std::mt19937 random{7};
