@@ -18,6 +18,23 @@ std::string model_label(std::string_view name, int batch) {
     return std::string{name} + "/b" + std::to_string(batch);
 }
 
+std::optional<CampaignRules> with_fewer_repetitions(CampaignRules rules) {
+    if (rules.rounds > 2) {
+        --rules.rounds;
+    } else if (rules.repetitions_per_visit > 1) {
+        --rules.repetitions_per_visit;
+    } else if (rules.rounds > 1) {
+        --rules.rounds;
+    } else {
+        return std::nullopt;
+    }
+    // Whole models are the truth: they keep two repetitions where cases have one.
+    rules.whole_repetitions =
+        std::min(rules.whole_repetitions, 2 * rules.rounds * rules.repetitions_per_visit);
+    rules.in_context_repetitions = 1;
+    return rules;
+}
+
 CampaignRules standard_rules() { return {}; }
 
 CampaignRules quick_rules() {
@@ -25,7 +42,9 @@ CampaignRules quick_rules() {
             .max_launches = 3,
             .rounds = 2,
             .repetitions_per_visit = 2,
-            .whole_repetitions = 3,
+            .whole_repetitions = 4,
+            .truth_repetitions = 6,
+            .in_context_repetitions = 1,
             .target_half_width = 0.05,
             .budget_s = 150};
 }
@@ -44,6 +63,8 @@ CampaignRules exact_rules(int runs, std::optional<int> launches) {
             .rounds = each / visit,
             .repetitions_per_visit = visit,
             .whole_repetitions = each,
+            .truth_repetitions = each,
+            .in_context_repetitions = each,
             .stop_early = false};
 }
 
@@ -51,7 +72,9 @@ std::string to_string(CampaignRules const& rules) {
     auto text = "launches " + std::to_string(rules.min_launches) + "-" +
                 std::to_string(rules.max_launches) + ", rounds " + std::to_string(rules.rounds) +
                 ", repetitions " + std::to_string(rules.repetitions_per_visit) + ", whole " +
-                std::to_string(rules.whole_repetitions) + ", target " +
+                std::to_string(rules.whole_repetitions) + " (truth " +
+                std::to_string(rules.truth_repetitions) + "), in context " +
+                std::to_string(rules.in_context_repetitions) + ", target " +
                 number(rules.target_half_width);
     if (rules.budget_s) text += ", budget " + number(*rules.budget_s) + " s";
     if (!rules.stop_early) text += ", exact";

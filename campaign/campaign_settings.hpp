@@ -43,13 +43,21 @@ struct CampaignRules {
     int max_launches = 10;
     int rounds = 3;                    ///< times a launch comes back to every case
     int repetitions_per_visit = 2;     ///< in a row, once its tensors are prepared
-    int whole_repetitions = 4;         ///< of each whole model, in a launch; spread over the rounds
+    int whole_repetitions = 6;         ///< of each whole model, in a launch; spread over the rounds
+    int truth_repetitions = 8;         ///< the same where the model is not in the budget
+    int in_context_repetitions = 2;    ///< of each model, in a launch
     double target_half_width = 0.02;   ///< of the mean's 95 % interval, relative
     std::optional<double> budget_s{};  ///< wall time of all launches, less what is counted apart
     bool stop_early = true;  ///< false: exactly max_launches x rounds x repetitions_per_visit
 
     friend bool operator==(CampaignRules const&, CampaignRules const&) = default;
 };
+
+/// The same rules with fewer repetitions in a launch: a budget that cannot hold all of them is
+/// spent on every case rather than on some.
+///
+/// \return empty where each case is visited once and timed once already
+[[nodiscard]] std::optional<CampaignRules> with_fewer_repetitions(CampaignRules rules);
 
 [[nodiscard]] CampaignRules standard_rules();
 [[nodiscard]] CampaignRules quick_rules();

@@ -133,15 +133,17 @@ Plan make_plan(CampaignSettings const& settings, std::span<DistinctCase const> c
                 for (auto const index : cases_of_model[model]) {
                     visits.push_back({{StepKind::isolated, index}, rules.repetitions_per_visit});
                 }
-                auto const runs = share_of_round(rules.whole_repetitions, rules.rounds, round);
-                for (int run = 0; run < runs; ++run) {
-                    if (std::ranges::count(content.whole_models, model) > 0) {
-                        visits.push_back({{StepKind::whole, model}, 1});
-                    }
-                    if (std::ranges::count(content.in_context_models, model) > 0) {
-                        visits.push_back({{StepKind::in_context, model}, 1});
-                    }
-                }
+                auto const add_runs = [&](StepKind kind, std::vector<std::size_t> const& asked,
+                                          int total) {
+                    if (std::ranges::count(asked, model) == 0) return;
+                    int const runs = share_of_round(total, rules.rounds, round);
+                    visits.insert(visits.end(), static_cast<std::size_t>(runs), {{kind, model}, 1});
+                };
+                add_runs(StepKind::whole, content.whole_models,
+                         settings.models[model].in_budget ? rules.whole_repetitions
+                                                          : rules.truth_repetitions);
+                add_runs(StepKind::in_context, content.in_context_models,
+                         rules.in_context_repetitions);
                 if (visits.empty()) continue;
                 shuffle(visits, random);
                 for (auto const& [step, times] : visits) {
@@ -164,11 +166,16 @@ double expected_seconds(PlannedStep const& step, CampaignSettings const& setting
     };
     constexpr double preparation_ms = 2;  // capture is in memory; the caches are filled anew
     if (step.kind == StepKind::drift) return 20 / ms_per_second;
+    // One call that never counts, then the window.
+    auto const& policy = settings.repetition;
+    auto const repetition_ms = [&policy](double once) {
+        return once * policy.min_warmup_iterations +
+               std::max(policy.min_timed_ms, once * policy.min_iterations);
+    };
     if (step.kind == StepKind::isolated) {
         auto const& item = cases[step.index];
         double const once = last_ms(known.isolated, item.key).value_or(item.expected_ms);
-        return (std::max(settings.repetition.min_timed_ms, once) + once + preparation_ms) /
-               ms_per_second;
+        return (repetition_ms(once) + preparation_ms) / ms_per_second;
     }
     auto const& model = plan.models[step.index];
     double once = 0;
@@ -179,7 +186,7 @@ double expected_seconds(PlannedStep const& step, CampaignSettings const& setting
             once += guess_ms(subgraph, settings.threads);
         }
     }
-    return (std::max(settings.repetition.min_timed_ms, once) + once) / ms_per_second;
+    return repetition_ms(once) / ms_per_second;
 }
 
 }  // namespace derate

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <optional>
+#include <vector>
 
 namespace derate {
 namespace {
@@ -50,6 +53,7 @@ TEST(MakePlan, EveryCaseComesAsOftenAsTheRulesSay) {
     settings.rules.rounds = 3;
     settings.rules.repetitions_per_visit = 2;
     settings.rules.whole_repetitions = 4;
+    settings.rules.in_context_repetitions = 2;
     auto const cases = distinct_cases(settings);
     ASSERT_EQ(cases.size(), 30);
     auto const plan = make_plan(settings, cases, everything(settings, 30), "c", 0, 1e12);
@@ -58,9 +62,21 @@ TEST(MakePlan, EveryCaseComesAsOftenAsTheRulesSay) {
     for (std::size_t i = 0; i < 30; ++i) EXPECT_EQ((times[{StepKind::isolated, i}]), 6);
     for (std::size_t m = 0; m < 3; ++m) {
         EXPECT_EQ((times[{StepKind::whole, m}]), 4);
-        EXPECT_EQ((times[{StepKind::in_context, m}]), 4);
+        EXPECT_EQ((times[{StepKind::in_context, m}]), 2);
     }
     EXPECT_EQ((times[{StepKind::drift, 0}]), 10);  // before all, and after each of 3 x 3 blocks
+}
+
+TEST(CampaignRules, ShrinkToOneVisitOfEveryCaseAndTwoOfWholeModels) {
+    std::vector<std::array<int, 4>> steps;
+    for (auto rules = std::optional{standard_rules()}; rules;
+         rules = with_fewer_repetitions(*rules)) {
+        steps.push_back({rules->rounds, rules->repetitions_per_visit, rules->whole_repetitions,
+                         rules->in_context_repetitions});
+    }
+    std::vector<std::array<int, 4>> const expected{
+        {3, 2, 6, 2}, {2, 2, 6, 1}, {2, 1, 4, 1}, {1, 1, 2, 1}};
+    EXPECT_EQ(steps, expected);
 }
 
 TEST(MakePlan, DriftProbesRunFirstAndLast) {

@@ -232,10 +232,27 @@ class Campaign {
             return plan;
         }
         int const launch = last_launch() + 1;
-        auto plan =
-            make_plan(settings_, cases_, content, samples_.campaign, launch, usable_memory_bytes());
-        plan.time_limit_s = time_limit_s(plan);
-        return plan;
+        auto settings = settings_;
+        while (true) {
+            auto plan = make_plan(settings, cases_, content, samples_.campaign, launch,
+                                  usable_memory_bytes());
+            plan.time_limit_s = time_limit_s(plan);
+            auto const fewer = with_fewer_repetitions(settings.rules);
+            bool const exact = !settings.rules.stop_early;
+            if (plan.time_limit_s == 0 || !fewer || exact ||
+                slowness_ * expected_s(plan) <= plan.time_limit_s) {
+                return plan;
+            }
+            settings.rules = *fewer;
+        }
+    }
+
+    [[nodiscard]] double expected_s(Plan const& plan) const {
+        double all_s = 0;
+        for (auto const& step : plan.steps) {
+            all_s += expected_seconds(step, settings_, cases_, plan, samples_);
+        }
+        return all_s;
     }
 
     void require_samples_in_place() const {
@@ -265,6 +282,7 @@ class Campaign {
         report();
         if (end->code == 0 && !unfinished_launch()) {
             crashes_ = 0;
+            note_slowness();
             return;
         }
         handle_crash(*end, samples_.launches[plan_.launch].done.size() > records_before);
@@ -346,6 +364,16 @@ class Campaign {
         return reasons;
     }
 
+    /// How much longer than guessed the steps of this launch took; loading is in it.
+    void note_slowness() {
+        auto const& launch = samples_.launches.at(plan_.launch);
+        double guessed_s = 0;
+        for (std::size_t i = 0; i < expected_s_.size(); ++i) {
+            if (launch.done.contains(static_cast<std::int64_t>(i))) guessed_s += expected_s_[i];
+        }
+        if (guessed_s > 1) slowness_ = launch.wall_s / guessed_s;
+    }
+
     void begin_eta() {
         expected_s_.assign(plan_.steps.size(), 0);
         for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
@@ -416,6 +444,7 @@ class Campaign {
     SamplesFile file_;
     Plan plan_;
     std::vector<double> expected_s_;
+    double slowness_ = 1.5;  ///< before a launch has shown it
     std::int64_t launch_began_ns_ = 0;
     std::size_t settled_ = 0;
     std::string latest_;

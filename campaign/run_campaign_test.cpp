@@ -106,6 +106,22 @@ TEST_F(RunCampaign, RecordsTheCpusOfTheProcessThatTimes) {
     EXPECT_EQ(result.samples.environment.affinity, "0");
 }
 
+TEST_F(RunCampaign, ShortBudgetTakesFewerRepetitionsOfEveryCaseNotFewerCases) {
+    auto settings = small_settings();
+    settings.rules = {.min_launches = 3, .max_launches = 3, .budget_s = 0.001};
+    settings.models.resize(1);
+    settings.models[0].subgraphs.clear();
+    // 60 cases of 5 ms and a preparation each: 3 x 2 repetitions do not fit into a second.
+    for (int i = 0; i < 60; ++i) {
+        settings.models[0].subgraphs.push_back(subgraph(i, std::to_string(i)));
+    }
+    auto const result = run_campaign(settings, files(), {});
+    ASSERT_EQ(result.samples.isolated.size(), 60U);
+    for (auto const& [key, launches] : result.samples.isolated) {
+        EXPECT_EQ(launches.at(0).times_ms.size(), 1U);
+    }
+}
+
 TEST_F(RunCampaign, FinishedOutputIsReturnedAsItIs) {
     auto const first = run_campaign(small_settings(), files(), {});
     auto const size = fs::file_size(files().samples);
