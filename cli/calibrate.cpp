@@ -30,6 +30,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// What a calibration without further flags spends on its own models; held-out models, whose parts
+/// are not timed then, take about half as long again, together less than twelve minutes on two
+/// cores.
+constexpr double default_budget_s = 450;
+
 struct CalibrateFlags {
     MeasuringFlags measuring;
     std::string hardware_name;
@@ -111,6 +116,10 @@ std::optional<fs::path> probe_file(Precision precision) {
 CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& choice,
                              Precision precision) {
     auto settings = settings_of(flags.measuring);
+    auto const& measuring = flags.measuring;
+    if (!measuring.quick && !measuring.publish && !measuring.runs && measuring.budget.empty()) {
+        settings.rules.budget_s = default_budget_s;
+    }
     auto const load = [&](std::string const& name) {
         return campaign_model(load_model(name, flags.measuring.batch, precision));
     };
@@ -120,11 +129,11 @@ CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& cho
     }
     for (auto const& name : choice.held_out) {
         auto model = load(name);
-        // A truth to compare with: its parts are timed too where there is time, because leaving
-        // families out over all models asks for them.
+        // A truth to compare with. Its parts are timed too for figures that others rely on, because
+        // leaving families out over all models asks for them.
         model.in_budget = false;
-        model.isolated = !flags.measuring.quick;
-        model.in_context = !flags.measuring.quick;
+        model.isolated = measuring.publish;
+        model.in_context = measuring.publish;
         settings.models.push_back(std::move(model));
     }
     return settings;
@@ -215,10 +224,7 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
                                      [&](CampaignProgress const& now) { (*printer)(now); });
     printer.reset();
 
-    MeasuredQuality const quality{.launches = static_cast<int>(result.samples.launches.size()),
-                                  .quick = flags.measuring.quick,
-                                  .precise_share = precise_share(result, 0.02),
-                                  .drift = analyse_drift(result.samples.drift)};
+    auto const quality = quality_of(result, flags.measuring.quick);
     auto const trust = judge_trust(result.samples.environment, quality);
     auto const hardware = hardware_of(result.samples, id, settings.threads, precision);
     auto const evidence = evidence_of_campaign(result, settings, hardware, samples, trust);
