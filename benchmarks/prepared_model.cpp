@@ -214,9 +214,7 @@ RunIteration PreparedModel::whole() {
 
 InContextRun PreparedModel::time_in_context(RepetitionPolicy const& policy) {
     return explain_failures("run in context", [&] {
-        InContextRun run;
-        run.subgraph_ms.assign(partition_.subgraphs.size(), 0.0);
-        run.runs = policy.min_iterations;
+        InContextRun run{.runs = policy.min_iterations};
         for (int i = 0; i < policy.min_warmup_iterations + run.runs; ++i) {
             restore_inputs();
             device_.rouse();
@@ -224,9 +222,11 @@ InContextRun PreparedModel::time_in_context(RepetitionPolicy const& policy) {
                 partition_.subgraphs.size(), [this](std::size_t index) { run_subgraph(index); });
             interpreter_.release_results(slots_);
             if (i < policy.min_warmup_iterations) continue;
-            for (std::size_t k = 0; k < laps.size(); ++k) run.subgraph_ms[k] += laps[k] / run.runs;
+            auto const run_ms = std::accumulate(laps.begin(), laps.end(), 0.0);
+            if (!run.subgraph_ms.empty() && run_ms >= run.run_ms) continue;
+            run.run_ms = run_ms;
+            run.subgraph_ms = laps;
         }
-        run.run_ms = std::accumulate(run.subgraph_ms.begin(), run.subgraph_ms.end(), 0.0);
         return run;
     });
 }

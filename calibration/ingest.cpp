@@ -23,7 +23,7 @@ auto launch_key(LaunchTimes const& launch) {
     return std::tie(launch.times_ms.count, launch.times_ms.mean,
                     launch.times_ms.sum_squared_deviations, launch.lower_quartile_ms,
                     launch.median_ms, launch.upper_quartile_ms, launch.min_ms, launch.max_ms,
-                    launch.steady);
+                    launch.least_ms, launch.steady);
 }
 
 struct LaunchOrder {

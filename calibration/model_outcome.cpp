@@ -1,13 +1,13 @@
 #include "calibration/model_outcome.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <map>
-#include <numbers>
 #include <tuple>
 
 #include "core/statistics/quantiles.hpp"
-#include "core/statistics/sample_summary.hpp"
 
 namespace derate {
 namespace {
@@ -47,19 +47,29 @@ std::vector<double> differences_of_campaigns(Evidence const& evidence) {
     return differences;
 }
 
-/// Expected |difference| of two launches of the same model.
+/// Mean |log ratio| of the served time of one half of the launches to that of the other, over all
+/// ways to halve them.
+double difference_of_halves(std::vector<LaunchTimes> const& launches) {
+    constexpr std::size_t most = 12;  // 924 halvings; more launches would change nothing
+    auto const count = std::min(launches.size(), most);
+    double sum = 0;
+    int halvings = 0;
+    for (unsigned chosen = 1; chosen + 1 < 1U << count; ++chosen) {
+        if (static_cast<std::size_t>(std::popcount(chosen)) != count / 2) continue;
+        std::array<std::vector<LaunchTimes>, 2> halves;
+        for (std::size_t i = 0; i < count; ++i) halves[chosen >> i & 1U].push_back(launches[i]);
+        sum += std::abs(std::log(timing_of(halves[0]).center_ms / timing_of(halves[1]).center_ms));
+        ++halvings;
+    }
+    return sum / halvings;
+}
+
+/// The same for each model that two or more launches timed as a whole.
 std::vector<double> differences_of_launches(Evidence const& evidence) {
     std::vector<double> differences;
     for (auto const& model : evidence.models) {
-        if (!model.whole_model) continue;
-        SampleSummary medians;
-        for (auto const& launch : model.whole_model->launches) {
-            medians = merge(medians, {.count = 1, .mean = launch.median_ms});
-        }
-        if (auto const variance = medians.variance()) {
-            differences.push_back(2 * std::numbers::inv_sqrtpi * std::sqrt(*variance) /
-                                  medians.mean);
-        }
+        if (!model.whole_model || model.whole_model->launches.size() < 2) continue;
+        differences.push_back(difference_of_halves(model.whole_model->launches));
     }
     return differences;
 }
@@ -140,8 +150,9 @@ double median_half_width_percent(std::span<ModelOutcome const> outcomes) {
 }
 
 std::string_view to_string(NoiseFloor::Basis basis) {
-    return basis == NoiseFloor::Basis::repeated_campaigns ? "between campaigns"
-                                                          : "between launches of one campaign";
+    return basis == NoiseFloor::Basis::repeated_campaigns
+               ? "between campaigns"
+               : "between halves of one campaign's launches";
 }
 
 std::optional<NoiseFloor> noise_floor(Evidence const& evidence) {

@@ -66,7 +66,7 @@ struct ModelOutcome {
 struct NoiseFloor {
     enum class Basis {
         repeated_campaigns,  ///< the same model timed on two visits or more
-        launches,            ///< process launches of one visit: a lower bound of the former
+        launches,            ///< halves of the process launches of one visit
     };
     double percent = 0;  ///< mean absolute relative difference
     Basis basis = Basis::launches;
@@ -77,9 +77,10 @@ struct NoiseFloor {
 
 /// Mean over models of |difference| between two measurements of the same total, in percent.
 ///
-/// Over pairs of campaigns where models were timed twice. Else from launches: two launches differ
-/// by 2/sqrt(pi) standard deviations on average (normal), which is what is reported. \return empty
-/// when no model was timed twice in either sense
+/// Over pairs of campaigns where models were timed twice. Else from launches: the served time of
+/// one half of a model's launches against that of the other, over all ways to halve them (half as
+/// many launches as are served, so a little too large; one visit of the machine, so too small for
+/// the next one). \return empty when no model was timed twice in either sense
 [[nodiscard]] std::optional<NoiseFloor> noise_floor(Evidence const& evidence);
 
 }  // namespace derate

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "campaign/run_campaign.hpp"
+#include "campaign/trust_grade.hpp"
 #include "core/measurement.hpp"
 
 namespace derate {
@@ -37,6 +38,9 @@ struct ContextRatio {
 [[nodiscard]] std::vector<ContextRatio> context_ratios(CampaignResult const& result,
                                                        CampaignSettings const& settings,
                                                        CacheState state);
+
+/// How far the session can be believed, as judge_trust() asks.
+[[nodiscard]] MeasuredQuality quality_of(CampaignResult const& result, bool quick);
 
 /// Share of the isolated time (each distinct case once) in cases whose relative half-width is at
 /// most `limit`.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "campaign/campaign_settings.hpp"
 #include "core/input_error.hpp"
@@ -20,6 +21,18 @@ bool is_time(std::optional<double> const& time_ms) {
 void append(LaunchRepetitions& launch, SampleRecord const& record) {
     launch.times_ms.push_back(*record.time_ms);
     launch.steady.push_back(record.steady.value_or(true));
+    if (is_time(record.fast_ms)) launch.fast_ms.push_back(*record.fast_ms);
+}
+
+/// The least time of the repetitions that count, by their faster halves where all have them.
+double least_ms(LaunchRepetitions const& launch, bool only_steady) {
+    auto const& times =
+        launch.fast_ms.size() == launch.times_ms.size() ? launch.fast_ms : launch.times_ms;
+    double least = std::numeric_limits<double>::infinity();
+    for (std::size_t i = 0; i < times.size(); ++i) {
+        if (launch.steady[i] || !only_steady) least = std::min(least, times[i]);
+    }
+    return least;
 }
 
 void add_peak(Samples& samples, SampleRecord const& record) {
@@ -168,6 +181,7 @@ std::vector<LaunchTimes> launch_times(Repetitions const& repetitions) {
                             .upper_quartile_ms = quantile_of_sorted(times, 0.75),
                             .min_ms = times.front(),
                             .max_ms = times.back(),
+                            .least_ms = least_ms(launch, steady),
                             .steady = steady});
     }
     return launches;

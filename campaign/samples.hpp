@@ -14,7 +14,8 @@ namespace derate {
 /// The repetitions of one case or model in one launch.
 struct LaunchRepetitions {
     std::vector<double> times_ms{};
-    std::vector<bool> steady{};  ///< as many
+    std::vector<bool> steady{};     ///< as many
+    std::vector<double> fast_ms{};  ///< as many, or none where only means are known
 };
 
 /// By launch number.

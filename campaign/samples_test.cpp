@@ -12,17 +12,36 @@ namespace {
 Repetitions launches_of(std::vector<std::vector<double>> const& times) {
     Repetitions repetitions;
     for (std::size_t i = 0; i < times.size(); ++i) {
-        repetitions[static_cast<int>(i)] = {times[i], std::vector<bool>(times[i].size(), true)};
+        repetitions[static_cast<int>(i)] = {.times_ms = times[i],
+                                            .steady = std::vector<bool>(times[i].size(), true)};
     }
     return repetitions;
 }
 
-TEST(LaunchTimes, CenterIsTheMeanOfLaunchMedians) {
-    // Medians 2 and 5; the pooled mean would be 22 / 6.
-    auto const timing = timing_of(launches_of({{1, 2, 3}, {4, 5, 7}})).value();
-    EXPECT_DOUBLE_EQ(timing.center_ms, 3.5);
+TEST(LaunchTimes, CenterIsTheLeastOfAllLaunches) {
+    // The least launch mean would be 2, the mean of launch medians 3.5.
+    auto const timing = timing_of(launches_of({{4, 5, 7}, {2, 1, 3}})).value();
+    EXPECT_EQ(timing.statistic, CenterStatistic::least);
+    EXPECT_DOUBLE_EQ(timing.center_ms, 1);
     EXPECT_DOUBLE_EQ(timing.mean_ms, 22.0 / 6);
     EXPECT_EQ(timing.samples, 6);
+}
+
+TEST(LaunchTimes, LeastIsOfTheFasterHalvesWhereAllRepetitionsHaveThem) {
+    Repetitions repetitions;
+    repetitions[0] = {{4, 5}, {true, true}, {3.5, 2.5}};
+    repetitions[1] = {{4, 5}, {true, true}, {2.0}};  // one repetition is known by its mean only
+    auto const launches = launch_times(repetitions);
+    EXPECT_EQ(launches[0].least_ms, 2.5);
+    EXPECT_EQ(launches[0].min_ms, 4);
+    EXPECT_EQ(launches[1].least_ms, 4);
+    EXPECT_EQ(timing_of(repetitions)->center_ms, 2.5);
+}
+
+TEST(LaunchTimes, LeastCountsOnlySteadyRepetitions) {
+    Repetitions repetitions;
+    repetitions[0] = {{1, 2, 3}, {false, true, true}};
+    EXPECT_EQ(launch_times(repetitions)[0].least_ms, 2);
 }
 
 TEST(LaunchTimes, UnsteadyRepetitionsAreKeptOutUnlessMostAre) {
@@ -135,7 +154,7 @@ TEST(Samples, CountARepetitionOnceHoweverOftenItIsRead) {
     }
     EXPECT_EQ(samples.repetitions, 3);
     EXPECT_EQ(timing_of(samples.isolated.at("k"))->samples, 3);
-    EXPECT_EQ(timing_of(samples.isolated.at("k"))->center_ms, (2.0 + 5) / 2);
+    EXPECT_EQ(timing_of(samples.isolated.at("k"))->center_ms, 1);
 }
 
 TEST(SequenceSet, ListsWhatItHasInOrder) {

@@ -103,13 +103,6 @@ std::string table_of(CampaignResult const& result, CampaignSettings const& setti
     return text;
 }
 
-MeasuredQuality quality_of(CampaignResult const& result, bool quick) {
-    return {.launches = static_cast<int>(result.samples.launches.size()),
-            .quick = quick,
-            .precise_share = precise_share(result, 0.02),
-            .drift = analyse_drift(result.samples.drift)};
-}
-
 std::string stop_summary(CampaignResult const& result) {
     std::map<StopReason, int> counts;
     for (auto const& [name, reason] : result.stop_reasons) ++counts[reason];

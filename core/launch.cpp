@@ -139,6 +139,7 @@ class Launch {
         auto const set_repetition = [&](Repetition const& repetition) {
             line.iterations = static_cast<int>(repetition.iteration_ms.size());
             line.time_ms = repetition.mean_ms();
+            line.fast_ms = repetition.fast_ms();
             line.steady = repetition.steady;
             line.warmup = repetition.warmup;
         };

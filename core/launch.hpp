@@ -12,11 +12,12 @@
 
 namespace derate {
 
-/// Runs of a whole model with a clock read between its subgraphs, after a warm-up; means.
+/// A run of a whole model with a clock read between its subgraphs, after a warm-up.
 struct InContextRun {
-    double run_ms = 0;                  ///< one instrumented run
-    std::vector<double> subgraph_ms{};  ///< by Subgraph::id; the cost of reading the clock taken off
-    int runs = 1;                       ///< that the means are over
+    double run_ms = 0;  ///< one instrumented run
+    std::vector<double>
+        subgraph_ms{};  ///< by Subgraph::id; the cost of reading the clock taken off
+    int runs = 1;       ///< of which this was the fastest
 };
 
 /// Result of one peak probe, all its repetitions.

@@ -34,24 +34,32 @@ std::optional<CacheState> parse_cache_state(std::string_view text) {
 }
 
 std::string_view to_string(CenterStatistic statistic) {
-    return statistic == CenterStatistic::mean ? "mean" : "mean_of_launch_medians";
+    switch (statistic) {
+        case CenterStatistic::least:
+            return "least";
+        case CenterStatistic::mean_of_launch_medians:
+            return "mean_of_launch_medians";
+        case CenterStatistic::mean:
+            return "mean";
+    }
+    return {};
 }
 
 Timing timing_of(std::vector<LaunchTimes> launches) {
     if (launches.empty()) throw std::invalid_argument{"a timing needs one launch or more"};
     Timing timing;
     SampleSummary all;
-    double sum_of_medians = 0;
+    timing.center_ms = launches.front().min_ms;
     timing.min_ms = launches.front().min_ms;
     timing.max_ms = launches.front().max_ms;
     for (auto const& launch : launches) {
         if (launch.times_ms.count < 1) throw std::invalid_argument{"a launch without repetitions"};
         all = merge(all, launch.times_ms);
-        sum_of_medians += launch.median_ms;
+        timing.center_ms = std::min(timing.center_ms, launch.least_ms.value_or(launch.min_ms));
         timing.min_ms = std::min(*timing.min_ms, launch.min_ms);
         timing.max_ms = std::max(*timing.max_ms, launch.max_ms);
     }
-    timing.center_ms = sum_of_medians / static_cast<double>(launches.size());
+    timing.min_ms = std::min(*timing.min_ms, timing.center_ms);
     timing.mean_ms = all.mean;
     if (auto const variance = all.variance()) timing.std_ms = std::sqrt(*variance);
     timing.samples = all.count;

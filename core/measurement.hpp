@@ -26,6 +26,9 @@ struct LaunchTimes {
     double upper_quartile_ms = 0;
     double min_ms = 0;
     double max_ms = 0;
+    /// Least over the repetitions of the mean of a repetition's faster half, at most `min_ms`;
+    /// empty where only the repetitions' means are known.
+    std::optional<double> least_ms{};
     bool steady = true;  ///< warm-up was seen to end
 
     friend bool operator==(LaunchTimes const&, LaunchTimes const&) = default;
@@ -33,7 +36,12 @@ struct LaunchTimes {
 
 /// How the served centre was formed from repetitions.
 enum class CenterStatistic {
-    mean_of_launch_medians,  ///< derate's own: mean over launches of the within-launch median
+    /// derate's own: the least time over all repetitions, each by its faster half. What a machine
+    /// does beside (neighbours, interrupts, slow clocks) only adds time, so the least is nearest to
+    /// the machine left alone; docs/measuring.md shows what else was tried.
+    /// Source: Chen, Revels, "Robust benchmarking in noisy environments", arXiv:1608.04295 (2016).
+    least,
+    mean_of_launch_medians,  ///< of files made elsewhere
     mean,                    ///< imported data: the plain mean is all there is
 };
 
@@ -41,11 +49,11 @@ enum class CenterStatistic {
 
 /// Latency of one case or one whole model. Empty optionals are unknown, never zero.
 struct Timing {
-    CenterStatistic statistic = CenterStatistic::mean_of_launch_medians;
+    CenterStatistic statistic = CenterStatistic::least;
     double center_ms = 0;          ///< the served value, > 0
     double mean_ms = 0;            ///< over all repetitions, > 0
     std::optional<double> std_ms;  ///< over all repetitions
-    std::optional<double> min_ms;
+    std::optional<double> min_ms;  ///< at most `center_ms` where that is the least
     std::optional<double> max_ms;
     std::int64_t samples = 0;           ///< repetitions, all launches
     std::vector<LaunchTimes> launches;  ///< empty in imported files

@@ -48,6 +48,13 @@ bool agree(double a, double b, double tolerance) {
 
 double Repetition::mean_ms() const { return mean(iteration_ms); }
 
+double Repetition::fast_ms() const {
+    auto times = iteration_ms;
+    auto const half = (times.size() + 1) / 2;
+    std::ranges::nth_element(times, times.begin() + static_cast<std::ptrdiff_t>(half - 1));
+    return mean(std::span{times}.first(half));
+}
+
 bool is_steady(std::span<double const> window_ms, double before) {
     if (window_ms.size() == 1) return agree(window_ms[0], before, 0.10);
     auto const half = window_ms.size() / 2;

@@ -14,6 +14,9 @@ struct Repetition {
     bool steady = false;                 ///< the warm-up was seen to end
 
     [[nodiscard]] double mean_ms() const;
+    /// Mean of the faster half of the iterations (of two the faster): what a neighbour's burst
+    /// leaves alone.
+    [[nodiscard]] double fast_ms() const;
 };
 
 /// Runs one iteration of a case and returns how long it took, in ms, > 0: the clock lies inside, so

@@ -26,6 +26,13 @@ TEST(TakeRepetition, NeverCountsTheFirstIteration) {
     EXPECT_TRUE(repetition.steady);
 }
 
+TEST(Repetition, ItsFastTimeIsTheMeanOfTheFasterHalf) {
+    EXPECT_EQ((Repetition{.iteration_ms = {7, 5}}).fast_ms(), 5);
+    EXPECT_EQ((Repetition{.iteration_ms = {7, 1, 2}}).fast_ms(), 1.5);  // the middle one counts
+    EXPECT_EQ((Repetition{.iteration_ms = {9, 1, 8, 3}}).fast_ms(), 2);
+    EXPECT_EQ((Repetition{.iteration_ms = {4}}).fast_ms(), 4);
+}
+
 TEST(TakeRepetition, IteratesUntilEnoughWasTimed) {
     auto const repetition = take_repetition([] { return 2.0; }, policy_of(9, 100));
     EXPECT_EQ(repetition.iteration_ms.size(), 5U);  // 5 x 2 ms >= 9 ms

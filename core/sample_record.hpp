@@ -39,6 +39,7 @@ struct SampleRecord {
     std::optional<int> subgraph{};      ///< isolated: Subgraph::id in `model`
     std::optional<int> iterations{};    ///< timed iterations (runs, for a whole model)
     std::optional<double> time_ms{};    ///< mean of one iteration; in_context: the instrumented run
+    std::optional<double> fast_ms{};    ///< isolated, whole: mean of the faster half of iterations
     std::vector<double> subgraph_ms{};  ///< in_context: by Subgraph::id
     std::optional<bool> steady{};       ///< the warm-up was seen to end
     std::optional<int> warmup{};        ///< iterations run and thrown away before the timed ones

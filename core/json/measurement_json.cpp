@@ -105,6 +105,7 @@ LaunchTimes launch_from_json(json const& value, std::string where) {
         .upper_quartile_ms = fields.positive("upper_quartile"),
         .min_ms = fields.positive("min"),
         .max_ms = fields.positive("max"),
+        .least_ms = fields.optional_positive("least"),
         .steady = fields.flag("steady"),
     };
     fields.reject_unknown();
@@ -120,6 +121,7 @@ json launch_to_json(LaunchTimes const& launch) {
             {"upper_quartile", launch.upper_quartile_ms},
             {"min", launch.min_ms},
             {"max", launch.max_ms},
+            {"least", launch.least_ms ? json(*launch.least_ms) : json(nullptr)},
             {"steady", launch.steady}};
 }
 
@@ -129,13 +131,13 @@ Timing timing_from_fields(JsonFields& fields) {
         timing.statistic = fields.word(
             "statistic",
             [](std::string_view name) -> std::optional<CenterStatistic> {
-                for (auto const statistic :
-                     {CenterStatistic::mean, CenterStatistic::mean_of_launch_medians}) {
+                for (auto const statistic : {CenterStatistic::least, CenterStatistic::mean,
+                                             CenterStatistic::mean_of_launch_medians}) {
                     if (to_string(statistic) == name) return statistic;
                 }
                 return std::nullopt;
             },
-            "\"mean\" or \"mean_of_launch_medians\"");
+            "\"least\", \"mean\" or \"mean_of_launch_medians\"");
     } else {
         timing.statistic = CenterStatistic::mean;
     }
@@ -219,9 +221,11 @@ json efficiency_to_json(double work, Timing const& timing, double peak) {
         std::vector<double> centers;
         for (auto const& launch : timing.launches) centers.push_back(launch.median_ms);
         auto const estimate = confidence_interval_of_mean(centers);
+        // How far the mean may move from one set of launches to the next, laid about the served
+        // time, which is no mean.
         if (estimate && estimate->interval.lower > 0) {
-            result["ci_95_lower"] = work_per_ms / estimate->interval.upper;
-            result["ci_95_upper"] = work_per_ms / estimate->interval.lower;
+            result["ci_95_lower"] = mean * estimate->mean / estimate->interval.upper;
+            result["ci_95_upper"] = mean * estimate->mean / estimate->interval.lower;
         }
     }
     return result;

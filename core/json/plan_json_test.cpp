@@ -1,12 +1,12 @@
-#include "core/plan.hpp"
+#include "core/json/plan_json.hpp"
 
 #include <gtest/gtest.h>
 
 #include "core/environment.hpp"
 #include "core/input_error.hpp"
 #include "core/json/environment_json.hpp"
-#include "core/json/plan_json.hpp"
 #include "core/json/sample_record_json.hpp"
+#include "core/plan.hpp"
 
 namespace derate {
 namespace {
@@ -64,6 +64,7 @@ TEST(SampleRecord, ReadsAsItWasWritten) {
     record.subgraph = 5;
     record.iterations = 12;
     record.time_ms = 0.1;
+    record.fast_ms = 0.09;
     record.steady = false;
     record.warmup = 2;
     auto const line = to_json_line(record);

@@ -128,6 +128,8 @@ class FlatLineReader : public json::json_sax_t {
             record_.subgraph_ms.push_back(value);
         else if (key_ == "time_ms")
             record_.time_ms = value;
+        else if (key_ == "fast_ms")
+            record_.fast_ms = value;
         else if (key_ == "per_second")
             record_.per_second = value;
         else if (key_ == "wall_s")
@@ -162,6 +164,7 @@ std::string to_json_line(SampleRecord const& record) {
     put(line, "subgraph", record.subgraph);
     put(line, "iterations", record.iterations);
     put(line, "time_ms", record.time_ms);
+    put(line, "fast_ms", record.fast_ms);
     if (!record.subgraph_ms.empty()) line["subgraph_ms"] = record.subgraph_ms;
     put(line, "steady", record.steady);
     put(line, "warmup", record.warmup);
@@ -195,6 +198,7 @@ SampleRecord sample_record_from_json(std::string_view text, std::string_view whe
     take(line, "subgraph", record.subgraph);
     take(line, "iterations", record.iterations);
     take(line, "time_ms", record.time_ms);
+    take(line, "fast_ms", record.fast_ms);
     if (auto const times = line.find("subgraph_ms"); times != line.end()) {
         record.subgraph_ms = times->get<std::vector<double>>();
     }
