@@ -100,6 +100,9 @@ struct GateSubject {
     std::vector<EvidenceFileState> evidence_files;
 };
 
+/// How a stored calibration was fitted.
+[[nodiscard]] FitOptions fit_options_of(Calibration const& calibration);
+
 /// What takes time to compute: fits on parts of the evidence.
 struct GateComputation {
     CrossValidation left_out;  ///< leaving models out; families with LeaveOut::family

@@ -9,15 +9,19 @@
 
 namespace derate {
 
-GateComputation compute_for_gate(Calibration const& calibration, Evidence const& evidence,
-                                 LeaveOut what) {
+FitOptions fit_options_of(Calibration const& calibration) {
     bool const with_residual = std::ranges::any_of(
         calibration.curves,
         [](EfficiencyCurve const& curve) { return curve.residual_model.has_value(); });
-    FitOptions const options{
+    return {
         .residual = with_residual ? ResidualForm::gaussian_process : ResidualForm::none,
         .nested_intervals = true,
     };
+}
+
+GateComputation compute_for_gate(Calibration const& calibration, Evidence const& evidence,
+                                 LeaveOut what) {
+    auto const options = fit_options_of(calibration);
     auto refit = fit_calibration(evidence, options);
     auto refitted = predict_models(evidence, refit);
     return {

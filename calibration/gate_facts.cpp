@@ -304,10 +304,17 @@ RuleResult judge_noise_floor(std::optional<NoiseFloor> const& floor,
         return result;
     }
     double const mape = mape_percent(outcomes);
-    auto const basis = std::string{to_string(floor->basis)};
+    auto const basis = basis_of(*floor);
     result.figures = {{"noise_floor_percent", floor->percent},
                       {"mape_percent", mape},
                       {"models", static_cast<double>(floor->models)}};
+    if (floor->basis == NoiseFloor::Basis::stated) {
+        result.reason = text(
+            "Measurements repeat within %.1f %% (%s); nothing in the evidence was timed twice to "
+            "show it. The error claimed is %.1f %%.",
+            floor->percent, basis.c_str(), mape);
+        return result;
+    }
     auto const figures = text("Measurements repeat within %.1f %% (%s, %d models)", floor->percent,
                               basis.c_str(), floor->models);
     if (floor->percent >= limits.mape_percent) {

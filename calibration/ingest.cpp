@@ -152,6 +152,10 @@ void unite(Campaign& kept, Campaign const& other, std::string_view where) {
     }
     keep_least(kept.samples_sha256, other.samples_sha256);
     keep_greatest(kept.trust_grade, other.trust_grade);  // the worse of the two: "D" after "A"
+    auto const percent_of = [](Campaign const& campaign) {
+        return campaign.noise_floor ? campaign.noise_floor->percent : 0;
+    };
+    if (percent_of(kept) < percent_of(other)) kept.noise_floor = other.noise_floor;
 }
 
 class EvidenceUnion {

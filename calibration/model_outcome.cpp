@@ -74,6 +74,18 @@ std::vector<double> differences_of_launches(Evidence const& evidence) {
     return differences;
 }
 
+std::optional<NoiseFloor> stated_noise_floor(Evidence const& evidence) {
+    std::optional<NoiseFloor> floor;
+    for (auto const& campaign : evidence.campaigns) {
+        auto const& stated = campaign.noise_floor;
+        if (!stated || (floor && stated->percent <= floor->percent)) continue;
+        floor = NoiseFloor{.percent = stated->percent,
+                           .basis = NoiseFloor::Basis::stated,
+                           .source = stated->source};
+    }
+    return floor;
+}
+
 }  // namespace
 
 double KernelOutcome::log_error() const { return std::log(measured_ms / predicted_ms); }
@@ -150,9 +162,21 @@ double median_half_width_percent(std::span<ModelOutcome const> outcomes) {
 }
 
 std::string_view to_string(NoiseFloor::Basis basis) {
-    return basis == NoiseFloor::Basis::repeated_campaigns
-               ? "between campaigns"
-               : "between halves of one campaign's launches";
+    switch (basis) {
+        case NoiseFloor::Basis::repeated_campaigns:
+            return "between campaigns";
+        case NoiseFloor::Basis::launches:
+            return "between halves of one campaign's launches";
+        case NoiseFloor::Basis::stated:
+            break;
+    }
+    return "as stated";
+}
+
+std::string basis_of(NoiseFloor const& floor) {
+    std::string basis{to_string(floor.basis)};
+    if (!floor.source.empty()) basis += ": " + floor.source;
+    return basis;
 }
 
 std::optional<NoiseFloor> noise_floor(Evidence const& evidence) {
@@ -162,7 +186,7 @@ std::optional<NoiseFloor> noise_floor(Evidence const& evidence) {
         basis = NoiseFloor::Basis::launches;
         differences = differences_of_launches(evidence);
     }
-    if (differences.empty()) return std::nullopt;
+    if (differences.empty()) return stated_noise_floor(evidence);
     auto const models = static_cast<double>(differences.size());
     return NoiseFloor{
         .percent = 100 * sum_of(differences) / models,

@@ -67,20 +67,26 @@ struct NoiseFloor {
     enum class Basis {
         repeated_campaigns,  ///< the same model timed on two visits or more
         launches,            ///< halves of the process launches of one visit
+        stated,              ///< by whoever timed it; the evidence cannot show it
     };
     double percent = 0;  ///< mean absolute relative difference
     Basis basis = Basis::launches;
-    int models = 0;  ///< it rests on
+    int models = 0;        ///< it rests on; 0 where it is stated
+    std::string source{};  ///< who states it; empty where it comes from the evidence
 };
 
 [[nodiscard]] std::string_view to_string(NoiseFloor::Basis basis);  ///< in words
+
+/// The basis in words, with the source of a stated one.
+[[nodiscard]] std::string basis_of(NoiseFloor const& floor);
 
 /// Mean over models of |difference| between two measurements of the same total, in percent.
 ///
 /// Over pairs of campaigns where models were timed twice. Else from launches: the served time of
 /// one half of a model's launches against that of the other, over all ways to halve them (half as
 /// many launches as are served, so a little too large; one visit of the machine, so too small for
-/// the next one). \return empty when no model was timed twice in either sense
+/// the next one). Else what the campaigns state, the largest. \return empty when no model was timed
+/// twice in either sense and no campaign states it
 [[nodiscard]] std::optional<NoiseFloor> noise_floor(Evidence const& evidence);
 
 }  // namespace derate

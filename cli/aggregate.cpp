@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "calibration/claims.hpp"
 #include "calibration/fit_calibration.hpp"
 #include "cli/commands.hpp"
 #include "cli/evidence_inputs.hpp"
@@ -18,6 +19,7 @@
 #include "core/json/calibration_json.hpp"
 #include "core/json/file.hpp"
 #include "core/json/hardware_json.hpp"
+#include "core/json/registry.hpp"
 
 namespace derate::cli {
 namespace {
@@ -28,6 +30,8 @@ struct AggregateFlags {
     std::vector<fs::path> inputs;
     fs::path output;
     std::optional<std::string> hardware;
+    std::optional<double> noise_floor_percent;
+    std::optional<std::string> noise_floor_source;
 };
 
 std::string curve_name(EfficiencyCurve const& curve) {
@@ -83,7 +87,7 @@ std::string efficiency_text(EfficiencyCurve const& curve) {
 }
 
 void print_text(EvidenceInputs const& inputs, Calibration const& calibration,
-                fs::path const& curves, fs::path const& output) {
+                fs::path const& curves, fs::path const& output, OwnAccuracy const& own) {
     auto const counts = count(inputs.evidence);
     std::printf("%s, %s, %s: %zu models of %zu families at %zu (model, batch), %zu campaign%s\n",
                 calibration.hardware_id.c_str(),
@@ -117,6 +121,16 @@ void print_text(EvidenceInputs const& inputs, Calibration const& calibration,
     std::printf(
         "\nefficiency: mean of the lowest and the highest bin, of the stated peak; spread: one\n"
         "standard deviation of a kernel about its curve, from kernels the curve never saw\n\n");
+    for (auto const& claim : own.claims) {
+        std::printf("leaving %s out: MAPE %.1f %% of %d models, bias %+.1f %%, %.0f %% covered\n",
+                    claim.leave_out == "model" ? "models" : "families", claim.mape_percent,
+                    claim.models, claim.bias_percent, 100 * claim.coverage_95.value_or(0));
+    }
+    if (own.claims.empty()) std::puts("too few models to leave one out: accuracy is unknown");
+    if (own.floor) {
+        std::printf("noise floor %.1f %% (%s)\n", own.floor->percent, basis_of(*own.floor).c_str());
+    }
+    std::printf("gate %s\n\n", std::string{to_string(own.gate.verdict())}.c_str());
     std::printf("wrote %s\n", curves.string().c_str());
     std::printf("next: derate validate --calibration %s --leave-out family\n",
                 curves.string().c_str());
@@ -178,8 +192,28 @@ Hardware with_known_peaks(Hardware hardware, fs::path const& path) {
     return hardware;
 }
 
+/// Both flags or none; the evidence keeps them, as nothing in it could show the figure.
+std::optional<StatedNoiseFloor> stated_noise_floor(AggregateFlags const& flags) {
+    if (flags.noise_floor_percent.has_value() != flags.noise_floor_source.has_value()) {
+        throw InputError{flags.noise_floor_percent ? "--noise-floor" : "--noise-floor-source",
+                         "given alone", "--noise-floor PERCENT and --noise-floor-source TEXT"};
+    }
+    if (!flags.noise_floor_percent) return std::nullopt;
+    if (!(*flags.noise_floor_percent > 0 && *flags.noise_floor_percent < 100)) {
+        throw InputError{"--noise-floor",
+                         "got " + format_significant(*flags.noise_floor_percent, 3),
+                         "percent of a model's total, above 0 and below 100"};
+    }
+    return StatedNoiseFloor{.percent = *flags.noise_floor_percent,
+                            .source = *flags.noise_floor_source};
+}
+
 ExitCode aggregate(AggregateFlags const& flags, CommonFlags const& common) {
-    auto const inputs = read_evidence_inputs(flags.inputs, flags.hardware);
+    refuse_shipped_tree(flags.output);
+    auto inputs = read_evidence_inputs(flags.inputs, flags.hardware);
+    if (auto const stated = stated_noise_floor(flags)) {
+        for (auto& campaign : inputs.evidence.campaigns) campaign.noise_floor = stated;
+    }
     if (!common.quiet) {
         for (auto const& path : inputs.duplicates) {
             std::fprintf(stderr, "derate: %s: left out, another file has the same content\n",
@@ -197,11 +231,17 @@ ExitCode aggregate(AggregateFlags const& flags, CommonFlags const& common) {
                          pretty_json(to_json(with_known_peaks(inputs.evidence.hardware, path))));
     }
     write_calibration(calibration, inputs.evidence, curves);
+    if (!common.quiet) std::fprintf(stderr, "leaving models and families out, to see how well\n");
+    auto const own = store_claims(curves);
 
     if (common.json) {
-        std::puts(result_json(inputs, calibration, curves).dump(2).c_str());
+        auto result = result_json(inputs, calibration, curves);
+        result["verdict"] = to_string(own.gate.verdict());
+        calibration.claims = own.claims;
+        result["claims"] = to_json(calibration).value("validation_claims", nlohmann::json::array());
+        std::puts(result.dump(2).c_str());
     } else {
-        print_text(inputs, calibration, curves, flags.output);
+        print_text(inputs, calibration, curves, flags.output, own);
     }
     return exit_pass;
 }
@@ -223,6 +263,11 @@ Run add_aggregate(CLI::App& command) {
         ->required();
     command.add_option("--hardware", flags->hardware,
                        "Name of the machine, where the input does not carry one");
+    command.add_option("--noise-floor", flags->noise_floor_percent,
+                       "How far a repeated visit moves a model's total (%), where others repeated "
+                       "it and their repeats are not among the input");
+    command.add_option("--noise-floor-source", flags->noise_floor_source,
+                       "Who states that, and of what");
     return [flags](CommonFlags const& common) { return aggregate(*flags, common); };
 }
 

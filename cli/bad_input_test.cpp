@@ -33,6 +33,38 @@ std::vector<BadInput> const& rows() {
         {"UnknownCommand", "inspct", {"inspct: no such command", "did you mean 'inspect'?"}},
         {"UnknownFlag", "inspect --modle resnet18", {"no such flag", "did you mean '--model'?"}},
 
+        {"EstimateWithoutHardware", "estimate --model resnet18", {"no hardware is named"}},
+        {"EstimateOfMisspeltHardware",
+         "estimate --model resnet18 --hardware i7_12700K",
+         {"no registry knows \"i7_12700K\"", "did you mean \"i7-12700K\"?"}},
+        {"EstimateOfUnknownSource",
+         "estimate --model resnet18 --hardware i7-12700K --source guess",
+         {"--source: got 'guess'", "measured, imported, legacy or default"}},
+        {"EstimateByMissingFile",
+         "estimate --model resnet18 --calibration {tmp}/none.json",
+         {"none.json"}},
+        {"EstimateInAMissingRegistry",
+         "estimate --model resnet18 --hardware i7-12700K --registry {tmp}/none",
+         {"--registry", "is not a folder"}},
+
+        {"AggregateIntoAFile",
+         "aggregate --quiet --input {data}/../../docs/examples/resnet18_orin.json --output "
+         "{tmp}/text.pt2/staged",
+         {"text.pt2/staged"}},
+        {"AggregateIntoAFolderThatIsNotWritable",
+         "aggregate --quiet --input {data}/../../docs/examples/resnet18_orin.json --output "
+         "/proc/staged",
+         {"/proc/staged"}},
+        {"AggregateOfSomethingElse",
+         "aggregate --input {tmp}/text.pt2 --output {tmp}/staged",
+         {"text.pt2"}},
+        {"MeasureIntoAFolderThatIsNotWritable",  // said before anything is measured
+         "measure --quiet --model resnet18 --output /proc/measured/m.json",
+         {"/proc/measured/m.json", "cannot write"}},
+        {"CalibrateIntoAFile",
+         "calibrate --quiet --quick --output {tmp}/text.pt2",
+         {"text.pt2", "cannot write"}},
+
         {"InspectWithoutModel", "inspect", {"--model"}},
         {"InspectUnknownModel",
          "inspect --model resnet81x",

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "calibration/claims.hpp"
 #include "calibration/cross_validate.hpp"
 #include "calibration/fit_calibration.hpp"
 #include "calibration/gate.hpp"
@@ -22,6 +23,7 @@
 #include "core/json/environment_json.hpp"
 #include "core/json/file.hpp"
 #include "core/json/hardware_json.hpp"
+#include "core/json/registry.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"
 
@@ -155,36 +157,6 @@ Calibration calibration_of(Evidence const& evidence, Hardware const& hardware, b
     return calibration;
 }
 
-/// The evidence files that the calibration names, as they lie in `evidence/`.
-std::vector<EvidenceFileState> evidence_states(Calibration const& calibration,
-                                               fs::path const& folder) {
-    std::vector<EvidenceFileState> states;
-    for (auto const& file : calibration.provenance.evidence) {
-        states.push_back({.recorded = file,
-                          .actual_sha256 = sha256_hex(read_text(folder / "evidence" / file.file))});
-    }
-    return states;
-}
-
-/// Accuracy that the calibration claims of itself, leaving models out and families out.
-std::vector<ValidationClaim> claims_of(CalibrationSummary const& summary) {
-    std::vector<ValidationClaim> claims;
-    for (auto const& part : summary.left_out) {
-        if (part.outcomes.empty()) continue;
-        ValidationClaim claim{.leave_out = std::string{to_string(part.what)},
-                              .models = static_cast<int>(part.outcomes.size()),
-                              .mape_percent = mape_percent(part.outcomes),
-                              .bias_percent = bias_percent(part.outcomes),
-                              .coverage_95 = coverage(part.outcomes),
-                              .median_half_width_percent = median_half_width_percent(part.outcomes),
-                              .noise_floor_percent = {},
-                              .verdict = std::string{to_string(summary.verdict)}};
-        if (summary.floor) claim.noise_floor_percent = summary.floor->percent;
-        claims.push_back(std::move(claim));
-    }
-    return claims;
-}
-
 /// Curves from reference BLAS hold for no machine with another; nobody would see it in them.
 void refuse_reference_blas(fs::path const& bench_program) {
     auto const environment = ask_for_environment(bench_program);
@@ -195,6 +167,7 @@ void refuse_reference_blas(fs::path const& bench_program) {
 }
 
 ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
+    refuse_shipped_tree(flags.output);
     auto const precision = precision_to_measure(flags.measuring.precision);
     auto const choice = choose_models(flags, precision);
     auto const settings = campaign_of(flags, choice, precision);
@@ -202,6 +175,7 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
         print_dry_run(settings, common.json);
         return exit_pass;
     }
+    require_writable(flags.output / "any_file");  // said now, not after minutes of measuring
     auto const bench_program = find_bench_program(flags.measuring.device);
     if (!flags.reference_blas && flags.measuring.device == "cpu") {
         refuse_reference_blas(bench_program);
@@ -233,25 +207,17 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
 
     CalibrationSummary summary;
     summary.held_out = outcomes_of(predict_held_out(evidence, calibration), evidence);
-    for (auto const what : {LeaveOut::model, LeaveOut::family}) {
-        summary.left_out.push_back(left_out_outcomes(evidence, what));
-    }
-    summary.floor = noise_floor(evidence);
     summary.trust = trust;
     summary.quality = quality;
     summary.context = context_ratios(result, settings, settings.states.front());
-    calibration.claims = claims_of(summary);
     write_atomically(folder / "hardware.json", pretty_json(to_json(hardware)));
     write_calibration(calibration, evidence, curves);
-    calibration = read_calibration(curves);  // what is judged is what was stored
-    summary.gate = judge({.calibration = calibration,
-                          .evidence = read_evidence_of(calibration, curves),
-                          .schema_violations = {},
-                          .evidence_files = evidence_states(calibration, folder)},
-                         compute_for_gate(calibration, evidence), {});
+    auto own = store_claims(curves);
+    summary.left_out = std::move(own.left_out);
+    summary.floor = std::move(own.floor);
+    summary.gate = std::move(own.gate);
     summary.verdict = summary.gate.verdict();
-    for (auto& claim : calibration.claims) claim.verdict = std::string{to_string(summary.verdict)};
-    write_calibration(calibration, evidence, curves);
+    calibration = read_calibration(curves);
     auto const report = folder / "report.md";
     write_atomically(report, markdown_report(summary, calibration, result, settings));
     if (common.json) {

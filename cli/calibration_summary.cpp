@@ -105,18 +105,6 @@ CrossValidation predict_held_out(Evidence const& evidence, Calibration const& ca
     return predict_models(held_out, calibration);
 }
 
-LeftOutOutcomes left_out_outcomes(Evidence const& evidence, LeaveOut what) {
-    std::vector<std::string> groups;
-    for (auto const& model : evidence.models) {
-        if (!sum_of_parts_ms(evidence, model)) continue;
-        groups.push_back(what == LeaveOut::model ? model.name : model.family);
-    }
-    std::ranges::sort(groups);
-    groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
-    if (groups.size() < 3) return {.what = what};
-    return {.what = what, .outcomes = outcomes_of(cross_validate(evidence, what), evidence)};
-}
-
 std::string summary_text(CalibrationSummary const& summary, Calibration const& calibration,
                          CampaignResult const& result, CampaignSettings const& settings) {
     std::string all = text("\n%s, %s, %d thread%s\n\n", calibration.hardware_id.c_str(),
@@ -138,7 +126,7 @@ std::string summary_text(CalibrationSummary const& summary, Calibration const& c
         all += accuracy_line(name_of(part.what), part.outcomes);
     if (summary.floor) {
         all += text("%-28s %.1f %% (%s)\n", "noise floor", summary.floor->percent,
-                    std::string{to_string(summary.floor->basis)}.c_str());
+                    basis_of(*summary.floor).c_str());
     }
     auto const time = measuring_time(result, settings);
     all += text(
@@ -197,7 +185,7 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
     }
     if (summary.floor) {
         all += text("- noise floor %.1f %% (%s): differences below it mean nothing\n",
-                    summary.floor->percent, std::string{to_string(summary.floor->basis)}.c_str());
+                    summary.floor->percent, basis_of(*summary.floor).c_str());
     }
     for (auto const& part : summary.left_out) {
         if (part.outcomes.empty()) continue;

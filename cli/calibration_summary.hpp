@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "calibration/claims.hpp"
 #include "calibration/cross_validate.hpp"
 #include "calibration/gate.hpp"
 #include "calibration/model_outcome.hpp"
@@ -13,12 +14,6 @@
 #include "core/evidence.hpp"
 
 namespace derate::cli {
-
-/// How well models were predicted that a fit did not see.
-struct LeftOutOutcomes {
-    LeaveOut what = LeaveOut::model;
-    std::vector<ModelOutcome> outcomes{};  ///< empty: too few models or families
-};
 
 /// What a calibration found of itself, before it is written.
 struct CalibrationSummary {
@@ -35,9 +30,6 @@ struct CalibrationSummary {
 /// The held-out models as the calibration predicts them.
 [[nodiscard]] CrossValidation predict_held_out(Evidence const& evidence,
                                                Calibration const& calibration);
-
-/// Empty outcomes where the evidence has too few models or families to leave one out.
-[[nodiscard]] LeftOutOutcomes left_out_outcomes(Evidence const& evidence, LeaveOut what);
 
 /// What calibrate prints.
 [[nodiscard]] std::string summary_text(CalibrationSummary const& summary,

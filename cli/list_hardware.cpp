@@ -55,12 +55,16 @@ nlohmann::json row_of(HardwareEntry const& entry, RegisteredCalibration const& r
         {"models", calibration.provenance.models_used.size()},
         {"mape_percent", nullptr},
         {"coverage_95", nullptr},
+        {"noise_floor_percent", nullptr},
+        {"noise_floor_basis", nullptr},
         {"verdict", nullptr},
         {"provisional", calibration.provisional},
         {"file", registered.path.string()}};
     if (claim != nullptr) {
         row["mape_percent"] = claim->mape_percent;
         row["coverage_95"] = or_null(claim->coverage_95);
+        row["noise_floor_percent"] = or_null(claim->noise_floor_percent);
+        row["noise_floor_basis"] = or_null(claim->noise_floor_basis);
         row["verdict"] = claim->verdict;
     }
     return row;
@@ -76,6 +80,8 @@ nlohmann::json bare_row(HardwareEntry const& entry) {
             {"models", 0},
             {"mape_percent", nullptr},
             {"coverage_95", nullptr},
+            {"noise_floor_percent", nullptr},
+            {"noise_floor_basis", nullptr},
             {"verdict", nullptr},
             {"provisional", false},
             {"file", nullptr}};
@@ -113,14 +119,15 @@ std::string percent(nlohmann::json const& value, double factor) {
 
 void print_table(nlohmann::json const& rows) {
     std::vector<TableRow> table{{"hardware", "kind", "precision", "source", "verdict", "threads",
-                                 "age", "models", "MAPE", "coverage of 95 %"}};
+                                 "age", "models", "MAPE", "noise floor", "coverage of 95 %"}};
     for (auto const& row : rows) {
         auto verdict = cell(row.at("verdict"));
         if (row.at("provisional") == true) verdict.append(", provisional");
-        table.push_back({cell(row.at("hardware_id")), cell(row.at("kind")),
-                         cell(row.at("precision")), cell(row.at("source")), verdict,
-                         cell(row.at("threads")), age(row.at("date")), cell(row.at("models")),
-                         percent(row.at("mape_percent"), 1), percent(row.at("coverage_95"), 100)});
+        table.push_back(
+            {cell(row.at("hardware_id")), cell(row.at("kind")), cell(row.at("precision")),
+             cell(row.at("source")), verdict, cell(row.at("threads")), age(row.at("date")),
+             cell(row.at("models")), percent(row.at("mape_percent"), 1),
+             percent(row.at("noise_floor_percent"), 1), percent(row.at("coverage_95"), 100)});
     }
     constexpr std::size_t first_number = 5;
     std::printf("%s", text_table(table, first_number).c_str());

@@ -15,6 +15,7 @@
 #include "core/json/file.hpp"
 #include "core/json/google_benchmark_export.hpp"
 #include "core/json/measurement_json.hpp"
+#include "core/json/registry.hpp"
 #include "workloads/model_set.hpp"
 
 namespace derate::cli {
@@ -131,7 +132,9 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
     if (flags.output.empty()) {
         throw InputError{"--output", "not given", "a file for the measurement, such as m.json"};
     }
+    refuse_shipped_tree(flags.output);
     auto const outputs = output_files(flags, settings);
+    for (auto const& output : outputs) require_writable(output);
     auto const samples = outputs.size() == 1 && outputs[0] == flags.output
                              ? samples_beside(flags.output)
                              : flags.output / "measurement.samples.jsonl";

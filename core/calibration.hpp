@@ -180,7 +180,8 @@ struct ValidationClaim {
     std::optional<double> coverage_95;  ///< fraction
     std::optional<double> median_half_width_percent;
     std::optional<double> noise_floor_percent;
-    std::string verdict;  ///< PASS, FAIL, INCONCLUSIVE
+    std::optional<std::string> noise_floor_basis{};  ///< what shows it, or who states it
+    std::string verdict;                             ///< PASS, FAIL, INCONCLUSIVE
 };
 
 /// One precision and thread count of one device: content of efficiency_curves.json.

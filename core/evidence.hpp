@@ -12,15 +12,25 @@
 
 namespace derate {
 
+/// How far totals move when a visit is repeated, stated by those who repeated it: their repeats are
+/// not in the evidence, so that nothing here can check it.
+struct StatedNoiseFloor {
+    double percent = 0;
+    std::string source;  ///< who states it, and of what
+
+    friend bool operator==(StatedNoiseFloor const&, StatedNoiseFloor const&) = default;
+};
+
 /// One visit of the machine. Times of two campaigns differ by more than their repetitions show.
 struct Campaign {
     std::string id;
     std::string date;    ///< ISO 8601
     std::string origin;  ///< who timed it: tool and version, or project and licence
     bool imported = false;
-    std::optional<std::string> environment_hash;  ///< of the canonical environment block
-    std::optional<std::string> samples_sha256;    ///< of the raw repetitions
-    std::optional<std::string> trust_grade;       ///< "A" to "D", docs/measuring.md
+    std::optional<std::string> environment_hash;    ///< of the canonical environment block
+    std::optional<std::string> samples_sha256;      ///< of the raw repetitions
+    std::optional<std::string> trust_grade;         ///< "A" to "D", docs/measuring.md
+    std::optional<StatedNoiseFloor> noise_floor{};  ///< of imported data without repeats
 
     friend bool operator==(Campaign const&, Campaign const&) = default;
 };

@@ -86,7 +86,7 @@ std::string report(Validation const& v, Dress dress) {
                percent(median_half_width_percent(v.outcomes)) + ".";
         if (v.floor) {
             all += " Measurements repeat within " + percent(v.floor->percent) + " (" +
-                   std::string{to_string(v.floor->basis)} + ").";
+                   basis_of(*v.floor) + ").";
         }
         if (v.normality) {
             all += " Standardised errors: Shapiro-Wilk W " + number(v.normality->w, 3) + ", p " +
@@ -264,7 +264,7 @@ nlohmann::json validation_json(Validation const& v) {
         {"median_half_width_percent",
          any ? nlohmann::json(median_half_width_percent(v.outcomes)) : nullptr},
         {"noise_floor_percent", v.floor ? nlohmann::json(v.floor->percent) : nullptr},
-        {"noise_floor_basis", v.floor ? nlohmann::json(to_string(v.floor->basis)) : nullptr},
+        {"noise_floor_basis", v.floor ? nlohmann::json(basis_of(*v.floor)) : nullptr},
         {"normality", v.normality ? nlohmann::json{{"shapiro_wilk_w", v.normality->w},
                                                    {"p_value", v.normality->p_value}}
                                   : nlohmann::json(nullptr)},

@@ -377,6 +377,7 @@ ValidationClaim claim_from_json(json const& value, std::string where) {
         .coverage_95 = fields.optional_number("coverage_95"),
         .median_half_width_percent = fields.optional_number("median_half_width_percent"),
         .noise_floor_percent = fields.optional_number("noise_floor_percent"),
+        .noise_floor_basis = fields.optional_text("noise_floor_basis"),
         .verdict = fields.text("verdict"),
     };
     fields.reject_unknown();
@@ -391,6 +392,7 @@ json to_json(ValidationClaim const& claim) {
             {"coverage_95", json_or_null(claim.coverage_95)},
             {"median_half_width_percent", json_or_null(claim.median_half_width_percent)},
             {"noise_floor_percent", json_or_null(claim.noise_floor_percent)},
+            {"noise_floor_basis", json_or_null(claim.noise_floor_basis)},
             {"verdict", claim.verdict}};
 }
 

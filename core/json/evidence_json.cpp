@@ -23,18 +23,27 @@ Campaign campaign_from_json(json const& value, std::string where) {
         .samples_sha256 = fields.optional_text("samples_sha256"),
         .trust_grade = fields.optional_text("trust_grade"),
     };
+    if (auto floor = fields.optional_object("noise_floor")) {
+        campaign.noise_floor = {.percent = floor->positive("percent"),
+                                .source = floor->text("source")};
+        floor->reject_unknown();
+    }
     fields.reject_unknown();
     return campaign;
 }
 
 json campaign_to_json(Campaign const& campaign) {
-    return {{"id", campaign.id},
-            {"date", campaign.date},
-            {"origin", campaign.origin},
-            {"imported", campaign.imported},
-            {"environment_hash", json_or_null(campaign.environment_hash)},
-            {"samples_sha256", json_or_null(campaign.samples_sha256)},
-            {"trust_grade", json_or_null(campaign.trust_grade)}};
+    json written{{"id", campaign.id},
+                 {"date", campaign.date},
+                 {"origin", campaign.origin},
+                 {"imported", campaign.imported},
+                 {"environment_hash", json_or_null(campaign.environment_hash)},
+                 {"samples_sha256", json_or_null(campaign.samples_sha256)},
+                 {"trust_grade", json_or_null(campaign.trust_grade)}};
+    if (auto const& floor = campaign.noise_floor) {
+        written["noise_floor"] = {{"percent", floor->percent}, {"source", floor->source}};
+    }
+    return written;
 }
 
 EvidenceCase case_from_json(json const& value, std::string where) {

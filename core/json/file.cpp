@@ -289,6 +289,24 @@ void write_atomically(fs::path const& path, std::string_view bytes) {
     if (directory.is_open()) ::fsync(directory.get());
 }
 
+void require_writable(fs::path const& path) {
+    std::error_code error;
+    auto const status = fs::status(path, error);
+    if (fs::is_directory(status)) {
+        throw InputError{path.string(), "is a folder", "the path of a file"};
+    }
+    if (fs::exists(status) && !fs::is_regular_file(status)) return;  // a device or pipe
+    if (path.has_parent_path()) {
+        fs::create_directories(path.parent_path(), error);
+        if (error) refuse_write(path, error.value());
+    }
+    auto const temporary = temporary_beside(path);
+    FileDescriptor const file{
+        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)};
+    if (!file.is_open()) refuse_write(path, errno);
+    ::unlink(temporary.c_str());
+}
+
 std::string gzip_compress(std::string_view bytes) {
     constexpr int gzip_window = 15 + 16;
     z_stream stream{};

@@ -44,6 +44,11 @@ inline constexpr int json_depth_limit = 200;
 ///                     content stands and no temporary file is left
 void write_atomically(std::filesystem::path const& path, std::string_view bytes);
 
+/// For commands that work for minutes before they write: makes missing parent folders and tries.
+///
+/// \throws InputError  as write_atomically would
+void require_writable(std::filesystem::path const& path);
+
 /// \return one gzip member without time or name: equal input gives equal bytes
 [[nodiscard]] std::string gzip_compress(std::string_view bytes);
 

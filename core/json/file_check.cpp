@@ -158,9 +158,15 @@ void check_calibration_place(std::vector<Violation>& violations, Calibration con
     }
 }
 
+/// Of a document that may break the schema elsewhere: what is not there or of another type is
+/// passed.
 void check_measurement_rules(std::vector<Violation>& violations, json const& document) {
+    static json const absent;
+    auto const member = [](json const& object, char const* name) -> json const& {
+        return object.is_object() && object.contains(name) ? object.at(name) : absent;
+    };
     auto const check_timing = [&](json const& timing, std::string const& pointer) {
-        if (!timing.is_object()) return;
+        if (!member(timing, "mean").is_number()) return;
         double const mean = timing.at("mean");
         auto const limit = [&](char const* name, bool is_lower) {
             auto const value = timing.find(name);
@@ -177,13 +183,15 @@ void check_measurement_rules(std::vector<Violation>& violations, json const& doc
         limit("min", true);
         limit("max", false);
     };
-    check_timing(document.at("whole_model_latency_ms"), "/whole_model_latency_ms");
-    auto const& subgraphs = document.at("subgraphs");
-    for (std::size_t i = 0; i < subgraphs.size(); ++i) {
+    check_timing(member(document, "whole_model_latency_ms"), "/whole_model_latency_ms");
+    auto const& subgraphs = member(document, "subgraphs");
+    for (std::size_t i = 0; subgraphs.is_array() && i < subgraphs.size(); ++i) {
         auto const place = std::string{"/subgraphs/"}.append(std::to_string(i));
-        check_timing(subgraphs[i].at("measured_latency_ms"),
+        check_timing(member(subgraphs[i], "measured_latency_ms"),
                      std::string{place}.append("/measured_latency_ms"));
-        if (i > 0 && !(subgraphs[i - 1].at("subgraph_id") < subgraphs[i].at("subgraph_id"))) {
+        auto const& id = member(subgraphs[i], "subgraph_id");
+        auto const& last_id = i > 0 ? member(subgraphs[i - 1], "subgraph_id") : absent;
+        if (id.is_number() && last_id.is_number() && !(last_id < id)) {
             violations.push_back({std::string{place}.append("/subgraph_id"), "does not increase",
                                   "subgraphs in the model's order"});
         }
@@ -211,20 +219,64 @@ void check_hardware_rules(std::vector<Violation>& violations, Hardware const& ha
     }
 }
 
+/// The document without what breaks the schema, as far as the file can do without it: unknown keys,
+/// optional fields, curves. Arrays stay as they are, so that every place keeps its pointer.
+///
+/// \return empty where the rest is no calibration
+std::optional<json> sound_rest(json document, std::vector<Violation> violations) {
+    while (!violations.empty()) {
+        bool changed = false;
+        for (auto const& violation : violations) {
+            json::json_pointer place{violation.pointer};
+            if (!place.empty() && !document.contains(place)) place = place.parent_pointer();
+            while (!place.empty() && document.contains(place) &&
+                   !document.at(place.parent_pointer()).is_object()) {
+                place = place.parent_pointer();
+            }
+            if (place.empty()) return std::nullopt;
+            if (!document.contains(place)) continue;  // gone with another fault's place
+            document[place.parent_pointer()].erase(place.back());
+            changed = true;
+        }
+        if (!changed) return std::nullopt;
+        violations = check_schema(document, SchemaName::efficiency_calibration);
+    }
+    return document;
+}
+
+/// Faults of schema and rules together: one does not hide the other.
+std::vector<Violation> check_calibration(json const& document, fs::path const& path) {
+    auto violations = check_schema(document, SchemaName::efficiency_calibration);
+    bool const is_whole = violations.empty();
+    auto const rest = is_whole ? std::optional{document} : sound_rest(document, violations);
+    if (!rest) return violations;
+    // What is wrong with the rules is told whole, not by the reader's first complaint.
+    std::vector<Violation> of_rest;
+    auto const calibration =
+        try_read(of_rest, [&] { return calibration_without_rules(*rest, ""); });
+    if (calibration) {
+        of_rest = broken_rules(*calibration);
+        check_calibration_place(of_rest, *calibration, path);
+    }
+    for (auto& violation : of_rest) {
+        json::json_pointer const place{violation.pointer};
+        auto const value_in = [&](json const& whole) {
+            return whole.contains(place) ? whole.at(place) : json{};
+        };
+        // A rule that only the rest breaks is no fault of the file.
+        if (is_whole || value_in(document) == value_in(*rest)) {
+            violations.push_back(std::move(violation));
+        }
+    }
+    return violations;
+}
+
 void check_document(std::vector<Violation>& violations, json const& document, Format format,
                     fs::path const& path) {
     switch (format) {
-        case Format::calibration: {
-            violations = check_schema(document, SchemaName::efficiency_calibration);
-            if (!violations.empty()) return;
-            // What is wrong with the rules is told whole, not by the reader's first complaint.
-            auto const calibration =
-                try_read(violations, [&] { return calibration_without_rules(document, ""); });
-            if (!calibration) return;
-            violations = broken_rules(*calibration);
-            check_calibration_place(violations, *calibration, path);
+        case Format::calibration:
+            violations = check_calibration(document, path);
             return;
-        }
         case Format::hardware: {
             violations = check_schema(document, SchemaName::hardware);
             if (!violations.empty()) return;
@@ -239,7 +291,6 @@ void check_document(std::vector<Violation>& violations, json const& document, Fo
         }
         case Format::measurement: {
             violations = check_schema(document, SchemaName::measurement);
-            if (!violations.empty()) return;
             check_measurement_rules(violations, document);
             if (violations.empty()) {
                 (void)try_read(violations, [&] { return measurement_from_json(document, ""); });

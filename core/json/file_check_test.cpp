@@ -181,6 +181,35 @@ TEST_F(CheckedFolder, RulesBeyondTheSchemaAreAllNamed) {
             "/calibration_metadata/evidence/0/sha256"));
 }
 
+TEST_F(CheckedFolder, AFaultOfTheSchemaHidesNoneOfTheRules) {
+    auto const violations = check_changed([](json& document) {
+        document["interval_model"]["t_quantil"] = document["interval_model"]["t_quantile"];
+        document["interval_model"].erase("t_quantile");
+        document["efficiency_curves"]["linear"]["axis"] = 7;
+        std::swap(document["efficiency_curves"]["linear"]["data_points"][0],
+                  document["efficiency_curves"]["linear"]["data_points"][1]);
+        document["efficiency_curves"]["pool"]["data_points"][2]["efficiency_min"] = 0.5;
+        document["hardware_id"] = "xeon";
+        document["calibration_metadata"]["evidence"][0]["sha256"] = std::string(64, '0');
+    });
+    // Whether the points of a curve without a readable axis increase cannot be said.
+    EXPECT_THAT(
+        pointers(violations),
+        testing::UnorderedElementsAre("/interval_model/t_quantil", "/efficiency_curves/linear/axis",
+                                      "/efficiency_curves/pool/data_points/2/efficiency_min",
+                                      "/hardware_id", "/calibration_metadata/evidence/0/sha256"));
+}
+
+TEST_F(CheckedFolder, WithoutSoundCurvesTheRestIsNoFault) {
+    auto const violations = check_changed([](json& document) {
+        for (auto& curve : document["efficiency_curves"]) curve["axis"] = "parsecs";
+    });
+    EXPECT_THAT(pointers(violations),
+                testing::UnorderedElementsAre("/efficiency_curves/conv2d/axis",
+                                              "/efficiency_curves/linear/axis",
+                                              "/efficiency_curves/pool/axis"));
+}
+
 TEST_F(CheckedFolder, MissingEvidenceAndHardwareAreNamed) {
     fs::remove_all(folder_ / "evidence");
     fs::remove(folder_ / "hardware.json");
@@ -218,12 +247,14 @@ TEST(CheckFile, MeasurementsKeepMinMeanMaxInOrder) {
     auto document = read_json(fs::path{DERATE_SOURCE_DIR} / "docs/examples/resnet18_orin.json");
     document["subgraphs"][3]["measured_latency_ms"]["min"] = 99;
     document["subgraphs"][5]["subgraph_id"] = 0;
+    document["subgraphs"][6]["flop"] = document["subgraphs"][6]["flops"];
+    document["subgraphs"][6].erase("flops");
     std::string pattern = (fs::temp_directory_path() / "derate_check_XXXXXX").string();
     fs::path const folder{::mkdtemp(pattern.data())};
     write_atomically(folder / "m.json", document.dump());
-    EXPECT_THAT(
-        pointers(check_file(folder / "m.json")),
-        testing::ElementsAre("/subgraphs/3/measured_latency_ms/min", "/subgraphs/5/subgraph_id"));
+    EXPECT_THAT(pointers(check_file(folder / "m.json")),
+                testing::UnorderedElementsAre("/subgraphs/3/measured_latency_ms/min",
+                                              "/subgraphs/5/subgraph_id", "/subgraphs/6/flop"));
     fs::remove_all(folder);
 }
 
@@ -291,6 +322,7 @@ bool is_optional(std::string const& pointer) {
                                                 "coverage_95",
                                                 "median_half_width_percent",
                                                 "noise_floor_percent",
+                                                "noise_floor_basis",
                                                 "conv2d",
                                                 "linear",
                                                 "pool"};

@@ -117,6 +117,20 @@ TEST_F(Folder, RefusesToWriteOverAFolderAndLeavesNothing) {
     EXPECT_EQ(file_count(), 1U);
 }
 
+TEST_F(Folder, TriesAPlaceWithoutWritingThere) {
+    require_writable(folder_ / "new" / "a.txt");
+    EXPECT_TRUE(fs::is_directory(folder_ / "new"));
+    EXPECT_TRUE(fs::is_empty(folder_ / "new"));
+    write_atomically(folder_ / "file", "x");
+    require_writable(folder_ / "file");
+    EXPECT_EQ(read_text(folder_ / "file"), "x");
+    require_writable("/dev/null");
+    EXPECT_THAT(refusal([&] { require_writable(folder_); }), HasSubstr("is a folder"));
+    EXPECT_THAT(refusal([&] { require_writable(folder_ / "file" / "a"); }),
+                HasSubstr("cannot write"));
+    EXPECT_THAT(refusal([&] { require_writable("/proc/derate/a"); }), HasSubstr("cannot write"));
+}
+
 TEST_F(Folder, AFailedWriteLeavesTheOldContent) {
     write_atomically(folder_ / "a", "old");
     rlimit before{};

@@ -114,6 +114,16 @@ fs::path shipped_registry() {
     return required_folder(DERATE_SOURCE_REGISTRY, "shipped registry");
 }
 
+void refuse_shipped_tree(fs::path const& output) {
+    auto const tree = fs::weakly_canonical(shipped_registry());
+    auto const place = fs::weakly_canonical(fs::absolute(output));
+    auto const differ = std::mismatch(tree.begin(), tree.end(), place.begin(), place.end());
+    if (differ.first != tree.end()) return;
+    throw InputError{output.string(), "lies in the shipped registry",
+                     "a folder of yours; `derate promote` copies what is there into the registry "
+                     "once the gate has passed"};
+}
+
 std::vector<fs::path> registry_roots(std::span<fs::path const> given) {
     std::vector<fs::path> roots;
     for (auto const& root : given) roots.push_back(required_folder(root, "--registry"));

@@ -18,6 +18,11 @@ namespace derate {
 /// \throws InputError  neither is there
 [[nodiscard]] std::filesystem::path shipped_registry();
 
+/// For commands that write: the shipped tree changes by `derate promote` alone, after the gate.
+///
+/// \throws InputError  `output` lies in the shipped tree
+void refuse_shipped_tree(std::filesystem::path const& output);
+
 /// The registries, searched in this order: `given` (`--registry`), those of the environment's
 /// DERATE_REGISTRY (separated by ':'), the user's data folder
 /// (`$XDG_DATA_HOME/derate/hardware_registry`, by default below `~/.local/share`), the shipped

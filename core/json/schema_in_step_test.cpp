@@ -192,6 +192,7 @@ json full_calibration() {
                            .coverage_95 = 0.95,
                            .median_half_width_percent = 12,
                            .noise_floor_percent = 3,
+                           .noise_floor_basis = "between campaigns",
                            .verdict = "PASS"}};
     auto const orin = read_json(fs::path{DERATE_SOURCE_DIR} /
                                 "hardware_registry/gpu/jetson_orin_agx/efficiency_curves.json");
