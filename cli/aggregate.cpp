@@ -177,21 +177,6 @@ nlohmann::json result_json(EvidenceInputs const& inputs, Calibration const& cali
     return json;
 }
 
-/// Peaks of other precisions and thread counts that an earlier run left stay.
-Hardware with_known_peaks(Hardware hardware, fs::path const& path) {
-    if (!fs::exists(path)) return hardware;
-    auto const known = hardware_from_json(read_json(path), path.string());
-    for (auto const& peak : known.compute_peaks) {
-        if (!hardware.compute_peak(peak.precision, peak.threads)) {
-            hardware.compute_peaks.push_back(peak);
-        }
-    }
-    for (auto const& peak : known.bandwidth_peaks) {
-        if (!hardware.bandwidth_peak(peak.threads)) hardware.bandwidth_peaks.push_back(peak);
-    }
-    return hardware;
-}
-
 /// Both flags or none; the evidence keeps them, as nothing in it could show the figure.
 std::optional<StatedNoiseFloor> stated_noise_floor(AggregateFlags const& flags) {
     if (flags.noise_floor_percent.has_value() != flags.noise_floor_source.has_value()) {

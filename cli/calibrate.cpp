@@ -210,7 +210,9 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     summary.trust = trust;
     summary.quality = quality;
     summary.context = context_ratios(result, settings, settings.states.front());
-    write_atomically(folder / "hardware.json", pretty_json(to_json(hardware)));
+    auto const hardware_file = folder / "hardware.json";
+    write_atomically(hardware_file,
+                     pretty_json(to_json(with_known_peaks(hardware, hardware_file))));
     write_calibration(calibration, evidence, curves);
     auto own = store_claims(curves);
     summary.left_out = std::move(own.left_out);
@@ -218,18 +220,24 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     summary.gate = std::move(own.gate);
     summary.verdict = summary.gate.verdict();
     calibration = read_calibration(curves);
-    auto const report = folder / "report.md";
+    // "report.md", or "report_t2.md" beside efficiency_curves_t2.json.
+    constexpr std::string_view curves_stem = "efficiency_curves";
+    auto const report =
+        folder / ("report" + curves.stem().string().substr(curves_stem.size()) + ".md");
     write_atomically(report, markdown_report(summary, calibration, result, settings));
     if (common.json) {
         std::printf("%s",
                     pretty_json(summary_json(summary, calibration, result, settings)).c_str());
     } else {
         std::printf("%s", summary_text(summary, calibration, result, settings).c_str());
-        std::printf("\nwritten: %s, hardware.json, evidence/ and report.md\n\nnext:\n",
-                    curves.c_str());
+        std::printf("\nwritten: %s, hardware.json, evidence/ and %s\n\nnext:\n", curves.c_str(),
+                    report.filename().c_str());
         std::printf("  derate estimate --model resnet34 --calibration %s\n", curves.c_str());
         std::printf("  derate promote %s --reason \"first calibration of this machine\"%s\n",
-                    flags.output.c_str(), calibration.provisional ? " --provisional" : "");
+                    flags.output.c_str(),
+                    calibration.provisional || summary.verdict == Verdict::inconclusive
+                        ? " --provisional"
+                        : "");
     }
     return exit_pass;
 }

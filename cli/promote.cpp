@@ -18,6 +18,7 @@
 #include "core/input_error.hpp"
 #include "core/json/calibration_json.hpp"
 #include "core/json/file.hpp"
+#include "core/json/hardware_json.hpp"
 #include "core/json/registry.hpp"
 #include "core/json/stored_calibration.hpp"
 #include "reports/validation_report.hpp"
@@ -92,8 +93,12 @@ void replace_folder(StagedHardware const& hardware, fs::path const& staged,
     }
     auto const source = staged / hardware.place;
     auto const overwrite = fs::copy_options::overwrite_existing;
-    if (fs::exists(source / "hardware.json")) {
-        fs::copy_file(source / "hardware.json", sibling / "hardware.json", overwrite);
+    if (auto const staged_file = source / "hardware.json"; fs::exists(staged_file)) {
+        auto const staged_hardware =
+            hardware_from_json(read_json(staged_file), staged_file.string());
+        write_atomically(
+            sibling / "hardware.json",
+            pretty_json(to_json(with_known_peaks(staged_hardware, target / "hardware.json"))));
     }
     for (auto const& stored : hardware.calibrations) {
         auto calibration = *stored.calibration;

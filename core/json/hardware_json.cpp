@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/json/fields.hpp"
+#include "core/json/file.hpp"
 #include "core/json/measurement_json.hpp"
 
 namespace derate {
@@ -72,6 +73,20 @@ json to_json(Hardware const& hardware) {
             {"bandwidth_peaks", std::move(bandwidth)},
             {"last_level_cache_bytes", json_or_null(hardware.last_level_cache_bytes)},
             {"power_mode", json_or_null(hardware.power_mode)}};
+}
+
+Hardware with_known_peaks(Hardware hardware, std::filesystem::path const& path) {
+    if (!std::filesystem::exists(path)) return hardware;
+    auto const known = hardware_from_json(read_json(path), path.string());
+    for (auto const& peak : known.compute_peaks) {
+        if (!hardware.compute_peak(peak.precision, peak.threads)) {
+            hardware.compute_peaks.push_back(peak);
+        }
+    }
+    for (auto const& peak : known.bandwidth_peaks) {
+        if (!hardware.bandwidth_peak(peak.threads)) hardware.bandwidth_peaks.push_back(peak);
+    }
+    return hardware;
 }
 
 ComputePeak compute_peak_from_json(json const& value, std::string_view where) {

@@ -2,8 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "core/input_error.hpp"
 #include "core/json/file.hpp"
@@ -51,6 +54,35 @@ TEST(HardwareJson, NamesThePlaceOfAFault) {
     EXPECT_THAT(refusal([](auto& json) { json["bandwidth_peaks"][0]["rate"] = nullptr; }),
                 StartsWith("f#/bandwidth_peaks/0/rate: is null"));
     EXPECT_THAT(refusal([](auto& json) { json["power"] = 1; }), StartsWith("f#/power"));
+}
+
+TEST(WithKnownPeaks, KeepsWhatThisRunDidNotMeasure) {
+    auto const rate = [](double per_second) {
+        return PeakRate{.per_second = per_second, .source = "measured", .method = ""};
+    };
+    auto const path = std::filesystem::temp_directory_path() /
+                      ("derate_peaks_" + std::to_string(::getpid()) + ".json");
+    Hardware const before{
+        .id = "h",
+        .name = "h",
+        .compute_peaks = {{.precision = Precision::fp32, .threads = 1, .rate = rate(1)},
+                          {.precision = Precision::fp32, .threads = 2, .rate = rate(2)}},
+        .bandwidth_peaks = {{.threads = 1, .rate = rate(3)}}};
+    write_atomically(path, pretty_json(to_json(before)));
+    Hardware const now{
+        .id = "h",
+        .name = "h",
+        .compute_peaks = {{.precision = Precision::fp32, .threads = 2, .rate = rate(9)}},
+        .bandwidth_peaks = {{.threads = 2, .rate = rate(8)}}};
+
+    auto const all = with_known_peaks(now, path);
+    std::filesystem::remove(path);
+
+    EXPECT_EQ(all.compute_peak(Precision::fp32, 1)->per_second, 1);
+    EXPECT_EQ(all.compute_peak(Precision::fp32, 2)->per_second, 9) << "measured anew";
+    EXPECT_EQ(all.bandwidth_peak(1)->per_second, 3);
+    EXPECT_EQ(all.bandwidth_peak(2)->per_second, 8);
+    EXPECT_EQ(with_known_peaks(now, path).compute_peaks.size(), 1U) << "there is no file";
 }
 
 }  // namespace
