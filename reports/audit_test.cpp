@@ -191,16 +191,16 @@ TEST(AuditQuality, SharesOfTimeAndIntervalsOverLaunches) {
     EXPECT_EQ(quality.samples, 80);
     EXPECT_EQ(quality.fewest_launches, 1);
     EXPECT_EQ(quality.most_launches, 3);
-    double const total = 1.01 + 3 + 6;  // the probe is nobody's time
+    double const total = 1 + 3 + 6;  // served: the least; the probe is nobody's time
     EXPECT_NEAR(quality.precise_share, 3 / total, 1e-12);
     EXPECT_NEAR(quality.unknown_share, 6 / total, 1e-12);
     EXPECT_NEAR(quality.unsteady_share, 6 / total, 1e-12);
-    EXPECT_NEAR(quality.few_launches_share, 7.01 / total, 1e-12);
+    EXPECT_NEAR(quality.few_launches_share, 7 / total, 1e-12);
     // Mean 1.01, standard error 0.01, t(1 degree of freedom) = 12.706; the other half-width is 0.
     ASSERT_EQ(quality.worst.size(), 2U);
     EXPECT_EQ(quality.worst[0].name, "m/1/0");
     EXPECT_NEAR(quality.worst[0].half_width, 12.7062047 * 0.01 / 1.01, 1e-8);
-    EXPECT_NEAR(quality.worst[0].time_share, 1.01 / total, 1e-12);
+    EXPECT_NEAR(quality.worst[0].time_share, 1 / total, 1e-12);
     EXPECT_EQ(quality.models, 2);
     EXPECT_EQ(quality.timed_whole, 1);
     // The first of January to the thirtieth of June are 180 days: not yet more than 180.
