@@ -223,6 +223,16 @@ std::vector<RegisteredCalibration> calibrations_for(HardwareEntry const& entry,
     std::ranges::stable_sort(all, {}, [](RegisteredCalibration const& registered) {
         return std::pair{rank(registered.calibration.source), registered.calibration.threads};
     });
+    // Thread counts are keys, not steps of the chain: another one's curves would price other kernels.
+    auto const is_measured = [](RegisteredCalibration const& registered) {
+        return !registered.calibration.legacy_rules && !registered.calibration.default_rules;
+    };
+    if (auto const first = std::ranges::find_if(all, is_measured); first != all.end()) {
+        int const threads = first->calibration.threads;
+        std::erase_if(all, [&](RegisteredCalibration const& registered) {
+            return is_measured(registered) && registered.calibration.threads > threads;
+        });
+    }
     if (all.empty()) {
         auto where = std::string{"--hardware "}.append(entry.id);
         if (request.only) {

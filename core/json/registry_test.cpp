@@ -176,6 +176,9 @@ TEST_F(Registry, ThreadsThatNobodyMeasuredAreNoCalibration) {
         return calibrations_for(entry, {.threads = threads}).front().calibration;
     };
     EXPECT_EQ(best(std::nullopt).threads, 1);
+    for (auto const& one : calibrations_for(entry, {})) {
+        EXPECT_NE(one.calibration.threads, 2) << "beside one thread's";
+    }
     EXPECT_EQ(best(2).threads, 2);
     EXPECT_EQ(best(8).source, CurveSource::conservative_default);
 }
