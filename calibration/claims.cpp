@@ -55,7 +55,7 @@ OwnAccuracy store_claims(std::filesystem::path const& curves) {
     auto calibration = *stored.calibration;
     auto const& evidence = *stored.evidence;
     auto const validation = validate_stored(stored);
-    OwnAccuracy own{.floor = validation.floor, .gate = validation.gate};
+    OwnAccuracy own{.floor = noise_floor(evidence), .gate = validation.gate};
     own.left_out = {{.what = LeaveOut::model}, {.what = LeaveOut::family}};
     if (enough_to_leave_out(evidence, LeaveOut::model)) {
         own.left_out[0].outcomes = validation.outcomes;  // the gate has left models out

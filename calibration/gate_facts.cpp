@@ -134,7 +134,7 @@ RuleResult judge_recomputes(Calibration const& stored, GateComputation const& co
     }
     auto largest = largest_difference(served, refitted);
     if (auto const shown = largest_difference(stored, computation.refit);
-        !(shown.relative <= largest.relative)) {
+        std::isnan(shown.relative) || shown.relative > largest.relative) {
         largest = shown;
     }
     result.figures = {{"largest_relative_difference", largest.relative},

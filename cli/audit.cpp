@@ -148,6 +148,12 @@ AuditRequest request_of(AuditFlags const& flags, CommonFlags const& common) {
     AuditRequest request{.today = today()};
     if (!flags.calibration.empty()) {
         request.subjects.push_back(subject_of(flags.calibration, flags));
+        for (auto const& violation : request.subjects.front().stored.violations) {
+            // Another kind of file is no damaged curve file.
+            if (violation.find("#/$schema:") == std::string::npos) continue;
+            throw InputError{flags.calibration.string(), "is no curve file",
+                             "$schema efficiency_calibration_v1.json"};
+        }
         auto const& calibration = request.subjects.front().stored.calibration;
         request.hardware_id = calibration ? calibration->hardware_id : flags.calibration.string();
         auto const beside = flags.calibration.parent_path() / "hardware.json";

@@ -150,7 +150,7 @@ json::json_pointer at(std::string const& pointer) { return json::json_pointer{po
 class Damage {
   public:
     Damage(fs::path file, std::string const& text)
-        : file_{std::move(file)}, text_{text}, original_{json::parse(text)} {
+        : file_{std::move(file)}, text_{text}, original_(json::parse(text)) {  // braces would make an array of it
         all_pointers(original_, "", pointers_);
     }
 
@@ -364,7 +364,7 @@ TEST_F(CheckMutations, AMisspeltKeyGetsTheOneThatWasMeant) {
     auto document = read_json(file);
     document["last_level_cache_byte"] = document["last_level_cache_bytes"];
     document.erase("last_level_cache_bytes");
-    document["naem"] = document["name"];
+    document["names"] = document["name"];
     document.erase("name");
     write_atomically(file, document.dump());
     auto const outcome = check(file.string());

@@ -41,7 +41,7 @@ class StoredClaims : public testing::Test {
 };
 
 TEST_F(StoredClaims, AreWhatLeavingOutGives) {
-    auto const evidence = simulate_evidence({.models = 10});
+    auto const evidence = simulate_evidence({.models = 12});  // of ten families
     auto const curves = store(evidence);
     auto const before = read_calibration(curves);
     ASSERT_TRUE(before.claims.empty());
@@ -57,7 +57,7 @@ TEST_F(StoredClaims, AreWhatLeavingOutGives) {
         EXPECT_NEAR(claim.bias_percent, bias_percent(outcomes), 1e-9);
         EXPECT_NEAR(claim.coverage_95.value(), coverage(outcomes), 1e-9);
         EXPECT_NEAR(claim.noise_floor_percent.value(), noise_floor(evidence)->percent, 1e-9);
-        EXPECT_EQ(claim.noise_floor_basis, "between launches of one campaign");
+        EXPECT_EQ(claim.noise_floor_basis, "between halves of one campaign's launches");
         EXPECT_EQ(claim.verdict, to_string(own.gate.verdict()));
     }
     EXPECT_NE(after.claims[0].mape_percent, after.claims[1].mape_percent);

@@ -96,7 +96,7 @@ class GateCommands : public testing::Test {
                more;
     }
 
-    static constexpr int models = 30;
+    static constexpr int models = 45;
     static inline fs::path root;
     fs::path registry;
 };

@@ -74,8 +74,8 @@ TEST(ImportedAccuracy, TheAdditiveRooflineReachesTheStudysFigures) {
         auto const whole = evidence_of(unit);
         auto const evidence = campaign_alone(whole, unit.campaign);
         auto const mape = mape_of_additive_roofline(evidence);
-        EXPECT_NEAR(mape.model, unit.stated_model_mape, tolerated_points);
-        EXPECT_NEAR(mape.family, unit.stated_family_mape, tolerated_points);
+        EXPECT_LE(mape.model, unit.stated_model_mape + tolerated_points);
+        EXPECT_LE(mape.family, unit.stated_family_mape + tolerated_points);
 
         auto const floor = noise_floor(whole);
         ASSERT_TRUE(floor);

@@ -296,7 +296,14 @@ void require_writable(fs::path const& path) {
         throw InputError{path.string(), "is a folder", "the path of a file"};
     }
     if (fs::exists(status) && !fs::is_regular_file(status)) return;  // a device or pipe
+    fs::path made;  // the first folder that was missing
     if (path.has_parent_path()) {
+        made = path.parent_path();
+        while (made.has_parent_path() && made.parent_path() != made &&
+               !fs::exists(made.parent_path(), error)) {
+            made = made.parent_path();
+        }
+        if (fs::exists(made, error)) made.clear();
         fs::create_directories(path.parent_path(), error);
         if (error) refuse_write(path, error.value());
     }
@@ -305,6 +312,7 @@ void require_writable(fs::path const& path) {
         ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)};
     if (!file.is_open()) refuse_write(path, errno);
     ::unlink(temporary.c_str());
+    if (!made.empty()) fs::remove_all(made, error);
 }
 
 std::string gzip_compress(std::string_view bytes) {

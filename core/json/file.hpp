@@ -44,7 +44,8 @@ inline constexpr int json_depth_limit = 200;
 ///                     content stands and no temporary file is left
 void write_atomically(std::filesystem::path const& path, std::string_view bytes);
 
-/// For commands that work for minutes before they write: makes missing parent folders and tries.
+/// For commands that work for minutes before they write: makes missing parent folders, tries, and
+/// takes them away again.
 ///
 /// \throws InputError  as write_atomically would
 void require_writable(std::filesystem::path const& path);
