@@ -166,7 +166,8 @@ class Damage {
         // Names in these maps are the file's own.
         auto const is_key = [&](std::string const& p) {
             return in_object(p) &&
-                   !is_one_of(last_of(parent_of(p)), {"features", "operator_types", "constants"});
+                   !is_one_of(last_of(parent_of(p)), {"features", "operator_types", "constants"}) &&
+                   !is_one_of(last_of(parent_of(parent_of(p))), {"operator_types"});
         };
         spread(each, is_key, [this](std::string const& p) {
             change("misspell", p + "x", [&](json& d) {

@@ -182,7 +182,8 @@ TEST_F(GateCommands, ChangedEvidenceFails) {
 std::vector<std::string> failing_rules(std::string const& curves) {
     auto const outcome = run("validate --json --quiet --calibration " + curves);
     std::vector<std::string> failing;
-    for (auto const& rule : nlohmann::json::parse(outcome.output).at("rules")) {
+    auto const report = nlohmann::json::parse(outcome.output);
+    for (auto const& rule : report.at("rules")) {
         if (rule.at("verdict") == "FAIL") failing.push_back(rule.at("rule"));
     }
     EXPECT_EQ(outcome.code, failing.empty() ? 0 : 1) << outcome.output;
