@@ -172,6 +172,23 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
     }
     comparison.common_ratio = std::exp(common);
 
+    // Two visits of a machine move each case by more than its launches show. How much, most cases
+    // tell: the scatter of their effects (median absolute deviation) beyond their own errors.
+    double visit_variance = 0;
+    constexpr std::ptrdiff_t fewest_cases_for_scatter = 20;
+    if (!limits.absolute && std::ssize(pairs) >= fewest_cases_for_scatter) {
+        std::vector<double> deviations;
+        std::vector<double> own_variances;
+        for (auto const& pair : pairs) {
+            deviations.push_back(std::abs(pair.ratio.ratio - common));
+            double const error = pair.ratio.standard_error.value_or(0);
+            own_variances.push_back(error * error);
+        }
+        constexpr double normal_deviation_over_median = 1.4826;
+        double const scatter = normal_deviation_over_median * median(deviations);
+        visit_variance = std::max(0.0, scatter * scatter - median(own_variances));
+    }
+
     double const threshold = std::log1p(limits.threshold_percent / 100);
     std::vector<double> slower_p;
     std::vector<double> faster_p;
@@ -184,11 +201,12 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
                            .new_ms = std::exp(log_mean(*new_times).mean),
                            .ratio = std::exp(effect)};
         if (raw.standard_error) {
-            double const reach =
-                student_t_quantile(0.975, raw.degrees_of_freedom) * *raw.standard_error;
+            double const error =
+                std::sqrt(*raw.standard_error * *raw.standard_error + visit_variance);
+            double const reach = student_t_quantile(0.975, raw.degrees_of_freedom) * error;
             one.interval =
                 Interval{.lower = std::exp(effect - reach), .upper = std::exp(effect + reach)};
-            double const t = effect / *raw.standard_error;
+            double const t = effect / error;
             slower_p.push_back(student_t_survival(t, raw.degrees_of_freedom));
             faster_p.push_back(student_t_cdf(t, raw.degrees_of_freedom));
             tested.push_back(comparison.cases.size());

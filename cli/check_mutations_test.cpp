@@ -150,7 +150,9 @@ json::json_pointer at(std::string const& pointer) { return json::json_pointer{po
 class Damage {
   public:
     Damage(fs::path file, std::string const& text)
-        : file_{std::move(file)}, text_{text}, original_(json::parse(text)) {  // braces would make an array of it
+        : file_{std::move(file)},
+          text_{text},
+          original_(json::parse(text)) {  // braces would make an array of it
         all_pointers(original_, "", pointers_);
     }
 
