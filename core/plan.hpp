@@ -73,7 +73,7 @@ struct Plan {
     std::vector<int> cpus{};     ///< affinity; empty: leave it
     std::string device = "cpu";  ///< "cpu" or "cuda"
     RepetitionPolicy repetition;
-    double time_limit_s = 0;  ///< end at the first step boundary after this; 0: none
+    double time_limit_s = 0;  ///< of the steps: end at the first boundary after this; 0: none
     bool peaks = false;       ///< run the peak probes before the first step
     std::vector<PlannedModel> models{};
     std::vector<PlannedCase> cases{};

@@ -28,7 +28,7 @@ import tempfile
 
 FENCE = re.compile(r"^```(\w*)\s*$")
 NUMBER = re.compile(r"[-+]?\d+(?:[.,:]\d+)*(?:e[-+]?\d+)?")
-SMALL = "--models squeezenet1_1,mnasnet0_5 --test-models mobilenet_v3_small --quick --budget 30s"
+SMALL = "--models squeezenet1_1,mnasnet0_5 --test-models mobilenet_v3_small --quick --budget 60s"
 TIMEOUT_S = 420
 
 
@@ -87,7 +87,7 @@ def small(command):
         at = keep.index("calibrate") + len("calibrate")
         return f"{keep[:at]} {SMALL} {keep[at:]}"
     if "measure" in words[:3] and "--quick" not in words and "--dry-run" not in words:
-        return command.replace("measure", "measure --quick --budget 30s", 1)
+        return command.replace("measure", "measure --quick --budget 60s", 1)
     return command
 
 
