@@ -47,13 +47,13 @@ void for_each_in_parallel(std::size_t count, std::function<void(std::size_t)> co
     if (problem) std::rethrow_exception(problem);
 }
 
-/// One model of `evidence` under a calibration, empty where a case has no time.
+/// One model of `evidence` under a calibration, empty where its time is not known.
 std::optional<CrossValidatedModel> predict_model(Evidence const& evidence, int model_index,
                                                  CompiledCalibration const& compiled,
                                                  std::set<std::string> const& seen) {
     auto const& model = evidence.models[static_cast<std::size_t>(model_index)];
     auto const parts = sum_of_parts_ms(evidence, model);
-    if (!parts) return std::nullopt;
+    if (!parts && !model.whole_model) return std::nullopt;
     CrossValidatedModel result;
     result.model_index = model_index;
     result.model = model.name;
@@ -66,6 +66,7 @@ std::optional<CrossValidatedModel> predict_model(Evidence const& evidence, int m
     for (int const index : model.cases) {
         auto const& kernel = evidence.cases[static_cast<std::size_t>(index)];
         subgraphs.push_back(kernel.subgraph);
+        if (!parts) continue;
         auto const predicted = predict_kernel(compiled, kernel.subgraph);
         result.kernels.push_back({.case_index = index,
                                   .measured_ms = kernel.timing->center_ms,
@@ -123,6 +124,7 @@ CrossValidation cross_validate(Evidence const& evidence, LeaveOut what, FitOptio
     for_each_in_parallel(folds.size(), [&](std::size_t f) {
         auto rest = all;
         for (int const m : folds[f]) rest[static_cast<std::size_t>(m)] = 0;
+        if (input.cases_of(rest).empty()) return;  // the rest has no parts timed
         auto calibration = fit_curves(input, rest, options);
         if (options.nested_intervals) fit_intervals(calibration, input, rest, options);
         CompiledCalibration const compiled{calibration};

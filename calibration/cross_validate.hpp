@@ -36,7 +36,8 @@ struct CrossValidatedModel {
     double measured_ms = 0;
     bool independent_truth = false;  ///< timed as a whole; false: `measured_ms` is the sum of parts
     LatencyEstimate predicted;
-    std::vector<CrossValidatedKernel> kernels;  ///< one a subgraph, in the model's order
+    /// One a subgraph, in the model's order; empty where a subgraph has no time of its own.
+    std::vector<CrossValidatedKernel> kernels;
 
     [[nodiscard]] double log_error() const;  ///< log(measured / predicted)
     [[nodiscard]] bool inside_interval() const;
@@ -47,9 +48,9 @@ struct CrossValidation {
     std::vector<CrossValidatedModel> models;  ///< in the order of Evidence::models
 };
 
-/// Refits without each model (or family) in turn and predicts it. Models whose cases are not all
-/// timed are left out of the result. Where the independent whole-model time is unknown, truth is
-/// the sum of parts and the context factor is not applied.
+/// Refits without each model (or family) in turn and predicts it. Where the independent whole-model
+/// time is unknown, truth is the sum of parts and the context factor is not applied; a model whose
+/// parts are not all timed either is left out of the result.
 ///
 /// \throws InputError  as fit_calibration, or fewer than two models (families)
 [[nodiscard]] CrossValidation cross_validate(Evidence const& evidence, LeaveOut what,

@@ -206,6 +206,26 @@ TEST(FitCalibration, RefusesEvidenceItCannotUse) {
     EXPECT_THROW((void)fit_calibration(evidence), InputError);
 }
 
+TEST(CrossValidation, PredictsAModelThatWasTimedAsAWholeOnly) {
+    auto const evidence = Machine{6}.measure(4, 2);
+    auto whole_only = evidence;
+    for (int const index : whole_only.models.back().cases) {
+        auto& kernel = whole_only.cases[static_cast<std::size_t>(index)];
+        kernel.timing.reset();
+        kernel.failure = "not timed: only the whole model was asked for";
+    }
+    auto const with_parts = cross_validate(evidence, LeaveOut::model).models.back();
+    auto const without = cross_validate(whole_only, LeaveOut::model).models.back();
+    ASSERT_EQ(without.model, with_parts.model);
+    EXPECT_EQ(without.measured_ms, with_parts.measured_ms);
+    EXPECT_NEAR(without.predicted.latency_ms / with_parts.predicted.latency_ms, 1, 1e-9);
+    EXPECT_TRUE(without.independent_truth);
+    EXPECT_TRUE(without.kernels.empty());
+
+    whole_only.models.back().whole_model.reset();  // now nothing is known of its time
+    EXPECT_EQ(cross_validate(whole_only, LeaveOut::model).models.size(), 7U);
+}
+
 TEST(CrossValidation, NeverSeesWhatItPredicts) {
     auto const evidence = Machine{5}.measure(4, 2);
     // What a fold predicts may not depend on the times of the models it leaves out.

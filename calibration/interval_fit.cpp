@@ -340,7 +340,7 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
         for (int const m : fold.models) {
             auto const& model = evidence.models[static_cast<std::size_t>(m)];
             auto const parts = sum_of_parts_ms(evidence, model);
-            if (!parts) continue;
+            if (!parts && !model.whole_model) continue;
             auto const what =
                 model.whole_model ? EstimateOf::whole_model : EstimateOf::sum_of_parts;
             double const measured = model.whole_model ? model.whole_model->center_ms : *parts;
