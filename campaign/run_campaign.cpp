@@ -364,14 +364,16 @@ class Campaign {
         return reasons;
     }
 
-    /// How much longer than guessed the steps of this launch took; loading is in it.
+    /// How much longer the steps of this launch took than one would now expect of them: the next
+    /// launch is planned with the times that this one has shown. Loading is in it.
     void note_slowness() {
         auto const& launch = samples_.launches.at(plan_.launch);
-        double guessed_s = 0;
-        for (std::size_t i = 0; i < expected_s_.size(); ++i) {
-            if (launch.done.contains(static_cast<std::int64_t>(i))) guessed_s += expected_s_[i];
+        double expected = 0;
+        for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+            if (!launch.done.contains(static_cast<std::int64_t>(i))) continue;
+            expected += expected_seconds(plan_.steps[i], settings_, cases_, plan_, samples_);
         }
-        if (guessed_s > 1) slowness_ = launch.wall_s / guessed_s;
+        if (expected > 1) slowness_ = launch.wall_s / expected;
     }
 
     void begin_eta() {
