@@ -43,10 +43,10 @@ CampaignRules quick_rules() {
             .rounds = 2,
             .repetitions_per_visit = 2,
             .whole_repetitions = 4,
-            .truth_repetitions = 6,
+            .truth_repetitions = 2,
             .in_context_repetitions = 1,
             .target_half_width = 0.05,
-            .budget_s = 150};
+            .budget_s = 120};
 }
 
 CampaignRules publish_rules() {
