@@ -15,6 +15,8 @@ line "..." stands for any lines. A command that measures is run with two small m
 derate-bench it is left out, with what follows in its block.
 A block below "<!-- not run: REASON -->" is left alone, and counted. A block below "<!-- from FILE -->"
 must stand in that file of the tree.
+
+With DERATE_UPDATE_DOCS=1 the numbers shown in console blocks become those that were printed now.
 """
 
 import argparse
@@ -98,24 +100,43 @@ def same_for_all(line, folder):
     return re.sub(r"[\s|─━-]+", " ", line).strip()
 
 
-def differs(expected, printed, folder):
-    """The first expected line that the output lacks in its place, or None. "..." skips lines."""
-    want = [same_for_all(line, folder) for line in expected]
-    have = [same_for_all(line, folder) for line in printed]
-    want = [line for line in want if line]
-    have = [line for line in have if line]
-    at, free = 0, False
-    for line in want:
+def compare(expected, printed, folder):
+    """Matches shown lines with printed ones in order; "..." skips printed lines.
+
+    Returns ({index in expected: index in printed}, the first shown line that is not printed in its
+    place, or None).
+    """
+    have = [(i, same_for_all(line, folder)) for i, line in enumerate(printed)]
+    have = [(i, line) for i, line in have if line]
+    places, at, free = {}, 0, False
+    for index, line in enumerate(same_for_all(line, folder) for line in expected):
+        if not line:
+            continue
         if line == "...":
             free = True
             continue
         if free:
-            while at < len(have) and have[at] != line:
+            while at < len(have) and have[at][1] != line:
                 at += 1
-        if at >= len(have) or have[at] != line:
-            return line + (f"   (printed: {have[at]})" if at < len(have) else "   (the output ended)")
+        if at >= len(have) or have[at][1] != line:
+            now = f"printed: {have[at][1]}" if at < len(have) else "the output ended"
+            return places, f"{line}   ({now})"
+        places[index] = have[at][0]
         at, free = at + 1, False
-    return None if free or at == len(have) else f"(nothing more)   (printed: {have[at]})"
+    if not free and at < len(have):
+        return places, f"(nothing more)   (printed: {have[at][1]})"
+    return places, None
+
+
+def with_numbers_of(page_lines, start, command, expected, printed, places, folder):
+    """The page with the output below `command`, in the block that starts at line `start`, as printed."""
+    at = start + next(i for i, line in enumerate(page_lines[start:])
+                      if line.startswith("$ ") and command.startswith(line[2:].rstrip("\\ ").split("  #")[0]))
+    while page_lines[at].endswith("\\"):
+        at += 1
+    for index, place in places.items():
+        assert page_lines[at + 1 + index] == expected[index]
+        page_lines[at + 1 + index] = printed[place].replace(str(folder) + "/", "").rstrip()
 
 
 def main():
@@ -138,6 +159,8 @@ def main():
     environment = dict(os.environ, PATH=f"{arguments.program_folder}:{os.environ['PATH']}", NO_COLOR="1",
                        COLUMNS="100", XDG_DATA_HOME=str(folder / "data"))
     run, left_out, failures = 0, 0, []
+    update = os.environ.get("DERATE_UPDATE_DOCS") == "1"
+    page_lines = arguments.page.read_text().splitlines()
     try:
         for language, start, lines, reason in blocks_of(arguments.page):
             quoted = re.match(r"<!-- from (\S+) -->", reason or "")
@@ -166,11 +189,15 @@ def main():
                                     f"    {(done.stderr or done.stdout).strip()[-600:]}")
                 elif expected is not None:
                     printed = (done.stdout + (done.stderr if done.returncode else "")).splitlines()
-                    difference = differs(expected, printed, folder)
+                    places, difference = compare(expected, printed, folder)
                     if difference:
                         failures.append(f"{where}\n    the page shows: {difference}")
+                    elif update:
+                        with_numbers_of(page_lines, start, command, expected, printed, places, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if update:
+        arguments.page.write_text("\n".join(page_lines) + "\n")
     print("\n".join(failures))
     print(f"{arguments.page.name}: {run} commands run, {left_out} left out, {len(failures)} failed")
     sys.exit(1 if failures else 0)
