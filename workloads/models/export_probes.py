@@ -60,8 +60,13 @@ def add_convolutions(probes: Probes) -> None:
                                            (384, 14, 3, 1), (1152, 7, 5, 1)):
         probes.add(nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels,
                              bias=False), image(channels, size))
+    # Depthwise whose channels fill no vector register.
+    for channels, size, stride in ((20, 56, 2), (40, 28, 1), (56, 28, 1), (104, 14, 1), (200, 7, 1)):
+        probes.add(nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False),
+                   image(channels, size))
     # Grouped, dilated, asymmetric, channels-last.
-    for channels, size, groups in ((128, 56, 2), (128, 28, 32), (256, 14, 8), (336, 14, 14)):
+    for channels, size, groups in ((128, 56, 2), (128, 28, 32), (256, 14, 8), (336, 14, 14),
+                                   (64, 56, 4), (72, 56, 3), (144, 28, 6), (384, 14, 8)):
         probes.add(nn.Conv2d(channels, channels, 3, padding=1, groups=groups, bias=False),
                    image(channels, size))
     probes.add(nn.Conv2d(128, 128, 3, padding=2, dilation=2, bias=False), image(128, 28))
@@ -73,6 +78,9 @@ def add_convolutions(probes: Probes) -> None:
     # Large and small ends of full and 1x1 convolutions.
     for inputs, outputs, size in ((64, 64, 224), (64, 128, 112), (256, 256, 56), (512, 512, 28),
                                   (512, 512, 14), (16, 16, 28), (32, 16, 7)):
+        probes.add(nn.Conv2d(inputs, outputs, 3, padding=1), image(inputs, size))
+    # Images so small that LibTorch leaves them to another library.
+    for inputs, outputs, size in ((64, 192, 13), (96, 160, 14), (160, 256, 7), (32, 64, 14)):
         probes.add(nn.Conv2d(inputs, outputs, 3, padding=1), image(inputs, size))
     probes.add(nn.Conv2d(3, 96, 11, 4, 2), image(3, 224))
     probes.add(nn.Conv2d(3, 768, 16, 16), image(3, 224))
@@ -150,6 +158,9 @@ def add_memory(probes: Probes) -> None:
     for channels, size, last in ((64, 112, False), (64, 112, True), (192, 28, False),
                                  (832, 7, False), (256, 13, False)):
         probes.add(nn.MaxPool2d(3, 2, 1), image(channels, size, last=last))
+    for channels, size, stride, padding in ((32, 112, 2, 1), (128, 55, 2, 0), (256, 14, 1, 1),
+                                            (320, 28, 1, 1)):
+        probes.add(nn.MaxPool2d(3, stride, padding), image(channels, size))
     probes.add(nn.MaxPool2d(2, 2), image(64, 224))
     probes.add(nn.AvgPool2d(3, 1, 1), image(192, 35))
     probes.add(nn.AvgPool2d(2, 2), image(128, 56))
