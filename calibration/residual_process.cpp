@@ -7,12 +7,16 @@
 #include <map>
 #include <tuple>
 
+#include "core/residual_correlation.hpp"
+
 namespace derate {
 namespace {
 
 constexpr Eigen::Index most_points = 64;
 constexpr double regime_distance = 4.0;  // squared; two regimes share about half at length 1.5
-constexpr double jitter = 1e-6;          // relative to the squared amplitude
+constexpr double trend_share = 0.7;
+constexpr double trend_length_scale = 6.0;  // a factor of 400 in one size
+constexpr double jitter = 1e-6;             // relative to the squared amplitude
 
 /// Eigen cuts products into blocks that fit the processor's caches, and with the blocks the order
 /// of its sums: fixed sizes give the same curves to the last bit on processors of one instruction
@@ -53,12 +57,25 @@ std::vector<DistinctInput> distinct_inputs(std::span<ResidualObservation const> 
     return result;
 }
 
-double squared_distance(DistinctInput const& a, DistinctInput const& b) {
-    double sum = a.regime_number == b.regime_number ? 0.0 : regime_distance;
+double feature_distance(DistinctInput const& a, DistinctInput const& b) {
+    double sum = 0;
     for (std::size_t f = 0; f < feature_count; ++f) {
         sum += (a.features[f] - b.features[f]) * (a.features[f] - b.features[f]);
     }
     return sum;
+}
+
+double squared_distance(DistinctInput const& a, DistinctInput const& b) {
+    return feature_distance(a, b) + (a.regime_number == b.regime_number ? 0.0 : regime_distance);
+}
+
+ResidualCorrelation correlation_of(double length_scale) {
+    ResidualModel model;
+    model.length_scale = length_scale;
+    model.regime_distance = regime_distance;
+    model.trend_share = trend_share;
+    model.trend_length_scale = trend_length_scale;
+    return ResidualCorrelation{model};
 }
 
 /// Index of the largest value. Sizes are mostly products of small numbers, so equal distances are
@@ -109,8 +126,8 @@ std::vector<Eigen::Index> choose_points(std::vector<DistinctInput> const& inputs
 struct Problem {
     std::vector<DistinctInput> inputs;
     std::vector<Eigen::Index> points;
-    Eigen::MatrixXd point_distances;  // points x points, squared
-    Eigen::MatrixXd input_distances;  // points x inputs, squared
+    Eigen::MatrixXd input_distances;  // points x inputs, squared, of the features
+    Eigen::MatrixXd same_regime;      // points x inputs, 1 or 0
     Eigen::VectorXd means;            // inputs
     Eigen::VectorXd counts;           // inputs
     double sum_squares = 0;
@@ -124,6 +141,7 @@ Problem make_problem(std::span<ResidualObservation const> observations) {
     auto const inputs = static_cast<Eigen::Index>(problem.inputs.size());
     auto const points = static_cast<Eigen::Index>(problem.points.size());
     problem.input_distances.resize(points, inputs);
+    problem.same_regime.resize(points, inputs);
     problem.means.resize(inputs);
     problem.counts.resize(inputs);
     for (Eigen::Index i = 0; i < inputs; ++i) {
@@ -133,13 +151,13 @@ Problem make_problem(std::span<ResidualObservation const> observations) {
         problem.sum_squares += input.sum_squares;
         problem.observations += input.count;
         for (Eigen::Index p = 0; p < points; ++p) {
-            problem.input_distances(p, i) = squared_distance(
+            auto const& point =
                 problem
-                    .inputs[static_cast<std::size_t>(problem.points[static_cast<std::size_t>(p)])],
-                input);
+                    .inputs[static_cast<std::size_t>(problem.points[static_cast<std::size_t>(p)])];
+            problem.input_distances(p, i) = feature_distance(point, input);
+            problem.same_regime(p, i) = point.regime_number == input.regime_number ? 1 : 0;
         }
     }
-    problem.point_distances = problem.input_distances(Eigen::all, problem.points);
     return problem;
 }
 
@@ -154,11 +172,17 @@ struct Whitened {
 };
 
 Whitened whiten(Problem const& problem, double length_scale) {
-    double const scale = -0.5 / (length_scale * length_scale);
-    Eigen::MatrixXd prior = (scale * problem.point_distances.array()).exp().matrix();
+    auto const correlation = correlation_of(length_scale);
+    Eigen::MatrixXd phi(problem.input_distances.rows(), problem.input_distances.cols());
+    for (Eigen::Index i = 0; i < phi.cols(); ++i) {
+        for (Eigen::Index p = 0; p < phi.rows(); ++p) {
+            phi(p, i) = correlation(problem.input_distances(p, i), problem.same_regime(p, i) > 0);
+        }
+    }
+    Eigen::MatrixXd prior = phi(Eigen::all, problem.points);
     prior.diagonal().array() += jitter;
     Whitened whitened{.prior = Eigen::LLT<Eigen::MatrixXd>{prior}, .phi = {}, .unexplained = {}};
-    whitened.phi = (scale * problem.input_distances.array()).exp().matrix();
+    whitened.phi = std::move(phi);
     whitened.prior.matrixL().solveInPlace(whitened.phi);
     whitened.unexplained =
         (1 - whitened.phi.colwise().squaredNorm().array()).max(0.0).matrix().transpose();
@@ -311,6 +335,8 @@ ResidualModel fit_residual_process(std::span<ResidualObservation const> observat
     model.length_scale = hyperparameters.length_scale;
     model.noise = hyperparameters.noise;
     model.regime_distance = regime_distance;
+    model.trend_share = trend_share;
+    model.trend_length_scale = trend_length_scale;
     return model;
 }
 

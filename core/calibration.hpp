@@ -88,9 +88,9 @@ struct FittedCurve {
 
 /// A Gaussian process on the log residual of the fitted curve over log shape features.
 ///
-/// With k(x, y) = amplitude^2 exp(-(|x - y|^2 + regime_distance [regimes differ]) / (2
-/// length_scale^2)) and k the vector of k(x, point_i), the correction of log t at x is weights . k;
-/// its variance is amplitude^2 - |factor k|^2, and of log t of one kernel noise^2 more.
+/// With k(x, y) = amplitude^2 c(x, y), c the correlation of core/residual_correlation.hpp, and k
+/// the vector of k(x, point_i), the correction of log t at x is weights . k; its variance is
+/// amplitude^2 - |factor k|^2, and of log t of one kernel noise^2 more.
 struct ResidualModel {
     std::vector<std::string> features;  ///< names, core/kernel_features.hpp
     std::vector<double> points;         ///< inducing points, row-major, count x features; <= 64
@@ -101,6 +101,8 @@ struct ResidualModel {
     double length_scale = 1;            ///< in natural logarithms of sizes
     double noise = 0;                   ///< of log t, one kernel
     double regime_distance = 0;         ///< squared distance of two regimes
+    double trend_share = 0;         ///< of the variance, what a regime's kernels share at all sizes
+    double trend_length_scale = 1;  ///< of that part, in natural logarithms of sizes
 };
 
 /// One operation type's curve: how long a kernel of it takes, and how sure that is.
@@ -114,8 +116,8 @@ struct EfficiencyCurve {
     std::vector<FittedCurve> diagnostics;     ///< fits that lost, shown beside it
     std::optional<ResidualModel> residual_model;
     std::optional<double> log_variance;  ///< out-of-fold, of log(measured/predicted) of one kernel
-    /// Out-of-fold variance over the residual model's own: a kernel's log variance is this times
-    /// (posterior variance + noise^2). Empty without a residual model: then it is `log_variance`.
+    /// A kernel's log variance is this times (posterior variance + noise^2), so that intervals
+    /// cover left-out kernels. Empty without a residual model: then the variance is `log_variance`.
     std::optional<double> variance_scale;
     double mean_correction = 1;          ///< smearing factor: mean = exp(fit of log t) * this
     std::optional<Interval> work_range;  ///< seen in calibration, on `axis`

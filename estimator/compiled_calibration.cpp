@@ -49,8 +49,7 @@ CompiledCurve compiled(EfficiencyCurve const& curve, std::string name) {
     result.points = static_cast<int>(count);
     result.amplitude_squared = model.amplitude * model.amplitude;
     result.noise_squared = model.noise * model.noise;
-    result.half_inverse_length_squared = 0.5 / (model.length_scale * model.length_scale);
-    result.regime_distance = model.regime_distance;
+    result.correlation = ResidualCorrelation{model};
     result.features = model.points;
     result.weights = model.weights;
     result.weights.resize(static_cast<std::size_t>(padded_points(result.points)));
@@ -72,16 +71,15 @@ int regime_index(CompiledCurve const& curve, std::string_view regime) {
 void kernel_vector(CompiledCurve const& curve, std::array<double, feature_count> const& features,
                    int regime, std::span<double> vector) {
     for (int i = 0; i < curve.points; ++i) {
-        double distance = regime == curve.point_regimes[static_cast<std::size_t>(i)]
-                              ? 0.0
-                              : curve.regime_distance;
+        double distance = 0;
         for (std::size_t f = 0; f < feature_count; ++f) {
             double const difference =
                 features[f] - curve.features[static_cast<std::size_t>(i) * feature_count + f];
             distance += difference * difference;
         }
         vector[static_cast<std::size_t>(i)] =
-            curve.amplitude_squared * std::exp(-distance * curve.half_inverse_length_squared);
+            curve.amplitude_squared *
+            curve.correlation(distance, regime == curve.point_regimes[static_cast<std::size_t>(i)]);
     }
 }
 

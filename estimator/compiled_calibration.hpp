@@ -9,6 +9,7 @@
 
 #include "core/calibration.hpp"
 #include "core/kernel_features.hpp"
+#include "core/residual_correlation.hpp"
 
 namespace derate {
 
@@ -36,8 +37,7 @@ struct CompiledCurve {
     int points = 0;
     double amplitude_squared = 0;
     double noise_squared = 0;
-    double half_inverse_length_squared = 0;  ///< 1 / (2 length_scale^2)
-    double regime_distance = 0;
+    ResidualCorrelation correlation;
     std::vector<double> features;    ///< points x feature_count
     std::vector<int> point_regimes;  ///< index into `regimes`
     std::vector<double> weights;     ///< padded_points(points), zeros at the end

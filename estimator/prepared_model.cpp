@@ -103,14 +103,14 @@ double shared_correlation(CompiledCurve const& curve, PreparedModel const& model
         for (int j = run.begin; j <= i; ++j) {
             auto const place = order[static_cast<std::size_t>(j)];
             auto const& other = distinct[static_cast<std::size_t>(place)];
-            double distance = own.regime == other.regime ? 0.0 : curve.regime_distance;
+            double distance = 0;
             for (std::size_t f = 0; f < feature_count; ++f) {
                 double const difference = own.features[f] - other.features[f];
                 distance += difference * difference;
             }
             joint += (j < i ? 2 : 1) * mean * means[static_cast<std::size_t>(j - run.begin)] *
                      curve.amplitude_squared *
-                     std::exp(-distance * curve.half_inverse_length_squared);
+                     curve.correlation(distance, own.regime == other.regime);
         }
     }
     for (double const value : explained) joint -= value * value;

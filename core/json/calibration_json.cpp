@@ -179,7 +179,12 @@ ResidualModel residual_from_json(JsonFields fields) {
         .length_scale = fields.positive("length_scale"),
         .noise = fields.not_negative("noise"),
         .regime_distance = fields.not_negative("regime_distance"),
+        .trend_share = fields.optional_number("trend_share").value_or(0),
+        .trend_length_scale = fields.optional_positive("trend_length_scale").value_or(1),
     };
+    if (model.trend_share < 0 || model.trend_share > 1) {
+        fields.fail("trend_share", "is no share", "0 to 1");
+    }
     fields.reject_unknown();
     return model;
 }
@@ -193,7 +198,9 @@ json to_json(ResidualModel const& model) {
             {"amplitude", model.amplitude},
             {"length_scale", model.length_scale},
             {"noise", model.noise},
-            {"regime_distance", model.regime_distance}};
+            {"regime_distance", model.regime_distance},
+            {"trend_share", model.trend_share},
+            {"trend_length_scale", model.trend_length_scale}};
 }
 
 /// What lies between data points; derived, so that it cannot contradict the fitted curve.

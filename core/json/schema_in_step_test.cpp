@@ -141,7 +141,9 @@ EfficiencyCurve full_curve(bool zero_flop) {
                                          .amplitude = 0.7,
                                          .length_scale = 2,
                                          .noise = 0.05,
-                                         .regime_distance = 4};
+                                         .regime_distance = 4,
+                                         .trend_share = 0.5,
+                                         .trend_length_scale = 6};
     curve.log_variance = 0.01;
     curve.variance_scale = 1.2;
     curve.mean_correction = 1.02;

@@ -1,0 +1,39 @@
+#pragma once
+#include <cmath>
+
+#include "core/calibration.hpp"
+
+namespace derate {
+
+/// How like the log residuals of two kernels of one curve are: 1 for equal kernels.
+///
+///     (1 - trend_share) exp(-(d^2 + regime_distance [regimes differ]) / (2 length_scale^2))
+///       + trend_share exp(-d^2 / (2 trend_length_scale^2)) [regimes equal]
+///
+/// d is the distance of their shape features. The first part is what kernels of like shape share;
+/// the second what all kernels of a regime share, whatever their size: an operator that is slower
+/// than its type's roofline is so for large and small tensors.
+class ResidualCorrelation {
+  public:
+    ResidualCorrelation() = default;
+    explicit ResidualCorrelation(ResidualModel const& model)
+        : near_rate_{0.5 / (model.length_scale * model.length_scale)},
+          trend_rate_{0.5 / (model.trend_length_scale * model.trend_length_scale)},
+          trend_share_{model.trend_share},
+          regime_distance_{model.regime_distance} {}
+
+    [[nodiscard]] double operator()(double distance_squared, bool same_regime) const {
+        double const apart = distance_squared + (same_regime ? 0 : regime_distance_);
+        double const near = (1 - trend_share_) * std::exp(-apart * near_rate_);
+        if (!same_regime || trend_share_ == 0) return near;
+        return near + trend_share_ * std::exp(-distance_squared * trend_rate_);
+    }
+
+  private:
+    double near_rate_ = 0;
+    double trend_rate_ = 0;
+    double trend_share_ = 0;
+    double regime_distance_ = 0;
+};
+
+}  // namespace derate
