@@ -23,6 +23,7 @@ constexpr double extrapolation_log_variance = 0.05;
 constexpr double unseen_regime_log_variance = 1.0;
 constexpr double foreign_partition_log_variance = 0.04;
 constexpr std::size_t least_families = 4;
+constexpr double normal_quantile_975 = 1.959963984540054;
 
 /// A kernel of a held-out model as its fold's fit saw it.
 struct OutOfFold {
@@ -80,8 +81,42 @@ std::vector<OutOfFold> predictions_of(Fold const& fold, FitInput const& input) {
 struct PooledVariance {
     double excess = 0;    ///< of log_error^2 over the posterior variance
     double variance = 0;  ///< of log_error^2
+    double tail = 1;      ///< factor on the variance that these kernels' tails ask for
     double families = 0;
 };
+
+/// The least factor, 1 or more, on the variance with which 95 % of the kernels of a further family
+/// would lie within 1.96 deviations, each family weighted alike. Kernels err alike inside a family,
+/// so their distribution is no normal one: a variance that is right on the average covers too few.
+double tail_factor(std::vector<OutOfFold> const& kernels, auto const& wanted,
+                   PooledVariance const& pooled) {
+    std::map<std::string, double> count;
+    for (auto const& kernel : kernels) {
+        if (wanted(kernel)) count[kernel.family] += 1;
+    }
+    std::vector<std::pair<double, double>> squares;  // z^2, weight
+    for (auto const& kernel : kernels) {
+        if (!wanted(kernel)) continue;
+        double const variance = kernel.posterior_variance > 0
+                                    ? kernel.posterior_variance + pooled.excess
+                                    : pooled.variance;
+        if (!(variance > 0)) continue;
+        squares.emplace_back(kernel.log_error * kernel.log_error / variance,
+                             1 / count.at(kernel.family));
+    }
+    std::ranges::sort(squares);
+    // One family more is to come, and may err more than any of these.
+    auto const families = static_cast<double>(count.size());
+    double const covered = std::min(0.95 * (families + 1), families);
+    double sum = 0;
+    double factor = 1;
+    for (auto const& [square, weight] : squares) {
+        factor = std::max(1.0, square / (normal_quantile_975 * normal_quantile_975));
+        sum += weight;
+        if (sum >= covered * (1 - 1e-9)) break;
+    }
+    return factor;
+}
 
 PooledVariance pooled(std::vector<OutOfFold> const& kernels, auto const& wanted) {
     struct Sums {
@@ -112,6 +147,7 @@ PooledVariance pooled(std::vector<OutOfFold> const& kernels, auto const& wanted)
     }
     result.excess = std::max(0.0, result.excess / weight);
     result.variance /= static_cast<double>(of_model.size());
+    result.tail = tail_factor(kernels, wanted, result);
     return result;
 }
 
@@ -119,6 +155,7 @@ PooledVariance shrunk(PooledVariance const& own, PooledVariance const& prior) {
     double const weight = own.families + prior_families;
     return {.excess = (own.families * own.excess + prior_families * prior.excess) / weight,
             .variance = (own.families * own.variance + prior_families * prior.variance) / weight,
+            .tail = (own.families * own.tail + prior_families * prior.tail) / weight,
             .families = own.families};
 }
 
@@ -133,6 +170,12 @@ double mean_of(std::vector<double> const& values) {
     double sum = 0;
     for (double const value : values) sum += value;
     return values.empty() ? 0.0 : sum / static_cast<double>(values.size());
+}
+
+/// A variance that few types show is known badly: what Student's t asks for, in place of a normal
+/// quantile.
+double few_types_widen(double freedom) {
+    return std::pow(student_t_quantile(0.975, freedom) / normal_quantile_975, 2);
 }
 
 FallbackVariance fallback_variance(FitInput const& input, std::vector<int> const& cases,
@@ -172,7 +215,9 @@ FallbackVariance fallback_variance(FitInput const& input, std::vector<int> const
     FallbackVariance result;
     for (auto const& [parent, values] : of_parent) {
         auto const n = static_cast<double>(values.size());
-        result.parents[parent] = (n * mean_of(values) + prior_types * prior) / (n + prior_types);
+        double const freedom = std::max(2.0, n + prior_types - 1);
+        result.parents[parent] = few_types_widen(freedom) *
+                                 (n * mean_of(values) + prior_types * prior) / (n + prior_types);
     }
     result.device = std::max(mean_of(of_device), prior);
     return result;
@@ -302,9 +347,9 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
         for (auto& curve : target.curves) {
             auto const& variance = variances.at(curve_name(curve));
             double const factor = small_sample(variance);
-            curve.log_variance = factor * variance.variance;
+            curve.log_variance = factor * variance.tail * variance.variance;
             if (!curve.residual_model) continue;
-            curve.variance_scale = 1;
+            curve.variance_scale = variance.tail;
             curve.residual_model->noise = std::sqrt(factor * variance.excess);
         }
         for (auto& [name, curve] : target.parent_curves) {
