@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "core/json/file.hpp"
+#include "ctest/temporary_folder.hpp"
 
 namespace derate {
 namespace {
@@ -272,19 +272,17 @@ class Damage {
 class CheckMutations : public testing::Test {
   protected:
     CheckMutations() {
-        std::string pattern = (fs::temp_directory_path() / "derate_mutations_XXXXXX").string();
-        root_ = ::mkdtemp(pattern.data());
         for (auto const* folder : {"cpu/i7-12700K", "gpu/jetson_orin_agx"}) {
             fs::create_directories((root_ / folder).parent_path());
             fs::copy(fs::path{DERATE_REGISTRY_FOLDER} / folder, root_ / folder,
                      fs::copy_options::recursive);
         }
     }
-    ~CheckMutations() override { fs::remove_all(root_); }
 
     Damage damage(fs::path const& file) const { return {file, read_text(root_ / file)}; }
 
-    fs::path root_;
+    TemporaryFolder temporary_{"derate_mutations_"};
+    fs::path const root_ = temporary_.path();
 };
 
 TEST_F(CheckMutations, EachIsRefusedWithItsPlace) {

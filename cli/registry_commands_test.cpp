@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "core/json/file.hpp"
+#include "ctest/temporary_folder.hpp"
 
 namespace derate {
 namespace {
@@ -32,12 +32,6 @@ class RegistryCommands : public testing::Test {
         std::string errors;
         [[nodiscard]] json parsed() const { return json::parse(output, nullptr, false); }
     };
-
-    RegistryCommands() {
-        std::string pattern = (fs::temp_directory_path() / "derate_commands_XXXXXX").string();
-        folder_ = ::mkdtemp(pattern.data());
-    }
-    ~RegistryCommands() override { fs::remove_all(folder_); }
 
     /// \param environment  "NAME=value NAME=value", before the program
     Outcome run(std::string const& arguments, std::string const& environment = "") const {
@@ -67,7 +61,8 @@ class RegistryCommands : public testing::Test {
         return folder_ / root;
     }
 
-    fs::path folder_;
+    TemporaryFolder temporary_{"derate_commands_"};
+    fs::path const folder_ = temporary_.path();
 };
 
 TEST_F(RegistryCommands, HardwareIsListedWithWhereItsNumbersComeFrom) {
