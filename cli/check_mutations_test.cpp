@@ -3,11 +3,9 @@
 // first.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -16,6 +14,7 @@
 #include <vector>
 
 #include "core/json/file.hpp"
+#include "ctest/program_run.hpp"
 #include "ctest/temporary_folder.hpp"
 
 namespace derate {
@@ -25,20 +24,8 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::HasSubstr;
 
-struct Outcome {
-    int code = -1;
-    std::string output;  ///< standard output; standard error besides, where it is not JSON
-};
-
-Outcome check(std::string const& arguments) {
-    auto const command = std::string{DERATE_PROGRAM} + " check --quiet " + arguments;
-    Outcome outcome;
-    auto* pipe = ::popen(command.c_str(), "r");
-    char buffer[4096];
-    while (auto const n = std::fread(buffer, 1, sizeof buffer, pipe))
-        outcome.output.append(buffer, n);
-    outcome.code = WEXITSTATUS(::pclose(pipe));
-    return outcome;
+ProgramRun check(std::string const& arguments) {
+    return run_program(std::string{DERATE_PROGRAM} + " check --quiet " + arguments);
 }
 
 /// One damaged file of a folder.
