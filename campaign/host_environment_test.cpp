@@ -1,10 +1,11 @@
 #include "campaign/host_environment.hpp"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <array>
 #include <fstream>
+
+#include "ctest/temporary_folder.hpp"
 
 namespace derate {
 namespace {
@@ -14,16 +15,13 @@ namespace fs = std::filesystem;
 /// A root folder with the files a test writes into it.
 class HostEnvironment : public testing::Test {
   protected:
-    HostEnvironment() {
-        std::string name = fs::temp_directory_path() / "derate_host_XXXXXX";
-        root_ = ::mkdtemp(name.data());
-    }
-    ~HostEnvironment() override { fs::remove_all(root_); }
     void put(char const* path, std::string const& text) {
         fs::create_directories((root_ / path).parent_path());
         std::ofstream{root_ / path} << text;
     }
-    fs::path root_;
+
+    TemporaryFolder temporary_{"derate_host_"};
+    fs::path const root_ = temporary_.path();
 };
 
 TEST_F(HostEnvironment, NothingToReadIsUnknownNotAFault) {

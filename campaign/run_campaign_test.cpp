@@ -12,6 +12,7 @@
 #include "campaign/measurement_of_samples.hpp"
 #include "campaign/samples_file.hpp"
 #include "core/input_error.hpp"
+#include "ctest/temporary_folder.hpp"
 
 namespace derate {
 namespace {
@@ -21,23 +22,19 @@ namespace fs = std::filesystem;
 /// A folder of its own for each test, and an environment variable for its length.
 class RunCampaign : public testing::Test {
   protected:
-    RunCampaign() {
-        std::string name = fs::temp_directory_path() / "derate_campaign_XXXXXX";
-        folder_ = ::mkdtemp(name.data());
-    }
     ~RunCampaign() override {
         for (auto const* name : {"SYNTHETIC_PAUSE_US", "SYNTHETIC_CRASH_AT", "SYNTHETIC_FAIL_CASE",
                                  "SYNTHETIC_TEAR_AT"}) {
             ::unsetenv(name);
         }
-        fs::remove_all(folder_);
     }
 
     [[nodiscard]] CampaignFiles files() const {
         return {.samples = folder_ / "x.samples.jsonl", .bench_program = SYNTHETIC_BENCH};
     }
 
-    fs::path folder_;
+    TemporaryFolder temporary_{"derate_campaign_"};
+    fs::path const folder_ = temporary_.path();
 };
 
 Subgraph subgraph(int id, std::string const& descriptor) {

@@ -5,16 +5,15 @@
 // folder of the test's own with the files that SetUp writes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
+
+#include "ctest/program_run.hpp"
 
 namespace {
 
@@ -162,14 +161,13 @@ class BadInputTest : public testing::TestWithParam<BadInput> {
 
 TEST_P(BadInputTest, IsOneClearLineAndExitCodeTwo) {
     auto const& row = GetParam();
-    auto const command = std::string{DERATE_PROGRAM} + " " + expand(row.arguments) + " > " +
-                         (folder_ / "out").string() + " 2> " + (folder_ / "err").string() +
-                         " < /dev/null";
-    int const status = std::system(command.c_str());
-    ASSERT_TRUE(WIFEXITED(status)) << command;
+    auto const command = std::string{DERATE_PROGRAM} + " " + expand(row.arguments) + " 2> " +
+                         (folder_ / "err").string() + " < /dev/null";
+    auto const ran = derate::run_program(command);
+    ASSERT_NE(ran.code, -1) << command;
     auto const message = read("err");
-    EXPECT_EQ(WEXITSTATUS(status), 2) << message;
-    EXPECT_EQ(read("out"), "");
+    EXPECT_EQ(ran.code, 2) << message;
+    EXPECT_EQ(ran.output, "");
     EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 1) << message;
     for (auto const& part : row.message_holds) EXPECT_THAT(message, HasSubstr(part));
     EXPECT_THAT(message, testing::Not(HasSubstr("internal error")));

@@ -3,12 +3,9 @@
 // first.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -17,6 +14,8 @@
 #include <vector>
 
 #include "core/json/file.hpp"
+#include "ctest/program_run.hpp"
+#include "ctest/temporary_folder.hpp"
 
 namespace derate {
 namespace {
@@ -25,20 +24,8 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::HasSubstr;
 
-struct Outcome {
-    int code = -1;
-    std::string output;  ///< standard output; standard error besides, where it is not JSON
-};
-
-Outcome check(std::string const& arguments) {
-    auto const command = std::string{DERATE_PROGRAM} + " check --quiet " + arguments;
-    Outcome outcome;
-    auto* pipe = ::popen(command.c_str(), "r");
-    char buffer[4096];
-    while (auto const n = std::fread(buffer, 1, sizeof buffer, pipe))
-        outcome.output.append(buffer, n);
-    outcome.code = WEXITSTATUS(::pclose(pipe));
-    return outcome;
+ProgramRun check(std::string const& arguments) {
+    return run_program(std::string{DERATE_PROGRAM} + " check --quiet " + arguments);
 }
 
 /// One damaged file of a folder.
@@ -272,19 +259,17 @@ class Damage {
 class CheckMutations : public testing::Test {
   protected:
     CheckMutations() {
-        std::string pattern = (fs::temp_directory_path() / "derate_mutations_XXXXXX").string();
-        root_ = ::mkdtemp(pattern.data());
         for (auto const* folder : {"cpu/i7-12700K", "gpu/jetson_orin_agx"}) {
             fs::create_directories((root_ / folder).parent_path());
             fs::copy(fs::path{DERATE_REGISTRY_FOLDER} / folder, root_ / folder,
                      fs::copy_options::recursive);
         }
     }
-    ~CheckMutations() override { fs::remove_all(root_); }
 
     Damage damage(fs::path const& file) const { return {file, read_text(root_ / file)}; }
 
-    fs::path root_;
+    TemporaryFolder temporary_{"derate_mutations_"};
+    fs::path const root_ = temporary_.path();
 };
 
 TEST_F(CheckMutations, EachIsRefusedWithItsPlace) {

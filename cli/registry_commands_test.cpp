@@ -2,16 +2,15 @@
 // where its numbers come from, and what may not be written.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "core/json/file.hpp"
+#include "ctest/program_run.hpp"
+#include "ctest/temporary_folder.hpp"
 
 namespace derate {
 namespace {
@@ -26,18 +25,10 @@ std::string const resnet18 = (fs::path{DERATE_EXAMPLES} / "resnet18_orin.json").
 
 class RegistryCommands : public testing::Test {
   protected:
-    struct Outcome {
-        int code = -1;
-        std::string output;
-        std::string errors;
+    struct Outcome : ProgramRun {
+        std::string errors;  ///< standard error
         [[nodiscard]] json parsed() const { return json::parse(output, nullptr, false); }
     };
-
-    RegistryCommands() {
-        std::string pattern = (fs::temp_directory_path() / "derate_commands_XXXXXX").string();
-        folder_ = ::mkdtemp(pattern.data());
-    }
-    ~RegistryCommands() override { fs::remove_all(folder_); }
 
     /// \param environment  "NAME=value NAME=value", before the program
     Outcome run(std::string const& arguments, std::string const& environment = "") const {
@@ -46,14 +37,8 @@ class RegistryCommands : public testing::Test {
         auto const command = "env -u DERATE_REGISTRY -u DERATE_REGISTRY_ONLY XDG_DATA_HOME=" +
                              (folder_ / "nobody").string() + " " + environment + " " +
                              DERATE_PROGRAM + " " + arguments + " 2> " + errors.string();
-        Outcome outcome;
-        auto* pipe = ::popen(command.c_str(), "r");
-        char buffer[4096];
-        while (auto const n = std::fread(buffer, 1, sizeof buffer, pipe))
-            outcome.output.append(buffer, n);
-        outcome.code = WEXITSTATUS(::pclose(pipe));
-        outcome.errors = read_text(errors);
-        return outcome;
+        auto const ran = run_program(command);
+        return {ran, read_text(errors)};
     }
 
     /// A registry below the test's folder that knows the legacy Orin, renamed on the device's side.
@@ -67,7 +52,8 @@ class RegistryCommands : public testing::Test {
         return folder_ / root;
     }
 
-    fs::path folder_;
+    TemporaryFolder temporary_{"derate_commands_"};
+    fs::path const folder_ = temporary_.path();
 };
 
 TEST_F(RegistryCommands, HardwareIsListedWithWhereItsNumbersComeFrom) {

@@ -64,6 +64,7 @@ def violations(name, text, rules):
     parties = set(parties)
     if name.endswith("_test.cpp"):
         parties |= {"GoogleTest", "nlohmann_json"}
+        modules = {*modules, "ctest"}
     if name.endswith("_benchmark.cpp"):
         parties |= {"Google Benchmark"}
     if name.endswith(("_test.cpp", "_benchmark.cpp")):
@@ -92,6 +93,8 @@ def self_test(rules):
         ("calibration/a_benchmark.cpp", "#include <benchmark/benchmark.h>", 0),
         ("cli/a.cpp", "#include <ATen/core/Tensor.h>", 1),
         ("calibration/a.cpp", '#include "estimator/latency_estimate.hpp"', 0),
+        ("cli/a.cpp", '#include "ctest/program_run.hpp"', 1),
+        ("cli/a_test.cpp", '#include "ctest/program_run.hpp"', 0),
     ]
     return [f"self-test: {name} with {text} gave {found} violations (expected {expected})"
             for name, text, expected in planted

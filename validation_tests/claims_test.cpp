@@ -4,16 +4,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <string>
 
 #include "calibration/fit_calibration.hpp"
 #include "core/input_error.hpp"
 #include "core/json/calibration_files.hpp"
 #include "core/json/file.hpp"
+#include "ctest/temporary_folder.hpp"
 #include "validation_tests/simulated_evidence.hpp"
 
 namespace derate {
@@ -23,12 +22,6 @@ namespace fs = std::filesystem;
 
 class StoredClaims : public testing::Test {
   protected:
-    StoredClaims() {
-        std::string pattern = (fs::temp_directory_path() / "derate_claims_XXXXXX").string();
-        folder_ = ::mkdtemp(pattern.data());
-    }
-    ~StoredClaims() override { fs::remove_all(folder_); }
-
     fs::path store(Evidence const& evidence) const {
         auto calibration = fit_calibration(evidence);
         calibration.provenance.tool_version = "test";
@@ -37,7 +30,8 @@ class StoredClaims : public testing::Test {
         return curves;
     }
 
-    fs::path folder_;
+    TemporaryFolder temporary_{"derate_claims_"};
+    fs::path const folder_ = temporary_.path();
 };
 
 TEST_F(StoredClaims, AreWhatLeavingOutGives) {

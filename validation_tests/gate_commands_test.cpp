@@ -3,11 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -21,6 +19,7 @@
 #include "core/json/calibration_files.hpp"
 #include "core/json/calibration_json.hpp"
 #include "core/json/file.hpp"
+#include "ctest/program_run.hpp"
 #include "validation_tests/simulated_evidence.hpp"
 
 namespace derate {
@@ -30,21 +29,11 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 using testing::Not;
 
-struct Outcome {
-    int code = -1;
-    std::string output;  ///< standard output and error
-};
-
+/// Standard error stands in the output besides.
+///
 /// \param environment  "NAME=VALUE ", to stand before the program
-Outcome run(std::string const& arguments, std::string const& environment = "") {
-    auto const command = environment + DERATE_PROGRAM + " " + arguments + " 2>&1";
-    Outcome outcome;
-    auto* pipe = ::popen(command.c_str(), "r");
-    char buffer[4096];
-    while (auto const n = std::fread(buffer, 1, sizeof buffer, pipe))
-        outcome.output.append(buffer, n);
-    outcome.code = WEXITSTATUS(::pclose(pipe));
-    return outcome;
+ProgramRun run(std::string const& arguments, std::string const& environment = "") {
+    return run_program(environment + DERATE_PROGRAM + " " + arguments + " 2>&1");
 }
 
 /// Every file below a folder with its content.

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <functional>
@@ -12,6 +11,7 @@
 #include "core/json/calibration_files.hpp"
 #include "core/json/calibration_json.hpp"
 #include "core/json/file.hpp"
+#include "ctest/temporary_folder.hpp"
 
 namespace derate {
 
@@ -59,15 +59,10 @@ TEST(CheckFile, TheShippedRegistryStaysSmall) {
 class CheckedFolder : public testing::Test {
   protected:
     CheckedFolder() {
-        std::string pattern = (fs::temp_directory_path() / "derate_check_XXXXXX").string();
-        root_ = ::mkdtemp(pattern.data());
-        folder_ = root_ / "cpu/epyc";
-        curves_ = folder_ / "efficiency_curves.json";
         write_calibration(calibration(), evidence(), curves_);
         write_atomically(folder_ / "hardware.json", pretty_json(hardware()));
         original_ = read_json(curves_);
     }
-    ~CheckedFolder() override { fs::remove_all(root_); }
 
     static json hardware() {
         return parse_json(R"({"$schema": "hardware_v1.json", "hardware_id": "epyc",
@@ -141,9 +136,10 @@ class CheckedFolder : public testing::Test {
         return check_file(curves_);
     }
 
-    fs::path root_;
-    fs::path folder_;
-    fs::path curves_;
+    TemporaryFolder temporary_{"derate_check_"};
+    fs::path const root_ = temporary_.path();
+    fs::path const folder_ = root_ / "cpu/epyc";
+    fs::path const curves_ = folder_ / "efficiency_curves.json";
     json original_;
 };
 
@@ -249,13 +245,12 @@ TEST(CheckFile, MeasurementsKeepMinMeanMaxInOrder) {
     document["subgraphs"][5]["subgraph_id"] = 0;
     document["subgraphs"][6]["flop"] = document["subgraphs"][6]["flops"];
     document["subgraphs"][6].erase("flops");
-    std::string pattern = (fs::temp_directory_path() / "derate_check_XXXXXX").string();
-    fs::path const folder{::mkdtemp(pattern.data())};
+    TemporaryFolder const temporary{"derate_check_"};
+    auto const& folder = temporary.path();
     write_atomically(folder / "m.json", document.dump());
     EXPECT_THAT(pointers(check_file(folder / "m.json")),
                 testing::UnorderedElementsAre("/subgraphs/3/measured_latency_ms/min",
                                               "/subgraphs/5/subgraph_id", "/subgraphs/6/flop"));
-    fs::remove_all(folder);
 }
 
 // ---- mutations ----------------------------------------------------------------------------------

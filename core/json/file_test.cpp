@@ -6,11 +6,11 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/input_error.hpp"
+#include "ctest/temporary_folder.hpp"
 
 namespace derate {
 namespace {
@@ -31,21 +31,13 @@ std::string refusal(Action&& action) {
 
 class Folder : public testing::Test {
   protected:
-    Folder() {
-        std::string pattern = (fs::temp_directory_path() / "derate_file_XXXXXX").string();
-        folder_ = ::mkdtemp(pattern.data());
-    }
-    ~Folder() override {
-        fs::permissions(folder_, fs::perms::owner_all);
-        fs::remove_all(folder_);
-    }
-
     std::size_t file_count() const {
         return static_cast<std::size_t>(
             std::distance(fs::directory_iterator{folder_}, fs::directory_iterator{}));
     }
 
-    fs::path folder_;
+    TemporaryFolder temporary_{"derate_file_"};
+    fs::path const folder_ = temporary_.path();
 };
 
 TEST(ParseJson, ReadsEveryKindOfValue) {

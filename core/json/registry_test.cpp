@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -12,6 +11,7 @@
 #include "core/input_error.hpp"
 #include "core/json/calibration_json.hpp"
 #include "core/json/file.hpp"
+#include "ctest/temporary_folder.hpp"
 
 namespace derate {
 namespace {
@@ -55,12 +55,6 @@ class EnvironmentVariable {
 
 class Registry : public testing::Test {
   protected:
-    Registry() {
-        std::string pattern = (fs::temp_directory_path() / "derate_registry_XXXXXX").string();
-        folder_ = ::mkdtemp(pattern.data());
-    }
-    ~Registry() override { fs::remove_all(folder_); }
-
     /// A measured calibration with one curve at `<folder>/<root>/cpu/<id>/<name>`.
     fs::path add(std::string const& root, std::string const& id, std::string const& name,
                  Precision precision = Precision::fp32, int threads = 1) {
@@ -81,7 +75,8 @@ class Registry : public testing::Test {
         return path;
     }
 
-    fs::path folder_;
+    TemporaryFolder temporary_{"derate_registry_"};
+    fs::path const folder_ = temporary_.path();
 };
 
 TEST_F(Registry, FindsTheShippedHardware) {
