@@ -181,21 +181,12 @@ constexpr std::array<std::string_view, feature_count> memory_names{
 
 }  // namespace
 
-/// Bytes that pooling reads again because its windows overlap; negative where they leave gaps.
-double reread_bytes(Subgraph const& subgraph) {
-    auto const& node = main_node(subgraph);
-    auto const area = number(node, "kernel");
-    if (subgraph.type != OperationType::pool || !area || node.input_shape.empty()) return 0;
-    double const element = subgraph.traffic.input.value() / elements(node.input_shape);
-    return element * (elements(node.output_shape) * *area - elements(node.input_shape));
-}
-
 RooflineTerms roofline_terms(Subgraph const& subgraph) {
     auto const running = std::count_if(subgraph.nodes.begin(), subgraph.nodes.end(),
                                        [](auto const& node) { return !is_view(node); });
     return {.kernels = std::max(1.0, static_cast<double>(running)),
             .flops = subgraph.work.value(),
-            .bytes = subgraph.traffic.total().value() + reread_bytes(subgraph),
+            .bytes = subgraph.traffic.total().value(),
             .activation_bytes = subgraph.traffic.input.value() + subgraph.traffic.output.value()};
 }
 
