@@ -124,6 +124,11 @@ CrossValidation cross_validate(Evidence const& evidence, LeaveOut what, FitOptio
     for_each_in_parallel(folds.size(), [&](std::size_t f) {
         auto rest = all;
         for (int const m : folds[f]) rest[static_cast<std::size_t>(m)] = 0;
+        // A model held out and timed only as a whole takes no part in the served fit either.
+        for (std::size_t m = 0; m < rest.size(); ++m) {
+            auto const& model = sorted.models[m];
+            if (model.role == ModelRole::held_out && !sum_of_parts_ms(sorted, model)) rest[m] = 0;
+        }
         if (input.cases_of(rest).empty()) return;  // the rest has no parts timed
         auto calibration = fit_curves(input, rest, options);
         if (options.nested_intervals) fit_intervals(calibration, input, rest, options);

@@ -85,9 +85,10 @@ struct PooledVariance {
     double families = 0;
 };
 
-/// The least factor, 1 or more, on the variance with which 95 % of the kernels of a further family
-/// would lie within 1.96 deviations, each family weighted alike. Kernels err alike inside a family,
-/// so their distribution is no normal one: a variance that is right on the average covers too few.
+/// The least factor, 1 or more, on the variance with which a share 0.95 (F + 1) / F of the kernels
+/// of F families, at most all, lies within 1.96 deviations, each family weighted alike. Kernels err
+/// alike inside a family, so their distribution is no normal one: a variance that is right on the
+/// average covers too few.
 double tail_factor(std::vector<OutOfFold> const& kernels, auto const& wanted,
                    PooledVariance const& pooled) {
     std::map<std::string, double> count;
@@ -105,7 +106,7 @@ double tail_factor(std::vector<OutOfFold> const& kernels, auto const& wanted,
                              1 / count.at(kernel.family));
     }
     std::ranges::sort(squares);
-    // One family more is to come, and may err more than any of these.
+    // One family more is to come; up to 19 families the worst kernel decides.
     auto const families = static_cast<double>(count.size());
     double const covered = std::min(0.95 * (families + 1), families);
     double sum = 0;
@@ -215,8 +216,7 @@ FallbackVariance fallback_variance(FitInput const& input, std::vector<int> const
     FallbackVariance result;
     for (auto const& [parent, values] : of_parent) {
         auto const n = static_cast<double>(values.size());
-        double const freedom = std::max(2.0, n + prior_types - 1);
-        result.parents[parent] = few_types_widen(freedom) *
+        result.parents[parent] = few_types_widen(std::max(2.0, n)) *
                                  (n * mean_of(values) + prior_types * prior) / (n + prior_types);
     }
     result.device = std::max(mean_of(of_device), prior);
@@ -347,8 +347,11 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
         for (auto& curve : target.curves) {
             auto const& variance = variances.at(curve_name(curve));
             double const factor = small_sample(variance);
-            curve.log_variance = factor * variance.tail * variance.variance;
-            if (!curve.residual_model) continue;
+            curve.log_variance = factor * variance.variance;
+            if (!curve.residual_model) {
+                *curve.log_variance *= variance.tail;
+                continue;
+            }
             curve.variance_scale = variance.tail;
             curve.residual_model->noise = std::sqrt(factor * variance.excess);
         }

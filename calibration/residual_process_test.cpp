@@ -5,6 +5,8 @@
 #include <cmath>
 #include <random>
 
+#include "core/residual_correlation.hpp"
+
 namespace derate {
 namespace {
 
@@ -23,14 +25,15 @@ struct Posterior {
 
 /// What the estimator computes from the served arrays.
 Posterior serve(ResidualModel const& model, double x, std::string const& regime = "plain") {
+    ResidualCorrelation const correlation{model};
     std::vector<double> k;
     for (std::size_t i = 0; i < model.weights.size(); ++i) {
-        double d = regime == model.point_regimes[i] ? 0 : model.regime_distance;
+        double d = 0;
         for (std::size_t f = 0; f < feature_count; ++f) {
             d += std::pow((f == 0 ? x : 0) - model.points[i * feature_count + f], 2);
         }
         k.push_back(model.amplitude * model.amplitude *
-                    std::exp(-d / (2 * model.length_scale * model.length_scale)));
+                    correlation(d, regime == model.point_regimes[i]));
     }
     Posterior result{.mean = 0, .variance = model.amplitude * model.amplitude};
     std::size_t next = 0;
@@ -51,8 +54,8 @@ TEST(ResidualProcess, OneObservationIsTheTextbookRatio) {
     auto const model = fit_residual_process(seen, FeatureGroup::memory, hyper);
     EXPECT_NEAR(serve(model, 2).mean, 0.25, 1e-6);
     EXPECT_NEAR(serve(model, 2).variance, 0.25 * 0.04 / 0.29, 1e-6);
-    EXPECT_NEAR(serve(model, 40).mean, 0, 1e-12);
-    EXPECT_NEAR(serve(model, 40).variance, 0.25, 1e-12);
+    EXPECT_NEAR(serve(model, 80).mean, 0, 1e-12);
+    EXPECT_NEAR(serve(model, 80).variance, 0.25, 1e-12);
 }
 
 TEST(ResidualProcess, RepeatsCountAsOneWithLessNoise) {
@@ -62,16 +65,22 @@ TEST(ResidualProcess, RepeatsCountAsOneWithLessNoise) {
     EXPECT_NEAR(serve(model, 2).mean, 0.3 * 0.25 / (0.25 + 0.01), 1e-6);
 }
 
-/// Two inputs: the 2 x 2 system solved by hand at distance 1, k = 0.25 exp(-1/2).
+/// Amplitude^2 times the two parts at length scale 1, in one regime.
+double covariance(double distance) {
+    double const square = distance * distance;
+    return 0.25 * (0.3 * std::exp(-square / 2) + 0.7 * std::exp(-square / 72));
+}
+
+/// Two inputs: the 2 x 2 system solved by hand at distance 1.
 TEST(ResidualProcess, TwoObservationsAgreeWithTheSolvedSystem) {
     std::vector const seen{at(0, 0.4), at(1, -0.1)};
     auto const model = fit_residual_process(seen, FeatureGroup::memory, hyper);
-    double const k = 0.25 * std::exp(-0.5);
+    double const k = covariance(1);
     double const d = 0.29;
     double const determinant = d * d - k * k;
     double const w0 = (d * 0.4 - k * -0.1) / determinant;
     double const w1 = (d * -0.1 - k * 0.4) / determinant;
-    double const kx = 0.25 * std::exp(-0.125);  // half-way
+    double const kx = covariance(0.5);
     EXPECT_NEAR(serve(model, 0.5).mean, kx * (w0 + w1), 1e-6);
     EXPECT_NEAR(serve(model, 0.5).variance, 0.25 - kx * kx * 2 * (d - k) / determinant, 1e-6);
 }
@@ -81,6 +90,14 @@ TEST(ResidualProcess, RegimesShareOnlyPartOfWhatTheyKnow) {
     auto const model = fit_residual_process(seen, FeatureGroup::memory, hyper);
     EXPECT_LT(std::abs(serve(model, 2, "channels_last").mean), 0.25 * 0.2);
     EXPECT_GT(serve(model, 2, "channels_last").variance, 0.2);
+}
+
+TEST(ResidualProcess, ARegimeIsKnownFarBeyondTheSizesSeen) {
+    // A factor of 20 in size away: the near part is gone, the trend has exp(-3^2 / 72) left.
+    std::vector const seen{at(2, 0.29)};
+    auto const model = fit_residual_process(seen, FeatureGroup::memory, hyper);
+    EXPECT_NEAR(serve(model, 5).mean, 0.25 * (0.3 * std::exp(-4.5) + 0.7 * std::exp(-0.125)), 1e-6);
+    EXPECT_NEAR(serve(model, 5, "other").mean, 0.25 * 0.3 * std::exp(-6.5), 1e-6);
 }
 
 TEST(ResidualProcess, ManyInputsArePricedFromSixtyFourPoints) {
