@@ -141,14 +141,15 @@ double bias_percent(std::span<ModelOutcome const> outcomes) {
     return 100 * std::expm1(mean_over(outcomes, [](auto const& o) { return -o.log_error(); }));
 }
 
-double kernel_median_error_percent(std::span<ModelOutcome const> outcomes) {
+std::optional<double> kernel_median_error_percent(std::span<ModelOutcome const> outcomes) {
     std::vector<double> errors;
     for (auto const& outcome : outcomes) {
         for (auto const& kernel : outcome.kernels) {
             errors.push_back(100 * std::abs(std::expm1(-kernel.log_error())));
         }
     }
-    return errors.empty() ? 0 : median(errors);
+    if (errors.empty()) return std::nullopt;
+    return median(errors);
 }
 
 double coverage(std::span<ModelOutcome const> outcomes) {

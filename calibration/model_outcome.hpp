@@ -54,8 +54,9 @@ struct ModelOutcome {
 /// 100 (exp(mean log(predicted / measured)) - 1)
 [[nodiscard]] double bias_percent(std::span<ModelOutcome const> outcomes);
 
-/// Median over all kernels of |predicted / measured - 1|, in percent; 0 without kernels.
-[[nodiscard]] double kernel_median_error_percent(std::span<ModelOutcome const> outcomes);
+/// Median over all kernels of |predicted / measured - 1|, in percent; empty without kernels.
+[[nodiscard]] std::optional<double> kernel_median_error_percent(
+    std::span<ModelOutcome const> outcomes);
 
 /// Share of outcomes inside their interval.
 [[nodiscard]] double coverage(std::span<ModelOutcome const> outcomes);

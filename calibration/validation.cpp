@@ -65,6 +65,8 @@ std::vector<std::string> largest(std::map<std::string, double> const& amounts, s
 std::map<Group, GroupTotals> group_kernels(std::span<ModelOutcome const> outcomes,
                                            Evidence const& evidence) {
     std::map<Group, GroupTotals> groups;
+    auto const with_kernels = static_cast<double>(std::ranges::count_if(
+        outcomes, [](ModelOutcome const& outcome) { return !outcome.kernels.empty(); }));
     for (auto const& outcome : outcomes) {
         std::map<Group, double> parts;  // sum of share_i sd_i
         double total_ms = 0;
@@ -90,8 +92,7 @@ std::map<Group, GroupTotals> group_kernels(std::span<ModelOutcome const> outcome
         for (auto const& [group, part] : parts) squares += part * part;
         if (!(squares > 0)) continue;
         for (auto const& [group, part] : parts) {
-            groups[group].variance_share +=
-                part * part / squares / static_cast<double>(outcomes.size());
+            groups[group].variance_share += part * part / squares / with_kernels;
         }
     }
     return groups;
@@ -216,10 +217,11 @@ std::vector<ErrorDecomposition> decompose_errors(std::span<ModelOutcome const> o
             parts[kernel.type] += percent;
             explained += percent;
         }
-        ErrorDecomposition decomposition{.model = outcome.model,
-                                         .batch = outcome.batch,
-                                         .parts = {},
-                                         .context_percent = outcome.error_percent() - explained};
+        ErrorDecomposition decomposition{
+            .model = outcome.model, .batch = outcome.batch, .parts = {}, .context_percent = {}};
+        if (!outcome.kernels.empty()) {
+            decomposition.context_percent = outcome.error_percent() - explained;
+        }
         for (auto const& [type, percent] : parts) decomposition.parts.push_back({type, percent});
         std::ranges::stable_sort(decomposition.parts, std::greater{},
                                  [](auto const& part) { return std::abs(part.percent); });

@@ -43,7 +43,8 @@ struct ErrorDecomposition {
     std::string model;
     int batch = 1;
     std::vector<ErrorPart> parts;  ///< largest magnitude first
-    double context_percent = 0;    ///< what the sum of parts does not explain
+    /// What the sum of parts does not explain; empty where parts were not timed.
+    std::optional<double> context_percent;
 };
 
 /// What would narrow the intervals most, and what it costs.

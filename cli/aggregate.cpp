@@ -249,7 +249,7 @@ Run add_aggregate(CLI::App& command) {
     command.add_option("--hardware", flags->hardware,
                        "Name of the machine, where the input does not carry one");
     command.add_option("--noise-floor", flags->noise_floor_percent,
-                       "How far a repeated visit moves a model's total (%), where others repeated "
+                       "How far a repeated campaign moves a model's total (%), where others repeated "
                        "it and their repeats are not among the input");
     command.add_option("--noise-floor-source", flags->noise_floor_source,
                        "Who states that, and of what");

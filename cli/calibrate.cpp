@@ -258,7 +258,8 @@ Run add_calibrate(CLI::App& command) {
                     "shipped held-out set)")
         ->delimiter(',');
     command.add_flag("--probes,!--no-probes", flags->probes,
-                     "Time the shipped single-kernel probes beside the default models");
+                     "Time the shipped single-kernel probes beside the default models (on unless "
+                     "--no-probes)");
     command.add_flag("--reference-blas", flags->reference_blas,
                      "Calibrate although matrix products run on reference BLAS");
     command.add_option("--output", flags->output, "Folder for the staged registry tree")

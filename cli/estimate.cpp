@@ -330,8 +330,12 @@ void explain(ModelToPrice const& model, Target const& target, ChainEstimate cons
     std::printf("priced by the %s curve \"%s\"\n", std::string{source_name(found->source)}.c_str(),
                 found->curve.c_str());
     if (found->source == CurveSource::legacy_hardcoded) return;
-    std::printf("curve alone %s, times %s for its shape\n", format_ms(found->roofline_ms).c_str(),
-                format_significant(found->residual_factor, 3).c_str());
+    double const inside_model =
+        found->latency_ms / (found->roofline_ms * found->residual_factor);  // context, smearing
+    std::printf("curve alone %s, times %s for its shape, times %s inside a whole model\n",
+                format_ms(found->roofline_ms).c_str(),
+                format_significant(found->residual_factor, 3).c_str(),
+                format_significant(inside_model, 3).c_str());
     for (auto const& calibration : target.calibrations) {
         for (auto const& curve : calibration.curves) {
             bool const zero_flop = subgraph.work.value() == 0;

@@ -58,9 +58,10 @@ void add_measuring_flags(CLI::App& command, MeasuringFlags& flags, char const* r
     command.add_option("--precision", flags.precision, "fp32, bf16 or fp16")->capture_default_str();
     command.add_option("--threads", flags.threads, "Threads inside an operator")
         ->capture_default_str();
-    command.add_option(runs_flag, flags.runs,
-                       "Exactly so many repetitions of each case over all launches (default: until "
-                       "intervals are narrow, about 50 at most)");
+    command.add_option(
+        runs_flag, flags.runs,
+        "Repetitions of each case over all launches, rounded up to a multiple of the "
+        "launches (default: until intervals are narrow, 60 at most)");
     command.add_option(
         "--launches", flags.launches,
         "Process launches: exactly so many with " + std::string{runs_flag} + ", else at least");

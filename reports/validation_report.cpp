@@ -77,10 +77,11 @@ std::string report(Validation const& v, Dress dress) {
                           : v.hardware_id + ": " + verdict + "\n";
     all += "Judged by " + v.judged_by + ".";
     if (!v.outcomes.empty()) {
+        auto const kernel_error = kernel_median_error_percent(v.outcomes);
         all += " " + std::to_string(v.outcomes.size()) + " models: MAPE " +
                percent(mape_percent(v.outcomes)) + ", bias " +
                signed_percent(bias_percent(v.outcomes)) + ", kernels' median error " +
-               percent(kernel_median_error_percent(v.outcomes)) + ", " +
+               (kernel_error ? percent(*kernel_error) : "not known") + ", " +
                number(100 * coverage(v.outcomes), 0) +
                " % inside their 95 % interval, median half-width " +
                percent(median_half_width_percent(v.outcomes)) + ".";
@@ -134,6 +135,7 @@ std::string report(Validation const& v, Dress dress) {
     }
     all += table(models, dress);
 
+    if (v.types.empty()) return all;  // no model's parts were timed
     all += heading("Operation types (p-values Holm-adjusted)", dress);
     std::vector<Row> types{{"type", "time", "kernels", "models", "median error", "bias", "p",
                             "coverage", "variance ratio"}};
@@ -228,6 +230,7 @@ std::string validation_markdown(Validation const& validation) {
 
 nlohmann::json validation_json(Validation const& v) {
     bool const any = !v.outcomes.empty();
+    auto const kernel_error = kernel_median_error_percent(v.outcomes);
     auto const figure = [&](GateRule rule, char const* name) -> nlohmann::json {
         auto const* result = v.gate.find(rule);
         return result == nullptr ? nlohmann::json(nullptr) : optional_json(result->figure(name));
@@ -259,7 +262,7 @@ nlohmann::json validation_json(Validation const& v) {
           {"ratio_upper", figure(GateRule::variance, "ratio_upper")},
           {"verdict", verdict(GateRule::variance)}}},
         {"kernel_median_error_percent",
-         any ? nlohmann::json(kernel_median_error_percent(v.outcomes)) : nullptr},
+         kernel_error ? nlohmann::json(*kernel_error) : nlohmann::json(nullptr)},
         {"coverage_95", any ? nlohmann::json(coverage(v.outcomes)) : nullptr},
         {"median_half_width_percent",
          any ? nlohmann::json(median_half_width_percent(v.outcomes)) : nullptr},
@@ -277,6 +280,7 @@ nlohmann::json validation_json(Validation const& v) {
     for (auto const& result : v.gate.results) json["rules"].push_back(rule_json(result));
     for (std::size_t i = 0; i < v.outcomes.size(); ++i) {
         auto const& o = v.outcomes[i];
+        auto const& context = v.decompositions[i].context_percent;
         nlohmann::json parts = nlohmann::json::object();
         for (auto const& part : v.decompositions[i].parts) {
             parts[std::string{to_string(part.type)}] = part.percent;
@@ -293,7 +297,7 @@ nlohmann::json validation_json(Validation const& v) {
              {"inside_interval", o.inside_interval()},
              {"independent_truth", o.independent_truth},
              {"error_percent_by_type", parts},
-             {"error_percent_of_context", v.decompositions[i].context_percent}});
+             {"error_percent_of_context", context ? nlohmann::json(*context) : nullptr}});
     }
     for (auto const& t : v.types) {
         json["operation_types"].push_back({{"operation_type", to_string(t.type)},
