@@ -33,6 +33,7 @@ Calibration fit_calibration(Evidence const& given, FitOptions const& options) {
         if (!peak) continue;
         auto const kernels = kernel_efficiencies_of(evidence, curve.type, curve.zero_flop, *peak);
         curve.data_points = data_points_of(kernels);
+        if (!options.other_shapes) continue;
         for (auto const form : all_curve_forms) {
             if (auto const fit = fit_curve(kernels, form)) {
                 curve.diagnostics.push_back(to_fitted_curve(*fit));

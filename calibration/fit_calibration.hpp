@@ -14,6 +14,9 @@ struct FitOptions {
     /// Intervals need inner folds, which cost most of the time; without them `intervals` and each
     /// curve's log variance come from the residuals of the fit and are too narrow to be served.
     bool nested_intervals = true;
+    /// Fits each curve's other shapes too (`EfficiencyCurve::diagnostics`), which are shown but
+    /// price nothing.
+    bool other_shapes = true;
 };
 
 /// Curves, residual model, interval model and context factor from timings.

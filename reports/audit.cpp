@@ -545,7 +545,8 @@ ChainLink link_to_predictions(StoredCalibration const& stored, AuditLimits const
             fit_calibration(
                 *stored.evidence,
                 {.residual = with_residual ? ResidualForm::gaussian_process : ResidualForm::none,
-                 .nested_intervals = false}));
+                 .nested_intervals = false,
+                 .other_shapes = false}));
     } catch (InputError const& error) {
         link.state = LinkState::broken;
         link.detail = error.what();
