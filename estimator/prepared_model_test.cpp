@@ -204,6 +204,31 @@ TEST(Estimate, KernelsShareWhatTheResidualModelDoesNotKnow) {
     EXPECT_NEAR(estimate(compiled, model).log_variance, std::log1p(relative), 1e-12);
 }
 
+TEST(Estimate, KernelsOfOneRegimeShareItsTrendWhateverTheirShapes) {
+    // The two convolutions above, log(2) apart: over a length of 0.1 the near part, 30 %, is gone;
+    // over a length of 6 the trend, 70 %, has hardly begun to fall.
+    auto calibration = two_types();
+    calibration.intervals.same_type_correlation = calibration.intervals.cross_type_correlation = 0;
+    calibration.curves[0].regimes = {"channels_last", "plain"};
+    auto& residual = calibration.curves[0].residual_model.emplace(ignorant_model());
+    residual.length_scale = 0.1;
+    residual.trend_share = 0.7;
+    residual.trend_length_scale = 6;
+    std::vector<Subgraph> subgraphs{convolution(2e6, 1e4, 16), convolution(2e6, 1e4, 32)};
+    auto const correlation = [&] {
+        CompiledCalibration const compiled{calibration};
+        return prepare(compiled, subgraphs, "derate_1").runs[0].shared_correlation;
+    };
+    double const distance_squared = std::log(2.0) * std::log(2.0);
+    EXPECT_NEAR(correlation(),
+                0.3 * std::exp(-50 * distance_squared) + 0.7 * std::exp(-distance_squared / 72),
+                1e-12);
+    // Kernels of two regimes share no trend.
+    calibration.curves[0].residual_model->regime_distance = 0;
+    subgraphs[1].nodes[0].attributes["layout"] = "channels_last";
+    EXPECT_NEAR(correlation(), 0.3 * std::exp(-50 * distance_squared), 1e-12);
+}
+
 TEST(Estimate, KernelsOfAnUnseenRegimeErrByOneFactor) {
     auto calibration = two_types();
     calibration.intervals.same_type_correlation = calibration.intervals.cross_type_correlation = 0;
