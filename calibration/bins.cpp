@@ -252,13 +252,13 @@ std::vector<KernelEfficiency> kernel_efficiencies_of(Evidence const& evidence, O
         if (timing.std_ms) {
             result.efficiency_std = result.efficiency * *timing.std_ms / timing.mean_ms;
         }
-        SampleSummary medians;
+        SampleSummary leasts;
         for (auto const& launch : timing.launches) {
-            medians = merge(medians, {.count = 1, .mean = launch.median_ms});
+            leasts = merge(leasts, {.count = 1, .mean = launch.least()});
         }
-        if (auto const variance = medians.variance()) {
-            result.standard_error = result.efficiency / medians.mean *
-                                    std::sqrt(*variance / static_cast<double>(medians.count));
+        if (auto const variance = leasts.variance()) {
+            result.standard_error = result.efficiency / leasts.mean *
+                                    std::sqrt(*variance / static_cast<double>(leasts.count));
         }
         kernels.push_back(std::move(result));
     }

@@ -262,20 +262,20 @@ TEST(KernelEfficiencies, StandardErrorComesFromLaunches) {
     evidence.cases = {timed(OperationType::conv2d, 2e9, 1e6, 4)};
     evidence.models = {{.name = "a", .family = "f", .cases = {0}}};
     std::vector<LaunchTimes> launches;
-    for (double const median : {3.0, 4.0, 5.0}) {
-        launches.push_back({.times_ms = {.count = 10, .mean = median, .sum_squared_deviations = 1},
-                            .median_ms = median,
-                            .min_ms = median,
-                            .max_ms = median});
+    for (double const least : {3.0, 4.0, 5.0}) {
+        launches.push_back({.times_ms = {.count = 10, .mean = 7, .sum_squared_deviations = 1},
+                            .median_ms = 6,
+                            .min_ms = least,
+                            .max_ms = 8});
     }
     evidence.cases[0].timing = timing_of(launches);
     PeakRate const tera{.per_second = 1e12, .source = "test", .method = ""};
 
     auto const kernels = kernel_efficiencies_of(evidence, OperationType::conv2d, false, tera);
 
-    // Medians have standard deviation 1 about 4; the efficiency at the least time, 3, is 2/3.
-    EXPECT_NEAR(kernels.at(0).efficiency, 2.0 / 3, 1e-15);
-    EXPECT_NEAR(kernels[0].standard_error.value(), 2.0 / 3 * 0.25 / std::sqrt(3.0), 1e-15);
+    // Leasts have standard deviation 1 about 4; the efficiency at the served time, 3.5, is 4/7.
+    EXPECT_NEAR(kernels.at(0).efficiency, 4.0 / 7, 1e-15);
+    EXPECT_NEAR(kernels[0].standard_error.value(), 4.0 / 7 * 0.25 / std::sqrt(3.0), 1e-15);
     EXPECT_EQ(kernels[0].launches, 3);
 }
 

@@ -147,7 +147,7 @@ TEST(Merge, UnitesLaunchesOfOneCampaign) {
     expect_same(merged, merge(std::vector{net({second, third}), net({third, first})}));
     EXPECT_EQ(merged.cases.at(0).timing->launches.size(), 3u);
     EXPECT_EQ(merged.cases.at(0).timing->samples, 9);
-    EXPECT_DOUBLE_EQ(merged.cases.at(0).timing->center_ms, 1);
+    EXPECT_DOUBLE_EQ(merged.cases.at(0).timing->center_ms, 1.5);
 }
 
 TEST(Merge, KeepsCampaignsApart) {

@@ -7,11 +7,11 @@
 namespace derate {
 namespace {
 
-/// Launch medians as given, one repetition a launch.
-Repetitions launches_of(std::vector<double> const& medians) {
+/// Launches as given, one repetition each.
+Repetitions launches_of(std::vector<double> const& times) {
     Repetitions repetitions;
-    for (std::size_t i = 0; i < medians.size(); ++i) {
-        repetitions[static_cast<int>(i)] = {{medians[i]}, {true}};
+    for (std::size_t i = 0; i < times.size(); ++i) {
+        repetitions[static_cast<int>(i)] = {{times[i]}, {true}};
     }
     return repetitions;
 }
@@ -28,7 +28,7 @@ CampaignResult three_cases() {
         result.cases.push_back({.key = key, .name = std::string{"conv2d/"} + key});
     }
     result.samples.isolated["tight"] = launches_of({6, 6, 6});
-    // Mean 2, s = 0.2, half-width 4.302653 x 0.2 / sqrt(3) / 2 = 24.8 %. Served: the least, 1.8.
+    // Mean 2, s = 0.2, half-width 4.302653 x 0.2 / sqrt(3) / 2 = 24.8 %. Served: 1.9.
     result.samples.isolated["loose"] = launches_of({1.8, 2.0, 2.2});
     result.stop_reasons = {{"tight", StopReason::precise},
                            {"loose", StopReason::noise_floor},
@@ -44,7 +44,7 @@ TEST(ImpreciseCases, NamesWhatPreciseShareLeavesOut) {
     EXPECT_EQ(found[0].key, "loose");
     EXPECT_EQ(found[0].model, "m/b1");
     EXPECT_NEAR(found[0].half_width.value(), 0.2484138, 1e-6);
-    EXPECT_DOUBLE_EQ(found[0].share_of_time, 1.8 / 7.8);
+    EXPECT_DOUBLE_EQ(found[0].share_of_time, 1.9 / 7.9);
     EXPECT_DOUBLE_EQ(precise_share(result, 0.03), 1 - found[0].share_of_time);
     EXPECT_EQ(found[1].key, "absent");
     EXPECT_EQ(found[1].time_ms, std::nullopt);

@@ -18,13 +18,17 @@ Repetitions launches_of(std::vector<std::vector<double>> const& times) {
     return repetitions;
 }
 
-TEST(LaunchTimes, CenterIsTheLeastOfAllLaunches) {
-    // The least launch mean would be 2, the mean of launch medians 3.5.
-    auto const timing = timing_of(launches_of({{4, 5, 7}, {2, 1, 3}})).value();
-    EXPECT_EQ(timing.statistic, CenterStatistic::least);
-    EXPECT_DOUBLE_EQ(timing.center_ms, 1);
-    EXPECT_DOUBLE_EQ(timing.mean_ms, 22.0 / 6);
-    EXPECT_EQ(timing.samples, 6);
+TEST(LaunchTimes, CenterIsTheMeanOfTheFasterLaunchesLeasts) {
+    // Leasts 4, 1, 2, 8 and 3: the faster three are 1, 2, 3. Their least would be 1, the mean of
+    // all 3.6, of launch medians 4.8.
+    auto const launches = launches_of({{4, 5, 7}, {2, 1, 3}, {2, 4, 6}, {8, 8, 8}, {3, 5, 9}});
+    auto const timing = timing_of(launches).value();
+    EXPECT_EQ(timing.statistic, CenterStatistic::faster_launches);
+    EXPECT_DOUBLE_EQ(timing.center_ms, 2);
+    EXPECT_EQ(timing.min_ms, 1);
+    EXPECT_DOUBLE_EQ(timing.mean_ms, 75.0 / 15);
+    EXPECT_EQ(timing.samples, 15);
+    EXPECT_DOUBLE_EQ(timing_of(launches_of({{4, 5, 7}, {2, 1, 3}}))->center_ms, 1);
 }
 
 TEST(LaunchTimes, LeastIsOfTheFasterHalvesWhereAllRepetitionsHaveThem) {
@@ -57,8 +61,9 @@ TEST(LaunchTimes, UnsteadyRepetitionsAreKeptOutUnlessMostAre) {
 }
 
 TEST(RelativeHalfWidth, TakesLaunchesAsTheUnit) {
-    // Medians 9, 10, 11: s = 1, t(0.975, 2) = 4.302653, half-width 4.302653 / sqrt(3) = 2.484138.
-    auto const repetitions = launches_of({{9, 9, 9, 9}, {10, 10, 10, 10}, {11, 11, 11, 11}});
+    // Leasts 9, 10, 11 (medians 12, 11, 13): s = 1, t(0.975, 2) = 4.302653, half-width 4.302653 /
+    // sqrt(3) = 2.484138.
+    auto const repetitions = launches_of({{9, 12, 13}, {10, 11, 12}, {11, 13, 14}});
     EXPECT_NEAR(relative_half_width(repetitions).value(), 0.2484138, 1e-6);
     EXPECT_EQ(relative_half_width(launches_of({{1, 2, 3}})), std::nullopt);
 }
@@ -71,10 +76,14 @@ TEST(StopReason, NeverBeforeTheLeastNumberOfLaunches) {
 
 TEST(StopReason, NoiseFloorWhereLaunchesStopHelping) {
     CampaignRules const rules{.min_launches = 3, .max_launches = 20, .target_half_width = 0.001};
-    // The last two launches are the farthest out: the interval has not narrowed.
-    auto const noisy = launches_of({{1.0}, {1.01}, {0.99}, {1.0}, {1.01}, {1.3}, {0.7}});
-    EXPECT_EQ(stop_reason(noisy, rules), StopReason::noise_floor);
-    auto const narrowing = launches_of({{1.0}, {1.2}, {0.8}, {1.0}, {1.0}, {1.0}, {1.0}});
+    // Two of the later five are the farthest out: the interval has not narrowed.
+    std::vector<std::vector<double>> times{{1.0}, {1.01}, {0.99}, {1.0}, {1.01},
+                                           {1.0}, {1.0},  {1.3},  {0.7}};
+    EXPECT_EQ(stop_reason(launches_of(times), rules), std::nullopt) << "nine do not show it yet";
+    times.push_back({1.0});
+    EXPECT_EQ(stop_reason(launches_of(times), rules), StopReason::noise_floor);
+    auto const narrowing =
+        launches_of({{1.0}, {1.2}, {0.8}, {1.0}, {1.0}, {1.0}, {1.0}, {1.0}, {1.0}, {1.0}});
     EXPECT_EQ(stop_reason(narrowing, rules), std::nullopt);
 }
 

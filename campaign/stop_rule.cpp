@@ -9,9 +9,9 @@ namespace {
 
 std::optional<double> half_width_of_first(std::vector<LaunchTimes> const& launches,
                                           std::size_t count) {
-    std::vector<double> medians;
-    for (std::size_t i = 0; i < count; ++i) medians.push_back(launches[i].median_ms);
-    auto const estimate = confidence_interval_of_mean(medians);
+    std::vector<double> leasts;
+    for (std::size_t i = 0; i < count; ++i) leasts.push_back(launches[i].least());
+    auto const estimate = confidence_interval_of_mean(leasts);
     if (!estimate) return std::nullopt;
     return estimate->relative_half_width();
 }
@@ -49,8 +49,8 @@ std::optional<StopReason> stop_reason(Repetitions const& repetitions, CampaignRu
     auto const now = half_width_of_first(launches, launches.size());
     if (now && *now <= rules.target_half_width) return StopReason::precise;
     if (count >= rules.max_launches) return StopReason::noise_floor;
-    if (count >= 7) {
-        auto const before = half_width_of_first(launches, launches.size() - 2);
+    if (count >= 10) {
+        auto const before = half_width_of_first(launches, launches.size() / 2);
         if (now && before && *now > 0.9 * *before) return StopReason::noise_floor;
     }
     return std::nullopt;

@@ -18,7 +18,8 @@ enum class StopReason {
 
 [[nodiscard]] std::string_view to_string(StopReason reason);
 
-/// Relative half-width of the 95 % interval of the mean over launches of the launch medians.
+/// Relative half-width of the 95 % interval of the mean over launches of their least times, which
+/// are what the served time is made of.
 ///
 /// Launches are the independent unit: t on k-1 degrees of freedom, whatever the number of
 /// repetitions.
@@ -28,8 +29,9 @@ enum class StopReason {
 /// Looked at when a launch has ended, never inside one: looking at every repetition and stopping at
 /// a lucky one would make intervals too narrow.
 ///
-/// `noise_floor`: from the seventh launch on, when the last two launches narrowed the half-width by
-/// less than a tenth, or when max_launches are done.
+/// `noise_floor`: from the tenth launch on, when twice as many launches narrowed the half-width by
+/// less than a tenth, or when max_launches are done. Independent launches narrow it by 40 %, from
+/// five to ten; from five to seven by so little that the scatter of its own estimate hides it.
 /// \return  empty while the case is to go on
 [[nodiscard]] std::optional<StopReason> stop_reason(Repetitions const& repetitions,
                                                     CampaignRules const& rules);

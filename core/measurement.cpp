@@ -35,6 +35,8 @@ std::optional<CacheState> parse_cache_state(std::string_view text) {
 
 std::string_view to_string(CenterStatistic statistic) {
     switch (statistic) {
+        case CenterStatistic::faster_launches:
+            return "faster_launches";
         case CenterStatistic::least:
             return "least";
         case CenterStatistic::mean_of_launch_medians:
@@ -49,17 +51,20 @@ Timing timing_of(std::vector<LaunchTimes> launches) {
     if (launches.empty()) throw std::invalid_argument{"a timing needs one launch or more"};
     Timing timing;
     SampleSummary all;
-    timing.center_ms = launches.front().min_ms;
+    std::vector<double> leasts;
     timing.min_ms = launches.front().min_ms;
     timing.max_ms = launches.front().max_ms;
     for (auto const& launch : launches) {
         if (launch.times_ms.count < 1) throw std::invalid_argument{"a launch without repetitions"};
         all = merge(all, launch.times_ms);
-        timing.center_ms = std::min(timing.center_ms, launch.least_ms.value_or(launch.min_ms));
+        leasts.push_back(launch.least());
         timing.min_ms = std::min(*timing.min_ms, launch.min_ms);
         timing.max_ms = std::max(*timing.max_ms, launch.max_ms);
     }
-    timing.min_ms = std::min(*timing.min_ms, timing.center_ms);
+    std::ranges::sort(leasts);
+    timing.min_ms = std::min(*timing.min_ms, leasts.front());
+    leasts.resize((leasts.size() + 1) / 2);
+    timing.center_ms = summarize(leasts).mean;
     timing.mean_ms = all.mean;
     if (auto const variance = all.variance()) timing.std_ms = std::sqrt(*variance);
     timing.samples = all.count;

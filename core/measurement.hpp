@@ -31,16 +31,22 @@ struct LaunchTimes {
     std::optional<double> least_ms{};
     bool steady = true;  ///< warm-up was seen to end
 
+    [[nodiscard]] double least() const { return least_ms.value_or(min_ms); }
+
     friend bool operator==(LaunchTimes const&, LaunchTimes const&) = default;
 };
 
 /// How the served centre was formed from repetitions.
 enum class CenterStatistic {
-    /// derate's own: the least time over all repetitions, each by its faster half. What a machine
-    /// does beside (neighbours, interrupts, slow clocks) only adds time, so the least is nearest to
-    /// the machine left alone; docs/measuring.md shows what else was tried.
-    /// Source: Chen, Revels, "Robust benchmarking in noisy environments", arXiv:1608.04295 (2016).
-    least,
+    /// derate's own: the mean over the faster half of the launches (of an odd number, the larger
+    /// half) of a launch's least time, each repetition by its faster half. What a machine does
+    /// beside (neighbours, interrupts, slow clocks) only adds time, so a launch's least is nearest
+    /// to the machine left alone; but where memory comes to lie differs between launches, and the
+    /// luckiest of them is nobody's next run. docs/measuring.md shows what else was tried.
+    /// Source of the least: Chen, Revels, "Robust benchmarking in noisy environments",
+    /// arXiv:1608.04295 (2016).
+    faster_launches,
+    least,                   ///< over all repetitions: of older files
     mean_of_launch_medians,  ///< of files made elsewhere
     mean,                    ///< imported data: the plain mean is all there is
 };
@@ -49,11 +55,11 @@ enum class CenterStatistic {
 
 /// Latency of one case or one whole model. Empty optionals are unknown, never zero.
 struct Timing {
-    CenterStatistic statistic = CenterStatistic::least;
+    CenterStatistic statistic = CenterStatistic::faster_launches;
     double center_ms = 0;          ///< the served value, > 0
     double mean_ms = 0;            ///< over all repetitions, > 0
     std::optional<double> std_ms;  ///< over all repetitions
-    std::optional<double> min_ms;  ///< at most `center_ms` where that is the least
+    std::optional<double> min_ms;  ///< at most `center_ms` where that is of leasts
     std::optional<double> max_ms;
     std::int64_t samples = 0;           ///< repetitions, all launches
     std::vector<LaunchTimes> launches;  ///< empty in imported files

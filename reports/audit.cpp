@@ -284,9 +284,9 @@ QualityAudit audit_quality(Evidence const& evidence, std::string_view today,
         auto const unsteady = std::ranges::count_if(
             timing.launches, [](LaunchTimes const& launch) { return !launch.steady; });
         if (2 * unsteady > std::ssize(timing.launches)) unsteady_ms += timing.center_ms;
-        std::vector<double> medians;
-        for (auto const& launch : timing.launches) medians.push_back(launch.median_ms);
-        auto const interval = confidence_interval_of_mean(medians);
+        std::vector<double> leasts;
+        for (auto const& launch : timing.launches) leasts.push_back(launch.least());
+        auto const interval = confidence_interval_of_mean(leasts);
         if (!interval) {
             unknown_ms += timing.center_ms;
             continue;

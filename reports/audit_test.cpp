@@ -47,9 +47,9 @@ Timing imported_time(double ms) {
             .launches = {}};
 }
 
-Timing launched_time(std::vector<double> const& medians_ms, bool steady = true) {
+Timing launched_time(std::vector<double> const& leasts_ms, bool steady = true) {
     std::vector<LaunchTimes> launches;
-    for (double const ms : medians_ms) {
+    for (double const ms : leasts_ms) {
         launches.push_back({.times_ms = {.count = 10, .mean = ms},
                             .lower_quartile_ms = ms,
                             .median_ms = ms,

@@ -26,7 +26,7 @@ Json row_of(std::string const& name, Timing const& timing, std::size_t family, i
     for (auto const& launch : timing.launches) medians.push_back(launch.median_ms);
     auto const estimate = confidence_interval_of_mean(medians);
     // What is compared over commits needs an interval: the mean over launches has one, the served
-    // least has none.
+    // time, of the faster launches, has none.
     double const time_ms = estimate ? estimate->mean : timing.center_ms;
     row["real_time"] = time_ms;
     row["cpu_time"] = time_ms;
