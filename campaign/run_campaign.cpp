@@ -177,6 +177,9 @@ class Campaign {
             auto const& model = settings_.models[m];
             if (samples_.failures.contains(label(model))) continue;
             if (model.whole && !reason_for(label(model), samples_.whole)) active[m] = true;
+            // What the curves are judged by is timed as long as what they are made of: a host that
+            // gets faster or slower would part them.
+            if (!model.in_budget && !content.cases.empty()) active[m] = true;
             if (!active[m]) continue;
             if (model.whole) content.whole_models.push_back(m);
             if (model.in_context) content.in_context_models.push_back(m);
@@ -203,12 +206,11 @@ class Campaign {
         return samples_.wall_s() - apart_s;
     }
 
-    /// Wall time this launch may take, so that the least number of launches shares the budget.
-    [[nodiscard]] double time_limit_s(Plan const& plan) const {
-        auto const& rules = settings_.rules;
-        if (!rules.budget_s) return 0;
-        double const left_s = std::max(0.0, *rules.budget_s - budgeted_s());
-        int const launches_left = std::max(1, rules.min_launches - plan.launch);
+    /// Wall time a launch may take that shares what is left of the budget with others.
+    ///
+    /// \param launches_left  1 or more, this one among them
+    [[nodiscard]] double time_limit_s(Plan const& plan, int launches_left) const {
+        double const left_s = std::max(0.0, *settings_.rules.budget_s - budgeted_s());
         double all_s = 0;
         double budgeted = 0;
         for (auto const& step : plan.steps) {
@@ -232,19 +234,34 @@ class Campaign {
             return plan;
         }
         int const launch = last_launch() + 1;
+        // Plans of ever fewer repetitions a launch.
+        std::vector<Plan> plans;
         auto settings = settings_;
         while (true) {
-            auto plan = make_plan(settings, cases_, content, samples_.campaign, launch,
-                                  usable_memory_bytes());
-            plan.time_limit_s = time_limit_s(plan);
+            plans.push_back(make_plan(settings, cases_, content, samples_.campaign, launch,
+                                      usable_memory_bytes()));
             auto const fewer = with_fewer_repetitions(settings.rules);
-            bool const exact = !settings.rules.stop_early;
-            if (plan.time_limit_s == 0 || !fewer || exact ||
-                slowness_ * expected_s(plan) <= plan.time_limit_s) {
-                return plan;
-            }
+            if (!settings.rules.budget_s || !settings.rules.stop_early || !fewer) break;
             settings.rules = *fewer;
         }
+        launches_to_come_ = std::max(0, settings_.rules.min_launches - launch - 1);
+        if (!settings_.rules.budget_s) return plans.front();
+        auto const fits = [this](Plan const& plan, int launches_left) {
+            return slowness_ * expected_s(plan) <= time_limit_s(plan, launches_left);
+        };
+        // Launches are the independent unit: the budget is for many of them before it is for many
+        // repetitions in each.
+        int const least_launches = std::max(1, settings_.rules.min_launches - launch);
+        int launches_left = std::max(1, settings_.rules.max_launches - launch);
+        while (launches_left > least_launches && !fits(plans.back(), launches_left)) {
+            --launches_left;
+        }
+        auto const fitting = std::ranges::find_if(
+            plans, [&](Plan const& plan) { return fits(plan, launches_left); });
+        auto plan = fitting != plans.end() ? *fitting : plans.back();
+        plan.time_limit_s = time_limit_s(plan, launches_left);
+        launches_to_come_ = launches_left - 1;
+        return plan;
     }
 
     [[nodiscard]] double expected_s(Plan const& plan) const {
@@ -431,11 +448,10 @@ class Campaign {
         double const scale = expected_done > 1 ? elapsed / expected_done : 1;
         double of_launch = (expected_all - expected_done) * scale;
         if (plan_.time_limit_s > 0) of_launch = std::min(of_launch, plan_.time_limit_s - elapsed);
-        int const more = std::max(0, settings_.rules.min_launches - plan_.launch - 1);
         double const whole_launch = plan_.time_limit_s > 0
                                         ? std::min(expected_all * scale, plan_.time_limit_s)
                                         : expected_all * scale;
-        return std::max(0.0, of_launch) + more * whole_launch;
+        return std::max(0.0, of_launch) + launches_to_come_ * whole_launch;
     }
 
     CampaignSettings const& settings_;
@@ -445,6 +461,7 @@ class Campaign {
     Samples samples_;
     SamplesFile file_;
     Plan plan_;
+    int launches_to_come_ = 0;  ///< after the one of the plan, as far as can be foreseen
     std::vector<double> expected_s_;
     double slowness_ = 1.5;  ///< before a launch has shown it
     std::int64_t launch_began_ns_ = 0;
