@@ -29,8 +29,9 @@ std::optional<CampaignRules> with_fewer_repetitions(CampaignRules rules) {
         return std::nullopt;
     }
     // Whole models are the truth: they keep two repetitions where cases have one.
-    rules.whole_repetitions =
-        std::min(rules.whole_repetitions, 2 * rules.rounds * rules.repetitions_per_visit);
+    int const whole = 2 * rules.rounds * rules.repetitions_per_visit;
+    rules.whole_repetitions = std::min(rules.whole_repetitions, whole);
+    rules.truth_repetitions = std::min(rules.truth_repetitions, whole);
     rules.in_context_repetitions = 1;
     return rules;
 }

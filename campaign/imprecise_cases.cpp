@@ -52,6 +52,9 @@ std::string reason_text(ImpreciseCase const& imprecise) {
         case StopReason::noise_floor:
             text += launches + " did not narrow it";
             break;
+        case StopReason::launches:
+            text += launches + " were the most allowed";
+            break;
         case StopReason::budget:
             text += "the time was spent after " + launches;
             break;

@@ -37,6 +37,14 @@ std::string utc_now() {
     return text;
 }
 
+/// Steps of held-out models are counted apart.
+bool is_budgeted(PlannedStep const& step, CampaignSettings const& settings,
+                 std::span<DistinctCase const> cases) {
+    if (step.kind == StepKind::drift) return true;
+    auto const model = step.kind == StepKind::isolated ? cases[step.index].model : step.index;
+    return settings.models[model].in_budget;
+}
+
 /// Half of what is free, so that a machine in use is not driven out of memory.
 double usable_memory_bytes() {
     std::ifstream file{"/proc/meminfo"};
@@ -160,10 +168,11 @@ class Campaign {
     [[nodiscard]] std::optional<LaunchContent> next_content() const {
         int const ended = static_cast<int>(std::ranges::count_if(
             samples_.launches, [](auto const& launch) { return launch.second.ended; }));
-        bool const goes_on = unfinished_launch();
-        if (!goes_on && ended >= settings_.rules.max_launches) return std::nullopt;
+        // A launch that was broken off has its plan; what it timed so far decides nothing.
+        if (unfinished_launch()) return LaunchContent{};
+        if (ended >= settings_.rules.max_launches) return std::nullopt;
         bool const least_done = ended >= settings_.rules.min_launches;
-        if (!goes_on && least_done && budget_is_spent()) return std::nullopt;
+        if (least_done && budget_is_spent()) return std::nullopt;
 
         LaunchContent content;
         std::vector<bool> active(settings_.models.size(), !least_done);
@@ -179,7 +188,7 @@ class Campaign {
             if (model.whole && !reason_for(label(model), samples_.whole)) active[m] = true;
             // What the curves are judged by is timed as long as what they are made of: a host that
             // gets faster or slower would part them.
-            if (!model.in_budget && !content.cases.empty()) active[m] = true;
+            if (model.whole && !content.cases.empty()) active[m] = true;
             if (!active[m]) continue;
             if (model.whole) content.whole_models.push_back(m);
             if (model.in_context) content.in_context_models.push_back(m);
@@ -216,10 +225,7 @@ class Campaign {
         for (auto const& step : plan.steps) {
             double const step_s = expected_seconds(step, settings_, cases_, plan, samples_);
             all_s += step_s;
-            auto const model =
-                step.kind == StepKind::isolated ? cases_[step.index].model : step.index;
-            if (step.kind == StepKind::drift || settings_.models[model].in_budget)
-                budgeted += step_s;
+            if (is_budgeted(step, settings_, cases_)) budgeted += step_s;
         }
         double const stretch = budgeted > 0 ? all_s / budgeted : 1;
         return std::max(1.0, stretch * left_s / launches_left);
@@ -227,6 +233,7 @@ class Campaign {
 
     Plan plan_of_launch(LaunchContent const& content) {
         auto const path = plan_path(files_.samples);
+        launches_to_come_ = std::max(0, settings_.rules.min_launches - last_launch() - 1);
         if (unfinished_launch()) {
             // The order was drawn before; sequence numbers of the file mean that plan.
             auto plan = plan_from_json(read_text(path), path.string());
@@ -490,11 +497,15 @@ double expected_campaign_seconds(CampaignSettings const& settings) {
     }
     auto const plan = make_plan(settings, cases, content, "", 0, usable_memory_bytes());
     double launch_s = 1;
+    double budgeted_s = 1;
     for (auto const& step : plan.steps) {
-        launch_s += expected_seconds(step, settings, cases, plan, {});
+        double const step_s = expected_seconds(step, settings, cases, plan, {});
+        launch_s += step_s;
+        if (is_budgeted(step, settings, cases)) budgeted_s += step_s;
     }
-    double const all = launch_s * settings.rules.min_launches;
-    return settings.rules.budget_s ? std::min(all, *settings.rules.budget_s) : all;
+    if (!settings.rules.budget_s) return launch_s * settings.rules.min_launches;
+    return std::min(launch_s * settings.rules.max_launches,
+                    launch_s / budgeted_s * *settings.rules.budget_s);
 }
 
 }  // namespace derate

@@ -177,6 +177,39 @@ TEST_F(RunCampaign, TornLineOfAKilledWriterIsCutOff) {
     EXPECT_EQ(repetitions_of(files().samples), undisturbed);
 }
 
+TEST_F(RunCampaign, LaunchThatWasBrokenOffGoesOnThoughItsCasesHaveEnough) {
+    // Killed in the last launch that is allowed, when every case has a repetition of it: looked at
+    // now, each would have stopped.
+    auto settings = small_settings();
+    settings.rules = {.min_launches = 2,
+                      .max_launches = 3,
+                      .rounds = 4,
+                      .repetitions_per_visit = 1,
+                      .whole_repetitions = 4,
+                      .target_half_width = 1e-9};
+    (void)run_campaign(settings, files(), {});
+    auto const undisturbed = repetitions_of(files().samples);
+    auto const size = fs::file_size(files().samples);
+    fs::remove(files().samples);
+
+    ::setenv("SYNTHETIC_PAUSE_US", "5000", 1);
+    auto const pid = ::fork();
+    if (pid == 0) {
+        (void)run_campaign(settings, files(), {});
+        ::_exit(0);
+    }
+    while (!fs::exists(files().samples) || fs::file_size(files().samples) < size * 9 / 10) {
+        ::usleep(500);
+    }
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    ::usleep(20000);
+
+    ::unsetenv("SYNTHETIC_PAUSE_US");
+    EXPECT_TRUE(run_campaign(settings, files(), {}).resumed);
+    EXPECT_EQ(repetitions_of(files().samples), undisturbed);
+}
+
 TEST_F(RunCampaign, BenchThatDiesInTheMiddleOfALineLeavesNone) {
     ::setenv("SYNTHETIC_TEAR_AT", "5", 1);
     auto const result = run_campaign(small_settings(), files(), {});

@@ -87,8 +87,6 @@ void Samples::add(SampleRecord const& record) {
 
     auto& launch = launches[record.launch];
     if (record.sequence && !launch.done.insert(*record.sequence)) return;
-    if (launch.first_ns == 0) launch.first_ns = record.time_ns;
-    launch.last_ns = std::max(launch.last_ns, record.time_ns);
     auto const model = record.model ? model_label(*record.model, record.batch.value_or(1)) : "";
     account(record, model);
     switch (record.kind) {
@@ -139,6 +137,7 @@ void Samples::account(SampleRecord const& record, std::string const& model) {
         // A record's time is when its repetition began: what the one before needed by itself is its
         // own, the rest (loading, capturing, filling caches) was done for this one.
         double const before_s = std::min(gap_s, own_time_before_s_);
+        launches[record.launch].seen_s += gap_s;
         if (!model_before_.empty()) spent_s[model_before_] += before_s;
         if (!model.empty()) spent_s[model] += gap_s - before_s;
     }
@@ -152,8 +151,7 @@ void Samples::account(SampleRecord const& record, std::string const& model) {
 double Samples::wall_s() const {
     double total = 0;
     for (auto const& [number, launch] : launches) {
-        double const seen = static_cast<double>(launch.last_ns - launch.first_ns) * 1e-9;
-        total += std::max(launch.wall_s, seen);
+        total += std::max(launch.wall_s, launch.seen_s);
     }
     return total;
 }

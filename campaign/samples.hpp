@@ -55,8 +55,7 @@ struct LaunchProgress {
     double wall_s = 0;      ///< as the launch says; of an interrupted one, from its timestamps
     double loading_s = 0;
     double timed_s = 0;  ///< inside timed iterations
-    std::int64_t first_ns = 0;
-    std::int64_t last_ns = 0;
+    double seen_s = 0;   ///< between records of one process; a pause before it went on is none
 };
 
 /// What a samples file says so far, in the order of the file. A sequence number that its launch has

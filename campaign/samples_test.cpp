@@ -60,6 +60,21 @@ TEST(LaunchTimes, UnsteadyRepetitionsAreKeptOutUnlessMostAre) {
     EXPECT_EQ(launches[1].times_ms.count, 3);
 }
 
+TEST(Samples, PauseBeforeALaunchGoesOnIsNoMeasuring) {
+    Samples samples;
+    for (auto const& [kind, second] : {std::pair{SampleKind::environment, 10},
+                                       {SampleKind::drift, 13},
+                                       {SampleKind::environment, 100},
+                                       {SampleKind::drift, 104}}) {
+        SampleRecord record;
+        record.kind = kind;
+        record.launch = 0;
+        record.time_ns = second * std::int64_t{1'000'000'000};
+        samples.add(record);
+    }
+    EXPECT_DOUBLE_EQ(samples.wall_s(), 3 + 4);
+}
+
 TEST(RelativeHalfWidth, TakesLaunchesAsTheUnit) {
     // Leasts 9, 10, 11 (medians 12, 11, 13): s = 1, t(0.975, 2) = 4.302653, half-width 4.302653 /
     // sqrt(3) = 2.484138.

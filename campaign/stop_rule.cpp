@@ -24,6 +24,8 @@ std::string_view to_string(StopReason reason) {
             return "precise";
         case StopReason::noise_floor:
             return "noise_floor";
+        case StopReason::launches:
+            return "launches";
         case StopReason::budget:
             return "budget";
         case StopReason::failed:
@@ -48,11 +50,11 @@ std::optional<StopReason> stop_reason(Repetitions const& repetitions, CampaignRu
     if (count < rules.min_launches) return std::nullopt;
     auto const now = half_width_of_first(launches, launches.size());
     if (now && *now <= rules.target_half_width) return StopReason::precise;
-    if (count >= rules.max_launches) return StopReason::noise_floor;
     if (count >= 10) {
         auto const before = half_width_of_first(launches, launches.size() / 2);
         if (now && before && *now > 0.9 * *before) return StopReason::noise_floor;
     }
+    if (count >= rules.max_launches) return StopReason::launches;
     return std::nullopt;
 }
 

@@ -10,7 +10,8 @@ namespace derate {
 /// Why a case is not timed any more.
 enum class StopReason {
     precise,      ///< the interval is as narrow as asked
-    noise_floor,  ///< more launches do not narrow it, or there may be no more of them
+    noise_floor,  ///< more launches do not narrow it
+    launches,     ///< there may be no more of them
     budget,       ///< the time was spent first
     failed,       ///< it cannot be timed
     exact,        ///< as many repetitions as asked for
@@ -30,8 +31,8 @@ enum class StopReason {
 /// a lucky one would make intervals too narrow.
 ///
 /// `noise_floor`: from the tenth launch on, when twice as many launches narrowed the half-width by
-/// less than a tenth, or when max_launches are done. Independent launches narrow it by 40 %, from
-/// five to ten; from five to seven by so little that the scatter of its own estimate hides it.
+/// less than a tenth; `launches`: max_launches are done. Independent launches narrow it by 40 %,
+/// from five to ten; from five to seven by so little that the scatter of its own estimate hides it.
 /// \return  empty while the case is to go on
 [[nodiscard]] std::optional<StopReason> stop_reason(Repetitions const& repetitions,
                                                     CampaignRules const& rules);

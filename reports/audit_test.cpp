@@ -191,7 +191,7 @@ TEST(AuditQuality, SharesOfTimeAndIntervalsOverLaunches) {
     EXPECT_EQ(quality.samples, 80);
     EXPECT_EQ(quality.fewest_launches, 1);
     EXPECT_EQ(quality.most_launches, 3);
-    double const total = 1 + 3 + 6;  // served: the least; the probe is nobody's time
+    double const total = 1 + 3 + 6;  // served: of the faster launches; the probe is nobody's time
     EXPECT_NEAR(quality.precise_share, 3 / total, 1e-12);
     EXPECT_NEAR(quality.unknown_share, 6 / total, 1e-12);
     EXPECT_NEAR(quality.unsteady_share, 6 / total, 1e-12);
