@@ -119,7 +119,10 @@ int run(char const* plan_file, char const* samples_file) {
             break;
         }
         if (pause > 0) ::usleep(static_cast<useconds_t>(pause));
-        if (plan.launch == 0 && sequence == crash_at) std::raise(SIGSEGV);
+        if (plan.launch == 0 && sequence == crash_at) {
+            std::signal(SIGSEGV, SIG_DFL);  // a sanitizer would end it by an exit of its own
+            std::raise(SIGSEGV);
+        }
         auto const& step = plan.steps[static_cast<std::size_t>(sequence)];
         SampleRecord record{.kind = SampleKind::isolated, .launch = plan.launch};
         record.sequence = sequence;
