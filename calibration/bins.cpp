@@ -252,10 +252,7 @@ std::vector<KernelEfficiency> kernel_efficiencies_of(Evidence const& evidence, O
         if (timing.std_ms) {
             result.efficiency_std = result.efficiency * *timing.std_ms / timing.mean_ms;
         }
-        SampleSummary leasts;
-        for (auto const& launch : timing.launches) {
-            leasts = merge(leasts, {.count = 1, .mean = launch.least()});
-        }
+        auto const leasts = summarize(least_times(timing.launches));
         if (auto const variance = leasts.variance()) {
             result.standard_error = result.efficiency / leasts.mean *
                                     std::sqrt(*variance / static_cast<double>(leasts.count));

@@ -13,8 +13,8 @@ namespace derate {
 namespace {
 
 constexpr Eigen::Index most_points = 64;
-constexpr double regime_distance =
-    4.0;  // squared; of the near part two regimes share at most exp(-2)
+// Squared: at a length of 1 two regimes share exp(-2) of the near part.
+constexpr double regime_distance = 4.0;
 constexpr double trend_share = 0.7;
 constexpr double trend_length_scale = 6.0;  // a factor of 400 in one size
 constexpr double jitter = 1e-6;             // relative to the squared amplitude

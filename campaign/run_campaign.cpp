@@ -397,7 +397,7 @@ class Campaign {
             if (!launch.done.contains(static_cast<std::int64_t>(i))) continue;
             expected += expected_seconds(plan_.steps[i], settings_, cases_, plan_, samples_);
         }
-        if (expected > 1) slowness_ = launch.wall_s / expected;
+        if (expected > 1) slowness_ = launch.duration_s() / expected;
     }
 
     void begin_eta() {

@@ -33,6 +33,25 @@ class RunCampaign : public testing::Test {
         return {.samples = folder_ / "x.samples.jsonl", .bench_program = SYNTHETIC_BENCH};
     }
 
+    /// Runs a campaign in a process of its own, kills that when the samples have grown to `bytes`,
+    /// and waits until its child has let go of the lock.
+    void kill_when_grown_to(std::uintmax_t bytes, CampaignSettings const& settings,
+                            char const* pause_us) const {
+        ::setenv("SYNTHETIC_PAUSE_US", pause_us, 1);
+        auto const pid = ::fork();
+        if (pid == 0) {
+            (void)run_campaign(settings, files(), {});
+            ::_exit(0);
+        }
+        while (!fs::exists(files().samples) || fs::file_size(files().samples) < bytes) {
+            ::usleep(500);
+        }
+        ::kill(pid, SIGKILL);
+        ::waitpid(pid, nullptr, 0);
+        ::usleep(20000);
+        ::unsetenv("SYNTHETIC_PAUSE_US");
+    }
+
     TemporaryFolder temporary_{"derate_campaign_"};
     fs::path const folder_ = temporary_.path();
 };
@@ -159,19 +178,9 @@ TEST_F(RunCampaign, TornLineOfAKilledWriterIsCutOff) {
     ASSERT_GT(undisturbed.size(), 20U);
     fs::remove(files().samples);
 
-    ::setenv("SYNTHETIC_PAUSE_US", "2000", 1);
-    auto const pid = ::fork();
-    if (pid == 0) {
-        (void)run_campaign(small_settings(), files(), {});
-        ::_exit(0);
-    }
-    while (!fs::exists(files().samples) || fs::file_size(files().samples) < size / 3) ::usleep(500);
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
-    ::usleep(20000);
+    kill_when_grown_to(size / 3, small_settings(), "2000");
     std::ofstream{files().samples, std::ios::app} << R"({"kind":"isol)";
 
-    ::unsetenv("SYNTHETIC_PAUSE_US");
     auto const result = run_campaign(small_settings(), files(), {});
     EXPECT_TRUE(result.resumed);
     EXPECT_EQ(repetitions_of(files().samples), undisturbed);
@@ -192,20 +201,8 @@ TEST_F(RunCampaign, LaunchThatWasBrokenOffGoesOnThoughItsCasesHaveEnough) {
     auto const size = fs::file_size(files().samples);
     fs::remove(files().samples);
 
-    ::setenv("SYNTHETIC_PAUSE_US", "5000", 1);
-    auto const pid = ::fork();
-    if (pid == 0) {
-        (void)run_campaign(settings, files(), {});
-        ::_exit(0);
-    }
-    while (!fs::exists(files().samples) || fs::file_size(files().samples) < size * 9 / 10) {
-        ::usleep(500);
-    }
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
-    ::usleep(20000);
+    kill_when_grown_to(size * 9 / 10, settings, "5000");
 
-    ::unsetenv("SYNTHETIC_PAUSE_US");
     EXPECT_TRUE(run_campaign(settings, files(), {}).resumed);
     EXPECT_EQ(repetitions_of(files().samples), undisturbed);
 }

@@ -151,7 +151,7 @@ void Samples::account(SampleRecord const& record, std::string const& model) {
 double Samples::wall_s() const {
     double total = 0;
     for (auto const& [number, launch] : launches) {
-        total += std::max(launch.wall_s, launch.seen_s);
+        total += launch.duration_s();
     }
     return total;
 }

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -52,10 +53,13 @@ struct LaunchProgress {
     SequenceSet done{};
     bool ended = false;
     bool complete = false;  ///< ended, and not for lack of time
-    double wall_s = 0;      ///< as the launch says; of an interrupted one, from its timestamps
+    double wall_s = 0;      ///< as the process that ended it says
     double loading_s = 0;
     double timed_s = 0;  ///< inside timed iterations
     double seen_s = 0;   ///< between records of one process; a pause before it went on is none
+
+    /// Of all processes that worked at it.
+    [[nodiscard]] double duration_s() const { return std::max(wall_s, seen_s); }
 };
 
 /// What a samples file says so far, in the order of the file. A sequence number that its launch has

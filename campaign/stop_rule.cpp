@@ -1,5 +1,6 @@
 #include "campaign/stop_rule.hpp"
 
+#include <span>
 #include <vector>
 
 #include "core/statistics/interval_of_mean.hpp"
@@ -9,9 +10,8 @@ namespace {
 
 std::optional<double> half_width_of_first(std::vector<LaunchTimes> const& launches,
                                           std::size_t count) {
-    std::vector<double> leasts;
-    for (std::size_t i = 0; i < count; ++i) leasts.push_back(launches[i].least());
-    auto const estimate = confidence_interval_of_mean(leasts);
+    auto const estimate =
+        confidence_interval_of_mean(least_times(std::span{launches}.first(count)));
     if (!estimate) return std::nullopt;
     return estimate->relative_half_width();
 }

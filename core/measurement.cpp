@@ -47,20 +47,25 @@ std::string_view to_string(CenterStatistic statistic) {
     return {};
 }
 
+std::vector<double> least_times(std::span<LaunchTimes const> launches) {
+    std::vector<double> times;
+    for (auto const& launch : launches) times.push_back(launch.least());
+    return times;
+}
+
 Timing timing_of(std::vector<LaunchTimes> launches) {
     if (launches.empty()) throw std::invalid_argument{"a timing needs one launch or more"};
     Timing timing;
     SampleSummary all;
-    std::vector<double> leasts;
     timing.min_ms = launches.front().min_ms;
     timing.max_ms = launches.front().max_ms;
     for (auto const& launch : launches) {
         if (launch.times_ms.count < 1) throw std::invalid_argument{"a launch without repetitions"};
         all = merge(all, launch.times_ms);
-        leasts.push_back(launch.least());
         timing.min_ms = std::min(*timing.min_ms, launch.min_ms);
         timing.max_ms = std::max(*timing.max_ms, launch.max_ms);
     }
+    auto leasts = least_times(launches);
     std::ranges::sort(leasts);
     timing.min_ms = std::min(*timing.min_ms, leasts.front());
     leasts.resize((leasts.size() + 1) / 2);

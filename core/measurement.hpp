@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,10 @@ struct LaunchTimes {
 
     friend bool operator==(LaunchTimes const&, LaunchTimes const&) = default;
 };
+
+/// Each launch's least time (ms), in their order: what the served time and its interval are made
+/// of.
+[[nodiscard]] std::vector<double> least_times(std::span<LaunchTimes const> launches);
 
 /// How the served centre was formed from repetitions.
 enum class CenterStatistic {

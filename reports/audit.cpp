@@ -284,9 +284,7 @@ QualityAudit audit_quality(Evidence const& evidence, std::string_view today,
         auto const unsteady = std::ranges::count_if(
             timing.launches, [](LaunchTimes const& launch) { return !launch.steady; });
         if (2 * unsteady > std::ssize(timing.launches)) unsteady_ms += timing.center_ms;
-        std::vector<double> leasts;
-        for (auto const& launch : timing.launches) leasts.push_back(launch.least());
-        auto const interval = confidence_interval_of_mean(leasts);
+        auto const interval = confidence_interval_of_mean(least_times(timing.launches));
         if (!interval) {
             unknown_ms += timing.center_ms;
             continue;

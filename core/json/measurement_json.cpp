@@ -219,9 +219,7 @@ json efficiency_to_json(double work, Timing const& timing, double peak) {
         {"mean", mean}, {"std", nullptr}, {"ci_95_lower", nullptr}, {"ci_95_upper", nullptr}};
     if (timing.std_ms) result["std"] = mean * *timing.std_ms / timing.mean_ms;
     if (timing.launches.size() > 1) {
-        std::vector<double> leasts;
-        for (auto const& launch : timing.launches) leasts.push_back(launch.least());
-        auto const estimate = confidence_interval_of_mean(leasts);
+        auto const estimate = confidence_interval_of_mean(least_times(timing.launches));
         // How far the mean may move from one set of launches to the next, laid about the served
         // time, which is that of the faster launches.
         if (estimate && estimate->interval.lower > 0) {
