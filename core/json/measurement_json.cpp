@@ -190,6 +190,12 @@ json source_to_json(MeasurementSource const& source) {
              source.environment_hash.empty() ? json(nullptr) : json(source.environment_hash)}};
 }
 
+/// Other tools count indexing by a tensor among the views. It moves data: a view of a tensor holds
+/// no more than the tensor.
+bool moves_data(Subgraph const& foreign) {
+    return foreign.traffic.output.value() > foreign.traffic.input.value();
+}
+
 Subgraph subgraph_from_fields(JsonFields& fields) {
     Subgraph subgraph;
     subgraph.id = static_cast<int>(fields.integer("subgraph_id", 0));
@@ -208,6 +214,10 @@ Subgraph subgraph_from_fields(JsonFields& fields) {
                         .output = Bytes{bytes.not_negative("output")}};
     bytes.reject_unknown();
     subgraph.descriptor = fields.optional_text("descriptor").value_or("");
+    bool const is_foreign = subgraph.descriptor.empty();
+    if (is_foreign && subgraph.type == OperationType::meta && moves_data(subgraph)) {
+        subgraph.type = OperationType::copy;
+    }
     return subgraph;
 }
 

@@ -48,6 +48,22 @@ TEST(MeasurementJson, ReadsTheSparseForm) {
     EXPECT_DOUBLE_EQ(measured.isolated->center_ms, 0.5);
 }
 
+TEST(MeasurementJson, ReadsAForeignViewThatMovesDataAsACopy) {
+    auto file = sparse_file();
+    auto& subgraph = file["subgraphs"][0];
+    subgraph["operation_type"] = "meta";
+    subgraph["bytes"] = {{"input", 7506}, {"weights", 0}, {"output", 38416}};
+    auto const type = [&] {
+        return measurement_from_json(file, "tiny.json").subgraphs.at(0).subgraph.type;
+    };
+    EXPECT_EQ(type(), OperationType::copy);
+    subgraph["bytes"]["output"] = 7506;
+    EXPECT_EQ(type(), OperationType::meta);
+    subgraph["bytes"]["output"] = 38416;
+    subgraph["descriptor"] = "derate's own taxonomy is kept";
+    EXPECT_EQ(type(), OperationType::meta);
+}
+
 TEST(MeasurementJson, ReadsWhatItWrites) {
     auto measurement = measurement_from_json(sparse_file(), "tiny.json");
     auto const launch = [](double median) {
