@@ -11,6 +11,7 @@
 #include "calibration/diagnostics.hpp"
 #include "calibration/shape_comparison.hpp"
 #include "cli/commands.hpp"
+#include "cli/curve_file_choice.hpp"
 #include "cli/text_table.hpp"
 #include "core/input_error.hpp"
 #include "core/json/calibration_files.hpp"
@@ -21,7 +22,7 @@ namespace derate::cli {
 namespace {
 
 struct AnalyzeFlags {
-    std::filesystem::path calibration;
+    CurveFileFlags curves;
     std::optional<std::filesystem::path> output;
 };
 
@@ -82,10 +83,11 @@ nlohmann::json shapes_json(std::vector<ShapeComparison> const& all) {
 }
 
 ExitCode analyze(AnalyzeFlags const& flags, CommonFlags const& common) {
-    auto const calibration = read_calibration(flags.calibration);
-    auto const evidence = read_evidence_of(calibration, flags.calibration);
+    auto const file = chosen_curve_file(flags.curves, common);
+    auto const calibration = read_calibration(file);
+    auto const evidence = read_evidence_of(calibration, file);
     if (!evidence) {
-        throw InputError{flags.calibration.string(), "it names no evidence",
+        throw InputError{file.string(), "it names no evidence",
                          "a calibration made by derate aggregate or derate calibrate"};
     }
     auto const diagnostics =
@@ -118,10 +120,7 @@ ExitCode analyze(AnalyzeFlags const& flags, CommonFlags const& common) {
 
 Run add_analyze(CLI::App& command) {
     auto flags = std::make_shared<AnalyzeFlags>();
-    command
-        .add_option("--calibration", flags->calibration,
-                    "Curve file (efficiency_curves*.json) with evidence/ beside it")
-        ->required();
+    add_curve_file_flags(command, flags->curves);
     command.add_option("--output", flags->output,
                        "Markdown report with pictures; without it the report is printed for the "
                        "terminal");

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/commands.hpp"
+#include "cli/curve_file_choice.hpp"
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
@@ -56,12 +57,7 @@ struct Target {
 
 std::optional<Precision> requested_precision(EstimateFlags const& flags) {
     if (!flags.precision) return std::nullopt;
-    auto const precision = parse_precision(*flags.precision);
-    if (!precision) {
-        throw InputError{"--precision", "got '" + *flags.precision + "'",
-                         "fp32, fp16, bf16 or int8"};
-    }
-    return precision;
+    return precision_of_flag(*flags.precision);
 }
 
 ModelToPrice measured_model(fs::path const& file, EstimateFlags const& flags) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/commands.hpp"
+#include "cli/curve_file_choice.hpp"
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
@@ -162,13 +163,7 @@ Run add_inspect(CLI::App& command) {
     command.add_option("--precision", flags->precision, "fp32, fp16 or bf16 (default fp32)");
     return [flags](CommonFlags const& common) {
         std::optional<Precision> precision;
-        if (!flags->precision.empty()) {
-            precision = parse_precision(flags->precision);
-            if (!precision) {
-                throw InputError{"--precision " + flags->precision, "no such precision",
-                                 "fp32, fp16, bf16 or int8"};
-            }
-        }
+        if (!flags->precision.empty()) precision = precision_of_flag(flags->precision);
         auto const model = load_model(flags->model, flags->batch, precision);
         auto const cut = partition(model.program);
         if (auto const unknown = unknown_operators(model.program);

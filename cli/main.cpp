@@ -53,12 +53,14 @@ std::vector<Command> const& commands() {
          .add = add_validate},
         {.name = "analyze",
          .summary = "Describe a calibration's residuals: distributions, outliers, consistency",
-         .examples = "  derate analyze --calibration curves.json --output analysis.md\n",
+         .examples = "  derate analyze --hardware i7-12700K\n"
+                     "  derate analyze --calibration curves.json --output analysis.md\n",
          .add = add_analyze},
         {.name = "visualize",
          .summary =
              "Draw curves, residuals, coverage and whole models as a page or in the terminal",
-         .examples = "  derate visualize --calibration curves.json --output curves.html\n"
+         .examples = "  derate visualize --hardware i7-12700K --ascii\n"
+                     "  derate visualize --calibration curves.json --output curves.html\n"
                      "  derate visualize --calibration curves.json --model resnet50 --ascii\n",
          .add = add_visualize},
         {.name = "audit",

@@ -16,6 +16,7 @@
 #include "campaign/trust_grade.hpp"
 #include "cli/campaign_evidence.hpp"
 #include "cli/commands.hpp"
+#include "cli/curve_file_choice.hpp"
 #include "cli/measuring.hpp"
 #include "cli/step_summary.hpp"
 #include "core/input_error.hpp"
@@ -31,7 +32,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct ValidateFlags {
-    fs::path calibration;
+    CurveFileFlags curves;
     std::string leave_out;
     std::string campaign;
     std::vector<fs::path> measurements;
@@ -174,9 +175,10 @@ ExitCode exit_code_of(Verdict verdict) {
 ExitCode run_validate(CommonFlags const& common, ValidateFlags const& flags) {
     auto const what = parse_leave_out(flags.leave_out);
     refuse_mixtures(flags);
+    auto const file = chosen_curve_file(flags.curves, common);
     Validation validation;
     if (!flags.test_models.empty()) {
-        auto const calibration = read_calibration(flags.calibration);
+        auto const calibration = read_calibration(file);
         auto const settings = campaign_of_test(flags, calibration);
         if (flags.measuring.dry_run) {
             print_dry_run(settings, common.json);
@@ -185,18 +187,17 @@ ExitCode run_validate(CommonFlags const& common, ValidateFlags const& flags) {
         validation =
             validate_on(calibration, measure_test_models(common, flags, calibration, settings));
     } else if (!flags.campaign.empty()) {
-        auto const calibration = read_calibration(flags.calibration);
-        auto const evidence = read_evidence_of(calibration, flags.calibration);
+        auto const calibration = read_calibration(file);
+        auto const evidence = read_evidence_of(calibration, file);
         if (!evidence) {
-            throw InputError{flags.calibration.string(), "no evidence beside it",
-                             "evidence/ with the campaign"};
+            throw InputError{file.string(), "no evidence beside it", "evidence/ with the campaign"};
         }
         validation = validate_campaign(*evidence, flags.campaign, what);
     } else if (!flags.measurements.empty()) {
-        auto const calibration = read_calibration(flags.calibration);
+        auto const calibration = read_calibration(file);
         validation = validate_on(calibration, read_measurements(flags.measurements, calibration));
     } else {
-        validation = validate_stored(read_stored_calibration(flags.calibration), nullptr, what);
+        validation = validate_stored(read_stored_calibration(file), nullptr, what);
     }
 
     if (common.json) {
@@ -213,7 +214,7 @@ ExitCode run_validate(CommonFlags const& common, ValidateFlags const& flags) {
     if (verdict == Verdict::pass && validation.outcomes.empty()) {
         if (!common.quiet) {
             std::fprintf(stderr, "derate: %s: no evidence, so nothing was judged but its schema\n",
-                         flags.calibration.c_str());
+                         file.c_str());
         }
         return exit_inconclusive;
     }
@@ -224,8 +225,7 @@ ExitCode run_validate(CommonFlags const& common, ValidateFlags const& flags) {
 
 Run add_validate(CLI::App& command) {
     auto flags = std::make_shared<ValidateFlags>();
-    command.add_option("--calibration,calibration", flags->calibration, "Curve file to judge")
-        ->required();
+    add_curve_file_flags(command, flags->curves, true);
     command.add_option("--leave-out", flags->leave_out,
                        "Refit without each 'model' (default) or 'family' and predict it");
     command.add_option("--campaign", flags->campaign,

@@ -13,6 +13,7 @@
 #include "core/input_error.hpp"
 #include "core/json/calibration_files.hpp"
 #include "core/json/file.hpp"
+#include "core/json/registry.hpp"
 #include "estimator/compiled_calibration.hpp"
 #include "estimator/prepared_model.hpp"
 #include "reports/calibration_plots.hpp"
@@ -26,6 +27,7 @@ namespace {
 
 struct Arguments {
     std::vector<std::filesystem::path> calibrations;
+    std::vector<std::string> hardware;
     std::optional<std::string> model;
     std::optional<std::filesystem::path> output;
     bool ascii = false;
@@ -39,6 +41,28 @@ std::string label_of(Calibration const& calibration, std::filesystem::path const
     if (taken.contains(label)) label += " (" + file.string() + ")";
     taken.insert(label);
     return label;
+}
+
+/// The files named and every one that the registries have of the hardware named.
+std::vector<std::filesystem::path> curve_files(Arguments const& arguments,
+                                               CommonFlags const& common) {
+    auto files = arguments.calibrations;
+    for (auto const& id : arguments.hardware) {
+        auto const before = files.size();
+        for (auto const& [path, calibration] :
+             read_calibrations(find_hardware(id, registry_roots(common.registries)))) {
+            if (!calibration.legacy_rules && !calibration.default_rules) files.push_back(path);
+        }
+        if (files.size() == before) {
+            throw InputError{"--hardware " + id, "has no curves",
+                             "what 'derate list hardware' shows, or --calibration FILE"};
+        }
+    }
+    if (files.empty()) {
+        throw InputError{"--calibration", "no calibration is named",
+                         "--calibration FILE or --hardware ID"};
+    }
+    return files;
 }
 
 std::vector<PicturedCalibration> read_all(std::vector<std::filesystem::path> const& files) {
@@ -120,7 +144,7 @@ ExitCode visualize(Arguments const& arguments, CommonFlags const& common) {
         throw EnvironmentRefused{arguments.output->string(), vega_scripts_missing(),
                                  "run cmake/fetch_vega.sh and build again, or use --ascii"};
     }
-    auto const all = read_all(arguments.calibrations);
+    auto const all = read_all(curve_files(arguments, common));
     auto sections = calibration_sections(all);
     if (arguments.model) sections.insert(sections.begin(), roofline_section(all, *arguments.model));
 
@@ -143,8 +167,11 @@ Run add_visualize(CLI::App& command) {
     command
         .add_option("--calibration", arguments->calibrations,
                     "Curve file; repeat it to lay calibrations over each other")
-        ->required()
         ->type_name("FILE");
+    command
+        .add_option("--hardware", arguments->hardware,
+                    "Every curve file that the registries have of this hardware (repeatable)")
+        ->type_name("ID");
     command
         .add_option("--model", arguments->model,
                     "Also draw this model's subgraphs (a name or FILE.pt2) under the roofline")

@@ -1,0 +1,53 @@
+#include "cli/curve_file_choice.hpp"
+
+#include "core/input_error.hpp"
+#include "core/json/registry.hpp"
+
+namespace derate::cli {
+
+Precision precision_of_flag(std::string const& text) {
+    auto const precision = parse_precision(text);
+    if (!precision) {
+        throw InputError{"--precision", "got '" + text + "'", "fp32, fp16, bf16 or int8"};
+    }
+    return *precision;
+}
+
+void add_curve_file_flags(CLI::App& command, CurveFileFlags& flags, bool positional) {
+    auto* const file = command.add_option(
+        positional ? "--calibration,calibration" : "--calibration", flags.calibration,
+        "Curve file (efficiency_curves*.json) with evidence/ beside it");
+    auto* const hardware = command
+                               .add_option("--hardware", flags.hardware,
+                                           "The registries' curve file of this hardware instead")
+                               ->excludes(file);
+    command
+        .add_option("--precision", flags.precision,
+                    "With --hardware: fp32 (default), fp16, bf16 or int8")
+        ->needs(hardware);
+    command
+        .add_option("--threads", flags.threads,
+                    "With --hardware: of this thread count (default: the fewest calibrated)")
+        ->needs(hardware);
+}
+
+std::filesystem::path chosen_curve_file(CurveFileFlags const& flags, CommonFlags const& common) {
+    if (!flags.calibration.empty()) return flags.calibration;
+    if (flags.hardware.empty()) {
+        throw InputError{"--calibration", "no calibration is named",
+                         "--calibration FILE or --hardware ID"};
+    }
+    CalibrationRequest request{.threads = flags.threads};
+    if (flags.precision) request.precision = precision_of_flag(*flags.precision);
+    auto const entry = find_hardware(flags.hardware, registry_roots(common.registries));
+    for (auto const& registered : calibrations_for(entry, request)) {
+        auto const& calibration = registered.calibration;
+        if (!calibration.legacy_rules && !calibration.default_rules) return registered.path;
+    }
+    throw InputError{"--hardware " + entry.id,
+                     "no curves for " + std::string{to_string(request.precision)} +
+                         (flags.threads ? ", threads " + std::to_string(*flags.threads) : ""),
+                     "what 'derate list hardware' shows, or --calibration FILE"};
+}
+
+}  // namespace derate::cli
