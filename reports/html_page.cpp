@@ -157,6 +157,25 @@ Json layers_of(Plot const& plot, PlotSeries const& series, Json const& x, Json c
     return Json::array();
 }
 
+/// What stands for a label in the legend: what its series are drawn with.
+///
+/// \param kinds_of_points  how many labels of points came before; one more after a label of points
+std::string legend_symbol(Plot const& plot, std::string const& label,
+                          std::size_t& kinds_of_points) {
+    static constexpr std::array point_shapes{"circle",  "square", "triangle-up",
+                                             "diamond", "cross",  "triangle-right"};
+    bool has_line = false;
+    for (auto const& series : plot.series) {
+        if (series.label != label) continue;
+        if (series.mark == Mark::points || series.mark == Mark::intervals) {
+            return point_shapes[kinds_of_points++ % point_shapes.size()];
+        }
+        has_line = has_line || series.mark == Mark::line;
+    }
+    // Filled, as points are: a thin bar for a line, a block for a band or bars.
+    return has_line ? "M-1.3,-0.2H1.3V0.2H-1.3Z" : "M-1.3,-0.7H1.3V0.7H-1.3Z";
+}
+
 std::string table_html(PlotTable const& table) {
     if (table.header.empty()) return {};
     std::string html = "<details><summary>The numbers (" + std::to_string(table.rows.size()) +
@@ -225,12 +244,11 @@ std::string vega_lite_specification(Plot const& plot) {
     // too.
     static Json const palette = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
                                  "#E69F00", "#56B4E9", "#8C8C8C"};
-    static Json const shapes = {"circle", "square",         "triangle-up", "diamond",
-                                "cross",  "triangle-right", "stroke"};
     Json range = Json::array(), shape_range = Json::array();
+    std::size_t kinds_of_points = 0;
     for (std::size_t i = 0; i < labels.size(); ++i) {
         range.push_back(palette[i % palette.size()]);
-        shape_range.push_back(shapes[i % shapes.size()]);
+        shape_range.push_back(legend_symbol(plot, labels[i], kinds_of_points));
     }
     Json const legend = labels.size() > 1 ? Json{{"title", nullptr}} : Json(nullptr);
     Json const colour{{"field", "series"},
