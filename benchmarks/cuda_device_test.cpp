@@ -34,7 +34,7 @@ TEST(CudaDevice, TimesPartsThatSumToAboutTheWhole) {
 
 TEST(CudaDevice, ComputesWhatTheProcessorComputes) {
     auto const device = make_cuda_device(Precision::fp32);
-    PreparedModel model{resnet18(), {}, 0, *device};
+    PreparedModel model{resnet18(), {0}, 0, *device};
     auto const output = model.outputs().at(0).to(at::kCPU).flatten();
     // benchmarks/testdata/eager_golden.json; TF32 is off by default, kernels sum in another order.
     EXPECT_NEAR(output[0].item<float>(), -1.9870574474334717, 1e-2);

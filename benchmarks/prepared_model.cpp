@@ -106,7 +106,8 @@ PreparedModel::PreparedModel(ExportedProgram program, std::vector<int> const& su
     for (auto const id : subgraphs) captured_[id];
     explain_failures("loading", [&] {
         slots_ = seeded_inputs(program_, seed, device_.name());
-        capture_whole_run();
+        // Without subgraphs to capture for, the first run of the model does.
+        if (!captured_.empty()) capture_whole_run();
     });
 }
 
@@ -145,6 +146,7 @@ void PreparedModel::capture_whole_run() {
     }
     interpreter_.release_results(slots_);
     restore_inputs();
+    has_run_ = true;
 }
 
 void PreparedModel::check_results(ProgramSubgraph const& part, Captured& captured) const {
@@ -205,6 +207,8 @@ RunIteration PreparedModel::whole() {
         return explain_failures("whole run", [this] {
             restore_inputs();
             device_.rouse();
+            // A first call, which no repetition keeps.
+            if (!has_run_) return device_.time_ms([this] { capture_whole_run(); });
             auto const ms = device_.time_ms([this] { interpreter_.run(slots_); });
             interpreter_.release_results(slots_);
             return ms;
@@ -214,6 +218,7 @@ RunIteration PreparedModel::whole() {
 
 InContextRun PreparedModel::time_in_context(RepetitionPolicy const& policy) {
     return explain_failures("run in context", [&] {
+        if (!has_run_) capture_whole_run();
         InContextRun run{.runs = policy.min_iterations};
         for (int i = 0; i < policy.min_warmup_iterations + run.runs; ++i) {
             restore_inputs();

@@ -39,7 +39,8 @@ class PreparedModel {
     /// Runs such a subgraph once, untimed. \return  what it makes, in the order of its outputs
     [[nodiscard]] std::vector<at::Tensor> compute(int subgraph);
 
-    /// What the model returned in the capturing run.
+    /// What the model returned in the capturing run: the constructor's where subgraphs are captured,
+    /// else the first whole run.
     [[nodiscard]] std::vector<at::Tensor> const& outputs() const { return outputs_; }
 
     [[nodiscard]] ExportedProgram const& program() const { return program_; }
@@ -85,6 +86,7 @@ class PreparedModel {
     std::map<int, Captured> captured_;  // by Subgraph::id
     std::vector<Refreshed> changed_inputs_;
     std::vector<at::Tensor> outputs_;
+    bool has_run_ = false;  // the capturing run
 };
 
 }  // namespace derate::benchmarks

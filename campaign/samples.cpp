@@ -124,7 +124,7 @@ void Samples::add(SampleRecord const& record) {
         default:
             break;
     }
-    if (record.time_ms && record.kind != SampleKind::drift) {
+    if (record.time_ms) {
         launch.timed_s += *record.time_ms * record.iterations.value_or(1) / ms_per_second;
     }
 }

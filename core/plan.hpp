@@ -52,7 +52,7 @@ struct PlannedStep {
 /// iterations.
 struct RepetitionPolicy {
     double min_timed_ms = 5;    ///< iterate until this much was timed ...
-    int min_iterations = 2;     ///< ... and at least this often: one time alone shows no trend
+    int min_iterations = 4;     ///< ... and at least this often: one time alone shows no trend
     int max_iterations = 1000;  ///< the shortest kernels: enough for their mean
     double max_warmup_ms = 20;  ///< give up waiting for steadiness after this; then steady: false
     int min_warmup_iterations = 1;  ///< the first call is never timed

@@ -40,8 +40,9 @@ Shape shape_of(std::span<double const> times) {
     return shape;
 }
 
-bool agree(double a, double b, double tolerance) {
-    return std::abs(a - b) <= tolerance * std::min(a, b);
+/// What warms up gets faster; what was disturbed after it had warmed up does not.
+bool got_faster(double before, double after, double tolerance) {
+    return before > (1 + tolerance) * after;
 }
 
 }  // namespace
@@ -56,18 +57,20 @@ double Repetition::fast_ms() const {
 }
 
 bool is_steady(std::span<double const> window_ms, double before) {
-    if (window_ms.size() == 1) return agree(window_ms[0], before, 0.10);
+    if (window_ms.size() == 1)
+        return std::abs(window_ms[0] - before) <= 0.10 * std::min(window_ms[0], before);
     auto const half = window_ms.size() / 2;
     auto const first = window_ms.first(half);
     auto const second = window_ms.last(window_ms.size() - half);
     if (window_ms.size() < smallest_window_with_quartiles) {
-        return agree(mean(first), mean(second), 0.10);
+        return !got_faster(mean(first), mean(second), 0.10);
     }
     auto const a = shape_of(first);
     auto const b = shape_of(second);
-    return agree(a.lower_quartile, b.lower_quartile, 0.05) && agree(a.median, b.median, 0.05) &&
-           agree(a.upper_quartile, b.upper_quartile, 0.05) &&
-           std::abs(a.median_absolute_deviation - b.median_absolute_deviation) <=
+    return !got_faster(a.lower_quartile, b.lower_quartile, 0.05) &&
+           !got_faster(a.median, b.median, 0.05) &&
+           !got_faster(a.upper_quartile, b.upper_quartile, 0.05) &&
+           a.median_absolute_deviation - b.median_absolute_deviation <=
                0.10 * std::min(a.median, b.median);
 }
 
@@ -86,23 +89,42 @@ Repetition take_repetition(RunIteration const& run_iteration, RepetitionPolicy c
         last_ms = run_iteration();
         warmup_ms += last_ms;
     }
-    double typical_ms = last_ms;
-    while (true) {
+    auto const window_size = [&policy](double typical_ms) {
         auto const wanted = std::ceil(policy.min_timed_ms / std::max(typical_ms, 1e-9));
-        auto const count =
-            static_cast<std::size_t>(std::clamp(wanted, static_cast<double>(policy.min_iterations),
-                                                static_cast<double>(policy.max_iterations)));
-        auto& window = repetition.iteration_ms;
-        window.clear();
-        window.reserve(count);
-        while (window.size() < count) window.push_back(run_iteration());
+        return static_cast<std::size_t>(std::clamp(wanted,
+                                                   static_cast<double>(policy.min_iterations),
+                                                   static_cast<double>(policy.max_iterations)));
+    };
+    auto& window = repetition.iteration_ms;
+    double window_ms = 0;
+    auto const fill_window = [&](std::size_t size) {
+        window.reserve(size);
+        while (window.size() < size) {
+            window.push_back(run_iteration());
+            window_ms += window.back();
+        }
+    };
+    auto const typical_ms = [&] { return window_ms / static_cast<double>(window.size()); };
+    fill_window(window_size(last_ms));
+    while (true) {
         repetition.steady = is_steady(window, last_ms);
-        auto const window_ms = std::accumulate(window.begin(), window.end(), 0.0);
-        if (repetition.steady || warmup_ms + window_ms > policy.max_warmup_ms) return repetition;
-        repetition.warmup += static_cast<int>(count);
-        warmup_ms += window_ms;
-        last_ms = window.back();
-        typical_ms = window_ms / static_cast<double>(count);
+        if (repetition.steady) {
+            // The call that sized the window may have been many times slower than the rest.
+            auto const size = window_size(typical_ms());
+            if (size <= window.size()) return repetition;
+            fill_window(size);
+            repetition.steady = is_steady(window, last_ms);
+            if (repetition.steady) return repetition;
+        }
+        if (warmup_ms + window_ms > policy.max_warmup_ms) return repetition;
+        auto const dropped = static_cast<std::ptrdiff_t>((window.size() + 1) / 2);
+        last_ms = window[static_cast<std::size_t>(dropped - 1)];
+        auto const dropped_ms = std::accumulate(window.begin(), window.begin() + dropped, 0.0);
+        window.erase(window.begin(), window.begin() + dropped);
+        repetition.warmup += static_cast<int>(dropped);
+        warmup_ms += dropped_ms;
+        window_ms -= dropped_ms;
+        fill_window(window.empty() ? 1 : window_size(typical_ms()));
     }
 }
 

@@ -25,19 +25,20 @@ using RunIteration = std::function<double()>;
 
 /// Warms a case up until it is steady and times it.
 ///
-/// The first `min_warmup_iterations` are thrown away. Then windows follow, each as long as
-/// `min_timed_ms` asks for at the speed just seen. A window whose halves agree is the repetition;
-/// one whose halves do not is warm-up, and another follows until `max_warmup_ms` was spent; then
-/// the last window is kept and marked not steady.
+/// The first `min_warmup_iterations` are thrown away. Then a window is timed, as long as
+/// `min_timed_ms` asks for at the speed just seen. If its second half is no faster than its first,
+/// it is the repetition; else its first half was warm-up, and the window moves on by as much, until
+/// `max_warmup_ms` was spent: then what it holds is kept and marked not steady.
 ///
 /// \throws std::invalid_argument  no warm-up asked for, or fewer than one iteration
 [[nodiscard]] Repetition take_repetition(RunIteration const& run_iteration,
                                          RepetitionPolicy const& policy);
 
-/// Whether a window of times shows no trend of warming up: quartiles of its halves within 5 % of
-/// each other and their median absolute deviations within 10 % of the median. A window of fewer
-/// than 8 has no quartiles: then the means of its halves agree within 10 %, a single time with
-/// `before`.
+/// Whether a window of times shows no trend of warming up: no quartile of its first half is more
+/// than 5 % above that of its second, nor its median absolute deviation by 10 % of the median. (A
+/// second half that is slower was disturbed; timing another window would be no remedy.) A window of
+/// fewer than 8 has no quartiles: then the mean of its first half is at most 10 % above that of its
+/// second, a single time within 10 % of `before`.
 ///
 /// \param before  the iteration that ran before the window, ms
 [[nodiscard]] bool is_steady(std::span<double const> window_ms, double before);
