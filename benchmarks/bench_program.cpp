@@ -93,6 +93,8 @@ void run_plan(BenchFlags const& flags, MakeDevice const& make_device) {
 int bench_program(int argc, char** argv, MakeDevice const& make_device) try {
     // Before LibTorch makes its first tensor.
     pin_malloc_thresholds();
+    // Before it starts a thread, which takes the setting over.
+    flush_denormals();
     auto const flags = parse_bench_flags(argc, argv);
     if (flags.help) {
         std::cout << bench_help();

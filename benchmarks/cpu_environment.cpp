@@ -1,5 +1,6 @@
 #include "benchmarks/cpu_environment.hpp"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <link.h>
@@ -18,6 +19,7 @@ namespace {
 // Above every tensor, so that malloc takes all from a heap that it never gives back.
 constexpr int malloc_threshold_bytes = 2'000'000'000;
 bool malloc_is_pinned = false;
+bool denormals_are_flushed = false;
 
 bool decides_speed(std::string_view base_name) {
     static constexpr std::array prefixes{
@@ -77,6 +79,11 @@ void name_blas(Environment& environment) {
 
 }  // namespace
 
+bool flush_denormals() {
+    denormals_are_flushed = at::globalContext().setFlushDenormal(true);
+    return denormals_are_flushed;
+}
+
 bool pin_malloc_thresholds() {
     // Both: setting one alone freezes the other at its present value.
     malloc_is_pinned = mallopt(M_MMAP_THRESHOLD, malloc_threshold_bytes) == 1 &&
@@ -95,7 +102,7 @@ Environment library_environment() {
     environment.interop_threads = at::get_num_interop_threads();
     environment.onednn_version = version_in(at::get_mkldnn_version());
     environment.cpu_capability = at::get_cpu_capability();
-    environment.flush_denormals = false;
+    environment.flush_denormals = denormals_are_flushed;
     if (malloc_is_pinned) {
         environment.malloc_mmap_threshold_bytes = malloc_threshold_bytes;
         environment.malloc_trim_threshold_bytes = malloc_threshold_bytes;

@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <limits>
+#include <thread>
 
 namespace derate::benchmarks {
 namespace {
@@ -31,6 +33,18 @@ TEST(LibraryEnvironment, RecordsThePinnedThresholds) {
     auto const environment = library_environment();
     EXPECT_EQ(environment.malloc_mmap_threshold_bytes, 2e9);
     EXPECT_EQ(environment.malloc_trim_threshold_bytes, 2e9);
+}
+
+TEST(FlushDenormals, HoldsForThreadsStartedAfterwards) {
+    ASSERT_TRUE(flush_denormals());
+    EXPECT_EQ(library_environment().flush_denormals, true);
+    float volatile smallest_normal = std::numeric_limits<float>::min();
+    float here = 1;
+    float there = 1;
+    here = smallest_normal / 4;
+    std::thread{[&] { there = smallest_normal / 4; }}.join();
+    EXPECT_EQ(here, 0);
+    EXPECT_EQ(there, 0);
 }
 
 }  // namespace
