@@ -89,6 +89,16 @@ def add_convolutions(probes: Probes) -> None:
                                   (32, 192, 56), (960, 160, 7), (8, 32, 1), (480, 20, 1)):
         probes.add(nn.Conv2d(inputs, outputs, 1), image(inputs, size))
     probes.add(nn.Conv2d(256, 512, 1, 2, bias=False), image(256, 56))
+    # With an activation that computes an exponential, which few models of the default set have.
+    for inputs, outputs, size, kernel, stride, groups in (
+            (3, 48, 224, 3, 2, 1), (24, 64, 112, 1, 1, 1), (40, 160, 56, 1, 1, 1),
+            (80, 320, 28, 1, 1, 1), (192, 768, 7, 1, 1, 1), (64, 64, 112, 3, 1, 64),
+            (128, 128, 56, 5, 2, 128), (320, 320, 28, 3, 1, 320), (512, 512, 14, 5, 1, 512),
+            (960, 960, 7, 3, 1, 960), (64, 128, 56, 3, 1, 1)):
+        probes.add(nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2,
+                                           groups=groups, bias=False),
+                                 nn.BatchNorm2d(outputs), nn.SiLU(inplace=True)),
+                   image(inputs, size))
 
 
 def add_products(probes: Probes) -> None:
