@@ -18,17 +18,37 @@ constexpr double balanced_rows = 20;
 
 using Rows = std::vector<int>;
 
-/// Terms of all rows, one column a coefficient: kernels, F^a, B^b and, if asked for, cache excess.
+/// Columns of terms that not every fit has; -1: this one has not.
+struct OptionalColumns {
+    int joined = -1;
+    int cache = -1;
+    int count = 3;  // of all columns
+};
+
+OptionalColumns columns_of(RooflineShape const& shape) {
+    OptionalColumns columns;
+    if (shape.joined_flops) columns.joined = columns.count++;
+    if (shape.last_level_cache_bytes) columns.cache = columns.count++;
+    return columns;
+}
+
+/// Terms of all rows, one column a coefficient: kernels, F^a, B^b and, if asked for, F_joined^a and
+/// cache excess.
 Eigen::MatrixXd design_matrix(std::span<RooflineRow const> rows, RooflineShape const& shape) {
-    auto const columns = shape.last_level_cache_bytes ? 4 : 3;
-    Eigen::MatrixXd design(std::ssize(rows), columns);  // rows x coefficients
+    auto const columns = columns_of(shape);
+    Eigen::MatrixXd design(std::ssize(rows), columns.count);  // rows x coefficients
     for (Eigen::Index i = 0; i < design.rows(); ++i) {
         auto const& terms = rows[static_cast<std::size_t>(i)].terms;
         design(i, 0) = terms.kernels;
         design(i, 1) = terms.flops > 0 ? std::pow(terms.flops, shape.flop_exponent) : 0;
         design(i, 2) = terms.bytes > 0 ? std::pow(terms.bytes, shape.byte_exponent) : 0;
-        if (columns == 4) {
-            design(i, 3) = std::max(0.0, terms.activation_bytes - *shape.last_level_cache_bytes);
+        if (columns.joined >= 0) {
+            design(i, columns.joined) =
+                terms.joined_flops > 0 ? std::pow(terms.joined_flops, shape.flop_exponent) : 0;
+        }
+        if (columns.cache >= 0) {
+            design(i, columns.cache) =
+                std::max(0.0, terms.activation_bytes - *shape.last_level_cache_bytes);
         }
     }
     return design;
@@ -107,13 +127,16 @@ Solution maximum_a_posteriori(Eigen::MatrixXd const& design, Eigen::VectorXd con
 
 FittedCurve fitted_curve(Solution const& solution, RooflineShape const& shape,
                          Eigen::MatrixXd const& design, Eigen::VectorXd const& log_seconds) {
+    auto const columns = columns_of(shape);
     AdditiveRoofline form{
         .kernel_seconds = std::exp(solution.theta(0)),
         .flop_coefficient = design.col(1).maxCoeff() > 0 ? std::exp(solution.theta(1)) : 0,
         .flop_exponent = shape.flop_exponent,
         .byte_coefficient = std::exp(solution.theta(2)),
         .byte_exponent = shape.byte_exponent,
-        .cache_byte_seconds = design.cols() > 3 ? std::exp(solution.theta(3)) : 0,
+        .joined_flop_coefficient =
+            columns.joined >= 0 ? std::exp(solution.theta(columns.joined)) : 0,
+        .cache_byte_seconds = columns.cache >= 0 ? std::exp(solution.theta(columns.cache)) : 0,
         .last_level_cache_bytes = shape.last_level_cache_bytes.value_or(0),
     };
     FittedCurve curve{.form = form,

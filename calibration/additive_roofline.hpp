@@ -25,6 +25,8 @@ struct RooflineShape {
     double byte_exponent = 1;
     /// Charge for activations beyond this size; empty: no such term.
     std::optional<double> last_level_cache_bytes;
+    /// Charge for what joined a convolution or product, as for its FLOPs, at a rate of its own.
+    bool joined_flops = false;
 };
 
 using CurveKey = std::pair<OperationType, bool>;  ///< type, zero-FLOP

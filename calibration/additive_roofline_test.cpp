@@ -91,5 +91,25 @@ TEST(AdditiveRooflineFit, ExponentsAndCacheTermBelongToTheShape) {
     EXPECT_EQ(form.last_level_cache_bytes, 1e7);
 }
 
+/// Half of the convolutions have something joined, at 5 GFLOP/s beside their 100; a type without any
+/// is charged its parent's rate.
+TEST(AdditiveRooflineFit, ChargesForWhatJoinedAtARateOfItsOwn) {
+    auto rows = exact_rows(OperationType::conv2d, 400);
+    for (std::size_t i = 0; i < rows.size(); i += 2) {
+        rows[i].terms.joined_flops = 0.05 * rows[i].terms.flops;
+        rows[i].seconds += rows[i].terms.joined_flops / 5e9;
+    }
+    auto const grouped = exact_rows(OperationType::conv2d_grouped, 30);
+    rows.insert(rows.end(), grouped.begin(), grouped.end());
+    auto const fits = fit_additive_rooflines(rows, {.joined_flops = true});
+    auto const form = form_of(fits.types.at({OperationType::conv2d, false}));
+    EXPECT_NEAR(1 / form.joined_flop_coefficient, 5e9, 0.1e9);
+    EXPECT_NEAR(1 / form.flop_coefficient, 100e9, 2e9);
+    auto const other = form_of(fits.types.at({OperationType::conv2d_grouped, false}));
+    EXPECT_NEAR(1 / other.joined_flop_coefficient, 5e9, 0.2e9);
+    auto const without = fit_additive_rooflines(rows, {});
+    EXPECT_EQ(form_of(without.device).joined_flop_coefficient, 0);
+}
+
 }  // namespace
 }  // namespace derate

@@ -130,6 +130,11 @@ std::vector<std::string> differences(Calibration const& before, Calibration cons
         lines.push_back(
             text("context factor: %.3f -> %.3f", before.context.factor, after.context.factor));
     }
+    if (after.context.operator_seconds != before.context.operator_seconds) {
+        lines.push_back(text("inside a model an operator costs %.2f us more, not %.2f",
+                             1e6 * after.context.operator_seconds,
+                             1e6 * before.context.operator_seconds));
+    }
     compare_curves(lines, before, after);
     return lines;
 }

@@ -11,6 +11,9 @@ namespace derate {
 namespace {
 
 constexpr int least_models_beyond_cache = 4;
+constexpr int least_models_for_operator_cost = 5;
+constexpr double operator_cost_step_seconds = 0.25e-6;
+constexpr int operator_cost_steps = 80;  // up to 20 us
 
 std::vector<std::vector<int>> folds_by(Evidence const& evidence, std::vector<char> const& models,
                                        auto const& name_of) {
@@ -27,6 +30,9 @@ RooflineShape roofline_shape(FitInput const& input, std::vector<char> const& mod
     auto const& evidence = input.evidence();
     RooflineShape shape;
     if (evidence.hardware.kind == DeviceKind::gpu) shape.flop_exponent = shape.byte_exponent = 0.5;
+    auto const used = input.cases_of(models);
+    shape.joined_flops = std::ranges::any_of(
+        used, [&](int index) { return input.row(index).terms.joined_flops > 0; });
     auto const cache = evidence.hardware.last_level_cache_bytes;
     if (!cache) return shape;
     std::set<std::string> beyond;
@@ -45,26 +51,66 @@ RooflineShape roofline_shape(FitInput const& input, std::vector<char> const& mod
     return shape;
 }
 
-/// Geometric mean over models of whole-model time over the sum of parts.
-ContextFactor context_factor(Evidence const& evidence, std::vector<char> const& models) {
-    std::vector<double> logs;
+struct WholeAndParts {
+    double whole_seconds = 0;
+    double parts_seconds = 0;
+    double operators = 0;
+};
+
+/// Of log(whole / (parts + operator_seconds * operators)).
+struct LogRatios {
+    double mean = 0;
+    double sum_squares = 0;  ///< of deviations from the mean
+};
+
+LogRatios log_ratios(std::vector<WholeAndParts> const& models, double operator_seconds) {
+    LogRatios result;
+    auto const count = static_cast<double>(models.size());
+    auto const log_ratio = [&](WholeAndParts const& model) {
+        return std::log(model.whole_seconds /
+                        (model.parts_seconds + operator_seconds * model.operators));
+    };
+    for (auto const& model : models) result.mean += log_ratio(model) / count;
+    for (auto const& model : models) {
+        double const deviation = log_ratio(model) - result.mean;
+        result.sum_squares += deviation * deviation;
+    }
+    return result;
+}
+
+/// Geometric mean over models of whole-model time over the sum of parts, and the cost of an
+/// operator with which that ratio differs least from model to model. The cost is one of finitely
+/// many, so that rounding on another processor cannot change it.
+ContextFactor context_factor(FitInput const& input, std::vector<char> const& models) {
+    auto const& evidence = input.evidence();
+    std::vector<WholeAndParts> timed;
     for (std::size_t m = 0; m < models.size(); ++m) {
         auto const& model = evidence.models[m];
         if (!models[m] || !model.whole_model) continue;
-        if (auto const parts = sum_of_parts_ms(evidence, model)) {
-            logs.push_back(std::log(model.whole_model->center_ms / *parts));
-        }
+        auto const parts_ms = sum_of_parts_ms(evidence, model);
+        if (!parts_ms) continue;
+        double operators = 0;
+        for (int const index : model.cases) operators += input.row(index).terms.kernels;
+        timed.push_back({.whole_seconds = model.whole_model->center_ms / ms_per_second,
+                         .parts_seconds = *parts_ms / ms_per_second,
+                         .operators = operators});
     }
     ContextFactor context;
-    context.models = static_cast<int>(logs.size());
-    if (logs.empty()) return context;
-    double mean = 0;
-    for (double const value : logs) mean += value / static_cast<double>(logs.size());
-    context.factor = std::exp(mean);
-    if (logs.size() < 2) return context;
-    double sum = 0;
-    for (double const value : logs) sum += (value - mean) * (value - mean);
-    context.relative_std = std::sqrt(sum / static_cast<double>(logs.size() - 1));
+    context.models = static_cast<int>(timed.size());
+    if (timed.empty()) return context;
+    auto best = log_ratios(timed, 0);
+    if (context.models >= least_models_for_operator_cost) {
+        for (int step = 1; step <= operator_cost_steps; ++step) {
+            double const operator_seconds = step * operator_cost_step_seconds;
+            auto const ratios = log_ratios(timed, operator_seconds);
+            if (ratios.sum_squares >= best.sum_squares) continue;
+            best = ratios;
+            context.operator_seconds = operator_seconds;
+        }
+    }
+    context.factor = std::exp(best.mean);
+    int const freedom = context.models - (context.operator_seconds > 0 ? 2 : 1);
+    if (freedom > 0) context.relative_std = std::sqrt(best.sum_squares / freedom);
     return context;
 }
 
@@ -98,6 +144,9 @@ double roofline_log_seconds(AdditiveRoofline const& form, RooflineTerms const& t
     double seconds = form.kernel_seconds * terms.kernels;
     if (terms.flops > 0)
         seconds += form.flop_coefficient * std::pow(terms.flops, form.flop_exponent);
+    if (terms.joined_flops > 0) {
+        seconds += form.joined_flop_coefficient * std::pow(terms.joined_flops, form.flop_exponent);
+    }
     if (terms.bytes > 0)
         seconds += form.byte_coefficient * std::pow(terms.bytes, form.byte_exponent);
     seconds += form.cache_byte_seconds *
@@ -186,7 +235,7 @@ Calibration fit_curves(FitInput const& input, std::vector<char> const& models,
     calibration.threads = evidence.threads;
     calibration.partition = evidence.partition;
     calibration.flop_rule = evidence.flop_rule;
-    calibration.context = context_factor(evidence, models);
+    calibration.context = context_factor(input, models);
     bool const imported = std::any_of(cases.begin(), cases.end(), [&](int index) {
         auto const& kernel = evidence.cases[static_cast<std::size_t>(index)];
         return evidence.campaigns[static_cast<std::size_t>(kernel.campaign)].imported;

@@ -230,7 +230,8 @@ RooflineShape shape_of(Calibration const& calibration) {
             .byte_exponent = form.byte_exponent,
             .last_level_cache_bytes = form.last_level_cache_bytes > 0
                                           ? std::optional{form.last_level_cache_bytes}
-                                          : std::nullopt};
+                                          : std::nullopt,
+            .joined_flops = form.joined_flop_coefficient > 0};
 }
 
 std::optional<ProcessHyperparameters> hyperparameters_of(Calibration const& calibration) {

@@ -40,7 +40,7 @@ struct DataPoint {
 };
 
 /// t = kernel_seconds * n_kernels + flop_coefficient * F^flop_exponent
-///     + byte_coefficient * B^byte_exponent
+///     + joined_flop_coefficient * F_joined^flop_exponent + byte_coefficient * B^byte_exponent
 ///     + cache_byte_seconds * max(0, B_activations - last_level_cache_bytes), in seconds.
 ///
 /// With exponents 1 the coefficients are seconds per kernel, per FLOP and per byte. GPUs have 0.5:
@@ -52,6 +52,8 @@ struct AdditiveRoofline {
     double flop_exponent = 1;     ///< 1 on CPUs, 0.5 on GPUs
     double byte_coefficient = 0;  ///< > 0; seconds per byte^byte_exponent
     double byte_exponent = 1;     ///< 1 on CPUs, 0.5 on GPUs
+    /// >= 0; seconds per FLOP^flop_exponent of what joined; 0 where the term is not fitted
+    double joined_flop_coefficient = 0;
     double cache_byte_seconds = 0;  ///< >= 0; 0 where the term is not fitted
     double last_level_cache_bytes = 0;
 };
@@ -141,9 +143,12 @@ struct IntervalModel {
     double foreign_partition_log_variance = 0;  ///< added to the whole where partitions differ
 };
 
-/// Whole-model time over the sum of its isolated parts, on calibration models only.
+/// What a whole model takes beyond its isolated parts, on calibration models only:
+/// whole = factor * (sum of parts + operator_seconds * operators that run).
 struct ContextFactor {
     double factor = 1;
+    /// Seconds, >= 0: inside a model an operator finds its code out of the caches, alone it does not.
+    double operator_seconds = 0;
     std::optional<double> relative_std;
     int models = 0;
 };

@@ -179,6 +179,19 @@ constexpr std::array<std::string_view, feature_count> memory_names{
     "inputs",          "outputs", "inner_extent", "kernel_area",
     "work_per_output", "kernels", "operands",     "0"};
 
+/// What rule derate_1 counts beside the convolution or product itself. Other rules count only that.
+double joined_flops(Subgraph const& subgraph) {
+    auto const& node = main_node(subgraph);
+    double main = 0;
+    if (is_convolution(node) && !flag(node, "transposed")) {
+        main = 2 * convolution_work(node);
+    } else if (auto const sizes = product_sizes(node)) {
+        main = 2 * sizes->work();
+    }
+    if (main <= 0) return 0;
+    return std::max(0.0, subgraph.work.value() - main);
+}
+
 }  // namespace
 
 RooflineTerms roofline_terms(Subgraph const& subgraph) {
@@ -187,7 +200,8 @@ RooflineTerms roofline_terms(Subgraph const& subgraph) {
     return {.kernels = std::max(1.0, static_cast<double>(running)),
             .flops = subgraph.work.value(),
             .bytes = subgraph.traffic.total().value(),
-            .activation_bytes = subgraph.traffic.input.value() + subgraph.traffic.output.value()};
+            .activation_bytes = subgraph.traffic.input.value() + subgraph.traffic.output.value(),
+            .joined_flops = joined_flops(subgraph)};
 }
 
 FeatureGroup feature_group_of(OperationType type) {

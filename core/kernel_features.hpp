@@ -16,6 +16,9 @@ struct RooflineTerms {
     double flops = 0;
     double bytes = 0;             ///< inputs, weights and outputs
     double activation_bytes = 0;  ///< inputs and outputs
+    /// Part of `flops` done element by element after a convolution or product: the norm and the
+    /// activation that joined it. 0 where the work is not counted by rule derate_1.
+    double joined_flops = 0;
 };
 
 [[nodiscard]] RooflineTerms roofline_terms(Subgraph const& subgraph);

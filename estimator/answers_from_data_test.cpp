@@ -66,8 +66,8 @@ void slow_down(nlohmann::json& value, std::string const& key) {
         auto const is = [&](std::initializer_list<char const*> names) {
             return std::ranges::find(names, key) != names.end();
         };
-        if (is({"kernel_seconds", "flop_coefficient", "byte_coefficient", "cache_byte_seconds",
-                "microseconds"})) {
+        if (is({"kernel_seconds", "flop_coefficient", "joined_flop_coefficient", "byte_coefficient",
+                "cache_byte_seconds", "microseconds"})) {
             value = value.get<double>() * slower;
         } else if (is({"compute_efficiency", "bandwidth_efficiency", "start", "end"})) {
             value = value.get<double>() / slower;

@@ -117,6 +117,11 @@ PricedTerms price_terms(AdditiveRoofline const& roofline, RooflineTerms const& t
     if (terms.bytes > 0) {
         priced.memory = roofline.byte_coefficient * std::pow(terms.bytes, roofline.byte_exponent);
     }
+    // Norms and activations pass over what a convolution or product has written.
+    if (terms.joined_flops > 0) {
+        priced.memory +=
+            roofline.joined_flop_coefficient * std::pow(terms.joined_flops, roofline.flop_exponent);
+    }
     priced.memory += roofline.cache_byte_seconds *
                      std::max(0.0, terms.activation_bytes - roofline.last_level_cache_bytes);
     return priced;

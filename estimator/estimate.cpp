@@ -98,7 +98,8 @@ struct Totals {
         auto const to = static_cast<std::size_t>(slot + j - begin);
         work.seconds[to] = roofline.kernel_seconds * model.kernels[from] +
                            roofline.flop_coefficient * model.flop_power[from] +
-                           (roofline.byte_coefficient * model.byte_power[from] +
+                           (roofline.joined_flop_coefficient * model.joined_power[from] +
+                            roofline.byte_coefficient * model.byte_power[from] +
                             roofline.cache_byte_seconds * model.cache_excess[from]);
         work.multiplier[to] = curve.mean_correction * model.count[from];
         double residual = 0;
@@ -217,7 +218,11 @@ LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel c
                          EstimateOf what) {
     auto const totals = evaluate(calibration.curves().data(), model);
     auto const& intervals = calibration.intervals();
-    double const square = totals.total * totals.total;
+    bool const in_context = what == EstimateOf::whole_model;
+    double const parts_and_operators =
+        totals.total +
+        (in_context ? calibration.context().operator_seconds * model.total_operators : 0);
+    double const square = parts_and_operators * parts_and_operators;
     double const relative_variance =
         (totals.shared + totals.sum_squares +
          intervals.same_type_correlation * (totals.type_squares - totals.sum_squares) +
@@ -227,7 +232,7 @@ LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel c
     double log_variance =
         intervals.variance_factor * std::log1p(relative_variance) + intervals.model_log_variance;
     double context = 1;
-    if (what == EstimateOf::whole_model) {
+    if (in_context) {
         double const spread = calibration.context().relative_std.value_or(0);
         log_variance += spread * spread;
         context = calibration.context().factor;
@@ -235,7 +240,7 @@ LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel c
     if (model.foreign_partition) log_variance += intervals.foreign_partition_log_variance;
 
     LatencyEstimate result;
-    result.latency_ms = totals.total * context * ms_per_second;
+    result.latency_ms = parts_and_operators * context * ms_per_second;
     result.log_variance = log_variance;
     double const relative_std = std::sqrt(std::expm1(log_variance));
     result.latency_std_ms = result.latency_ms * relative_std;

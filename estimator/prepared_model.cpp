@@ -15,8 +15,8 @@ namespace {
 constexpr double least_seconds = 1e-8;
 
 /// What makes two subgraphs of one model the same kernel to the estimator.
-using KernelKey = std::tuple<OperationType, int, double, double, double, double, std::string,
-                             std::array<double, feature_count>>;
+using KernelKey = std::tuple<OperationType, int, double, double, double, double, double,
+                             std::string, std::array<double, feature_count>>;
 
 struct DistinctKernel {
     KernelKey key;
@@ -40,7 +40,8 @@ PricedKernel price(CompiledCurve const& curve, PreparedModel const& model, std::
     auto const& roofline = curve.roofline;
     result.terms.overhead = roofline.kernel_seconds * model.kernels[j];
     result.terms.compute = roofline.flop_coefficient * model.flop_power[j];
-    result.terms.memory = roofline.byte_coefficient * model.byte_power[j] +
+    result.terms.memory = roofline.joined_flop_coefficient * model.joined_power[j] +
+                          roofline.byte_coefficient * model.byte_power[j] +
                           roofline.cache_byte_seconds * model.cache_excess[j];
     if (curve.points > 0) {
         auto const* vector = model.vectors.data() + model.vector_begin[j];
@@ -64,8 +65,8 @@ PricedKernel price(CompiledCurve const& curve, PreparedModel const& model, std::
     return result;
 }
 
-double context_factor(CompiledCalibration const& calibration, EstimateOf what) {
-    return what == EstimateOf::whole_model ? calibration.context().factor : 1.0;
+ContextFactor context_of(CompiledCalibration const& calibration, EstimateOf what) {
+    return what == EstimateOf::whole_model ? calibration.context() : ContextFactor{};
 }
 
 /// The correlation with which the shared deviations of a run's kernels add to
@@ -140,9 +141,15 @@ PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph
         int const regime_number = regime_index(curve, regime);
         bool const unseen = regime_number < 0 && !curve.regimes.empty();
         auto const range = check_range(curve, terms);
-        KernelKey const key{subgraph.type, curve_index, terms.kernels,
-                            terms.flops,   terms.bytes, terms.activation_bytes,
-                            regime,        features};
+        KernelKey const key{subgraph.type,
+                            curve_index,
+                            terms.kernels,
+                            terms.flops,
+                            terms.joined_flops,
+                            terms.bytes,
+                            terms.activation_bytes,
+                            regime,
+                            features};
         auto const [slot, is_new] = index_of.try_emplace(key, static_cast<int>(distinct.size()));
         if (is_new) {
             distinct.push_back(
@@ -160,6 +167,7 @@ PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph
         model.flops.push_back(terms.flops);
         model.bytes.push_back(terms.bytes);
         model.total_flops += terms.flops;
+        model.total_operators += terms.kernels;
         model.extrapolated.push_back(range.extrapolated ? 1 : 0);
         model.extrapolated_subgraphs += range.extrapolated ? 1 : 0;
         model.unseen_regime.push_back(unseen ? regime : std::string{});
@@ -186,6 +194,10 @@ PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph
         model.kernels.push_back(kernel.terms.kernels);
         model.flop_power.push_back(
             kernel.terms.flops > 0 ? std::pow(kernel.terms.flops, roofline.flop_exponent) : 0);
+        model.joined_power.push_back(
+            kernel.terms.joined_flops > 0
+                ? std::pow(kernel.terms.joined_flops, roofline.flop_exponent)
+                : 0);
         model.byte_power.push_back(
             kernel.terms.bytes > 0 ? std::pow(kernel.terms.bytes, roofline.byte_exponent) : 0);
         model.cache_excess.push_back(
@@ -226,7 +238,7 @@ std::vector<SubgraphEstimate> estimate_subgraphs(CompiledCalibration const& cali
     for (auto const& run : model.runs) {
         std::fill(curve_of.begin() + run.begin, curve_of.begin() + run.end, run.curve);
     }
-    double const context = context_factor(calibration, what);
+    auto const context = context_of(calibration, what);
     std::vector<SubgraphEstimate> result;
     for (std::size_t i = 0; i < model.distinct.size(); ++i) {
         auto const j = static_cast<std::size_t>(model.distinct[i]);
@@ -234,7 +246,9 @@ std::vector<SubgraphEstimate> estimate_subgraphs(CompiledCalibration const& cali
         auto const kernel = price(curve, model, j);
         SubgraphEstimate part;
         part.subgraph_id = model.subgraph_id[i];
-        part.latency_ms = kernel.mean_seconds * context * ms_per_second;
+        part.latency_ms = context.factor *
+                          (kernel.mean_seconds + context.operator_seconds * model.kernels[j]) *
+                          ms_per_second;
         part.log_variance = kernel.variance;
         part.latency_std_ms = part.latency_ms * std::sqrt(std::expm1(kernel.variance));
         part.roofline_ms = kernel.terms.total() * ms_per_second;

@@ -31,6 +31,7 @@ struct PreparedModel {
     std::vector<double> count;           ///< occurrences in the model
     std::vector<double> kernels;         ///< terms of the additive roofline
     std::vector<double> flop_power;      ///< FLOPs ^ flop_exponent
+    std::vector<double> joined_power;    ///< joined FLOPs ^ flop_exponent
     std::vector<double> byte_power;      ///< bytes ^ byte_exponent
     std::vector<double> cache_excess;    ///< activation bytes beyond the last-level cache
     std::vector<double> added_variance;  ///< extrapolation and unseen regimes
@@ -48,6 +49,7 @@ struct PreparedModel {
     std::vector<std::string> unseen_regime;  ///< in words; empty where seen
 
     double total_flops = 0;
+    double total_operators = 0;  ///< that run, views left out
     int extrapolated_subgraphs = 0;
     int unseen_regimes = 0;
     bool foreign_partition = false;

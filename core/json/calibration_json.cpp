@@ -99,6 +99,7 @@ FittedForm form_from_json(JsonFields& fields) {
             .flop_exponent = parameters.positive("flop_exponent"),
             .byte_coefficient = parameters.positive("byte_coefficient"),
             .byte_exponent = parameters.positive("byte_exponent"),
+            .joined_flop_coefficient = parameters.not_negative("joined_flop_coefficient"),
             .cache_byte_seconds = parameters.not_negative("cache_byte_seconds"),
             .last_level_cache_bytes = parameters.not_negative("last_level_cache_bytes"),
         };
@@ -130,6 +131,7 @@ struct FormToJson {
                   {"flop_exponent", form.flop_exponent},
                   {"byte_coefficient", form.byte_coefficient},
                   {"byte_exponent", form.byte_exponent},
+                  {"joined_flop_coefficient", form.joined_flop_coefficient},
                   {"cache_byte_seconds", form.cache_byte_seconds},
                   {"last_level_cache_bytes", form.last_level_cache_bytes}}}};
     }
@@ -321,6 +323,7 @@ json to_json(IntervalModel const& model) {
 
 ContextFactor context_from_json(JsonFields fields) {
     ContextFactor context{.factor = fields.positive("factor"),
+                          .operator_seconds = fields.not_negative("operator_seconds"),
                           .relative_std = fields.optional_number("relative_std"),
                           .models = static_cast<int>(fields.integer("models", 0))};
     fields.reject_unknown();
@@ -520,6 +523,7 @@ json to_json(Calibration const& calibration) {
         result["interval_model"] = to_json(calibration.intervals);
         result["context_factor"] = {
             {"factor", calibration.context.factor},
+            {"operator_seconds", calibration.context.operator_seconds},
             {"relative_std", json_or_null(calibration.context.relative_std)},
             {"models", calibration.context.models}};
         auto& claims = result["validation_claims"] = json::array();

@@ -55,7 +55,7 @@ void check_data_points(Rules& rules, EfficiencyCurve const& curve, std::string c
 std::size_t packed_size(std::size_t rows) { return rows * (rows + 1) / 2; }
 
 struct ParameterCount {
-    std::size_t operator()(AdditiveRoofline const&) const { return 7; }
+    std::size_t operator()(AdditiveRoofline const&) const { return 8; }
     std::size_t operator()(PiecewiseLinear const& form) const {
         return form.work.size() + form.efficiency.size();
     }

@@ -127,6 +127,7 @@ EfficiencyCurve full_curve(bool zero_flop) {
                                     .flop_exponent = 1,
                                     .byte_coefficient = 1e-10,
                                     .byte_exponent = 1,
+                                    .joined_flop_coefficient = 1e-10,
                                     .cache_byte_seconds = 1e-10,
                                     .last_level_cache_bytes = 3e7};
     curve.fitted_curve = FittedCurve{roofline, 0.99, 0.1, {1, 0, 1}};
@@ -176,7 +177,7 @@ json full_calibration() {
         calibration.parent_curves.emplace(std::string{parent}.append("|0"), full_curve(true));
     }
     calibration.intervals.t_quantile = 2.2;
-    calibration.context = {.factor = 1.013, .relative_std = 0.025, .models = 14};
+    calibration.context = {.factor = 1.013, .operator_seconds = 2e-6, .relative_std = 0.025, .models = 14};
     calibration.provenance = {.date = "2026-11-22T18:00:00Z",
                               .tool_version = "derate 0.1.0",
                               .git_revision = "abc",
