@@ -211,6 +211,37 @@ TEST(FitCalibration, IsTheSameBitsAgainAndInAnyOrder) {
     EXPECT_EQ(to_json(fit_calibration(shuffled)).dump(), first);
 }
 
+TEST(FitCalibration, FindsWhatAnOperatorCostsInsideAModel) {
+    auto evidence = Machine{2}.measure(6, 2);
+    auto const time_wholes = [&](double operator_seconds) {
+        double operators = 0;
+        for (auto& model : evidence.models) {
+            operators += 10;  // models of more and more operators
+            auto& nodes = evidence.cases[static_cast<std::size_t>(model.cases[0])].subgraph.nodes;
+            auto const node = nodes.front();
+            nodes.resize(static_cast<std::size_t>(operators), node);
+            double parts_ms = 0;
+            for (int const index : model.cases) {
+                parts_ms += evidence.cases[static_cast<std::size_t>(index)].timing->center_ms;
+            }
+            double const count = operators + static_cast<double>(model.cases.size()) - 1;
+            model.whole_model->center_ms = 1.02 * (parts_ms + 1e3 * operator_seconds * count);
+        }
+    };
+    time_wholes(3e-6);
+    auto const found = fit_calibration(evidence).context;
+    EXPECT_DOUBLE_EQ(found.operator_seconds, 3e-6);
+    EXPECT_NEAR(found.factor, 1.02, 1e-6);
+    EXPECT_NEAR(found.relative_std.value(), 0, 1e-6);
+    time_wholes(0);
+    EXPECT_EQ(fit_calibration(evidence).context.operator_seconds, 0);
+}
+
+TEST(FitCalibration, FewModelsTellOfNoOperatorCost) {
+    auto const evidence = Machine{5}.measure(2, 2);
+    EXPECT_EQ(fit_calibration(evidence).context.operator_seconds, 0);
+}
+
 TEST(FitCalibration, HeldOutModelsTakeNoPart) {
     auto evidence = Machine{3}.measure(5, 2);
     auto const without_last = [&] {

@@ -28,10 +28,10 @@ std::optional<CampaignRules> with_fewer_repetitions(CampaignRules rules) {
     } else {
         return std::nullopt;
     }
-    // Whole models are the truth: they keep two repetitions where cases have one.
-    int const whole = 2 * rules.rounds * rules.repetitions_per_visit;
-    rules.whole_repetitions = std::min(rules.whole_repetitions, whole);
-    rules.truth_repetitions = std::min(rules.truth_repetitions, whole);
+    // As many of a whole model as of a case: the least of more repetitions is less.
+    int const each = rules.rounds * rules.repetitions_per_visit;
+    rules.whole_repetitions = std::min(rules.whole_repetitions, each);
+    rules.truth_repetitions = std::min(rules.truth_repetitions, each);
     rules.in_context_repetitions = 1;
     return rules;
 }

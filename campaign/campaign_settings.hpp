@@ -40,7 +40,7 @@ struct CampaignModel {
 /// How long to go on: k launches x rounds x repetitions a visit.
 struct CampaignRules {
     int min_launches = 5;
-    int max_launches = 10;
+    int max_launches = 14;
     int rounds = 3;                    ///< times a launch comes back to every case
     int repetitions_per_visit = 2;     ///< in a row, once its tensors are prepared
     int whole_repetitions = 6;         ///< of each whole model, in a launch; spread over the rounds

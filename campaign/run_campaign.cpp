@@ -22,6 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int launches_in_context = 5;
+
 std::int64_t monotonic_ns() {
     struct timespec now {};
     ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -187,11 +189,17 @@ class Campaign {
             if (samples_.failures.contains(label(model))) continue;
             if (model.whole && !reason_for(label(model), samples_.whole)) active[m] = true;
             // What the curves are judged by is timed as long as what they are made of: a host that
-            // gets faster or slower would part them.
+            // gets faster or slower would part them. Once they have the least number of launches,
+            // models that are only compared with take turns.
             if (model.whole && !content.cases.empty()) active[m] = true;
-            if (!active[m]) continue;
+            bool const has_turn =
+                model.in_budget || !least_done || (static_cast<std::size_t>(ended) + m) % 2 == 0;
+            if (!active[m] || !has_turn) continue;
             if (model.whole) content.whole_models.push_back(m);
-            if (model.in_context) content.in_context_models.push_back(m);
+            // No curve is made of these.
+            if (model.in_context && ended < launches_in_context) {
+                content.in_context_models.push_back(m);
+            }
         }
         if (content.cases.empty() && content.whole_models.empty() &&
             content.in_context_models.empty()) {

@@ -35,7 +35,7 @@ namespace fs = std::filesystem;
 /// What a calibration without further flags spends on its own models; held-out models, whose parts
 /// are not timed then, take about half as long again, together about eleven minutes on two
 /// cores.
-constexpr double default_budget_s = 420;
+constexpr double default_budget_s = 540;
 
 struct CalibrateFlags {
     MeasuringFlags measuring;

@@ -126,6 +126,37 @@ TEST(Estimate, ContextFactorBelongsToWholeModels) {
     EXPECT_NEAR(whole.log_variance, parts.log_variance + 0.01, 1e-12);
 }
 
+TEST(Estimate, InsideAModelEachOperatorCostsMore) {
+    auto calibration = two_types();
+    calibration.context = {
+        .factor = 1.1, .operator_seconds = 2e-6, .relative_std = 0.1, .models = 5};
+    CompiledCalibration const compiled{calibration};
+    // Two kernels of 4 us, which are the same, and one of 6.
+    std::vector<Subgraph> const subgraphs{convolution(2e6, 1e4), convolution(2e6, 1e4),
+                                          addition(49999)};
+    auto const model = prepare(compiled, subgraphs, "derate_1");
+    auto const whole = estimate(compiled, model);
+    EXPECT_NEAR(whole.latency_ms, 1.1 * (4 + 4 + 6 + 3 * 2) * 1e-3, 1e-12);
+    double parts_ms = 0;
+    for (auto const& part : estimate_subgraphs(compiled, model)) parts_ms += part.latency_ms;
+    EXPECT_NEAR(parts_ms, whole.latency_ms, 1e-12);
+    EXPECT_NEAR(estimate(compiled, model, EstimateOf::sum_of_parts).latency_ms, 14e-3, 1e-12);
+}
+
+TEST(Estimate, ChargesForWhatJoinedAConvolution) {
+    auto calibration = two_types();
+    auto& form = std::get<AdditiveRoofline>(calibration.curves[0].fitted_curve->form);
+    form.joined_flop_coefficient = 1e-11;
+    CompiledCalibration const compiled{calibration};
+    // 2 x 16 x 64 results x 27 multiply-adds are the convolution's, 5000 FLOPs joined it.
+    std::vector<Subgraph> const subgraphs{convolution(55296 + 5000, 1e4)};
+    auto const model = prepare(compiled, subgraphs, "derate_1");
+    double const seconds = 1e-6 + 60296e-12 + 5000e-11 + 1e-6;
+    EXPECT_NEAR(estimate(compiled, model).latency_ms, 1e3 * seconds, 1e-12);
+    EXPECT_NEAR(predict_kernel(compiled, subgraphs[0]).mean_seconds, seconds, 1e-15);
+    EXPECT_NEAR(estimate_subgraphs(compiled, model)[0].latency_ms, 1e3 * seconds, 1e-12);
+}
+
 TEST(Estimate, WidensOutsideTheRangeInUnseenRegimesAndForeignPartitions) {
     auto calibration = two_types();
     calibration.curves[0].work_range = Interval{1e5, 1e6};
