@@ -28,10 +28,9 @@ std::optional<CampaignRules> with_fewer_repetitions(CampaignRules rules) {
     } else {
         return std::nullopt;
     }
-    // As many of a whole model as of a case: the least of more repetitions is less.
-    int const each = rules.rounds * rules.repetitions_per_visit;
-    rules.whole_repetitions = std::min(rules.whole_repetitions, each);
-    rules.truth_repetitions = std::min(rules.truth_repetitions, each);
+    // Whole models are the truth: they keep two repetitions where cases have one.
+    rules.whole_repetitions =
+        std::min(rules.whole_repetitions, 2 * rules.rounds * rules.repetitions_per_visit);
     rules.in_context_repetitions = 1;
     return rules;
 }
@@ -44,7 +43,6 @@ CampaignRules quick_rules() {
             .rounds = 2,
             .repetitions_per_visit = 2,
             .whole_repetitions = 4,
-            .truth_repetitions = 2,
             .in_context_repetitions = 1,
             .target_half_width = 0.05,
             .budget_s = 120};
@@ -64,7 +62,6 @@ CampaignRules exact_rules(int runs, std::optional<int> launches) {
             .rounds = each / visit,
             .repetitions_per_visit = visit,
             .whole_repetitions = each,
-            .truth_repetitions = each,
             .in_context_repetitions = each,
             .stop_early = false};
 }
@@ -73,8 +70,7 @@ std::string to_string(CampaignRules const& rules) {
     auto text = "launches " + std::to_string(rules.min_launches) + "-" +
                 std::to_string(rules.max_launches) + ", rounds " + std::to_string(rules.rounds) +
                 ", repetitions " + std::to_string(rules.repetitions_per_visit) + ", whole " +
-                std::to_string(rules.whole_repetitions) + " (truth " +
-                std::to_string(rules.truth_repetitions) + "), in context " +
+                std::to_string(rules.whole_repetitions) + ", in context " +
                 std::to_string(rules.in_context_repetitions) + ", target " +
                 number(rules.target_half_width);
     if (rules.budget_s) text += ", budget " + number(*rules.budget_s) + " s";

@@ -44,7 +44,6 @@ struct CampaignRules {
     int rounds = 3;                    ///< times a launch comes back to every case
     int repetitions_per_visit = 2;     ///< in a row, once its tensors are prepared
     int whole_repetitions = 6;         ///< of each whole model, in a launch; spread over the rounds
-    int truth_repetitions = 3;         ///< the same where the model is not in the budget
     int in_context_repetitions = 2;    ///< of each model, in a launch
     double target_half_width = 0.02;   ///< of the mean's 95 % interval, relative
     std::optional<double> budget_s{};  ///< wall time of all launches, less what is counted apart

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t compute_probe = 0;
 constexpr std::size_t bandwidth_probe = 1;
+constexpr int launches_with_peaks = 5;  ///< seven repetitions of each in a launch
 
 /// A cautious guess of a kernel's time, only to plan with: 40 GFLOP/s a thread, 8 GB/s, 5 us a
 /// call.
@@ -105,6 +106,7 @@ Plan make_plan(CampaignSettings const& settings, std::span<DistinctCase const> c
                double memory_bytes) {
     auto plan = plan_without_steps(settings, cases, campaign);
     plan.launch = launch;
+    plan.peaks = settings.peaks && launch < launches_with_peaks;
     std::mt19937_64 random{settings.seed * 1000003 + static_cast<std::uint64_t>(launch)};
 
     std::map<std::size_t, std::vector<std::size_t>> cases_of_model;
@@ -139,9 +141,7 @@ Plan make_plan(CampaignSettings const& settings, std::span<DistinctCase const> c
                     int const runs = share_of_round(total, rules.rounds, round);
                     visits.insert(visits.end(), static_cast<std::size_t>(runs), {{kind, model}, 1});
                 };
-                add_runs(StepKind::whole, content.whole_models,
-                         settings.models[model].in_budget ? rules.whole_repetitions
-                                                          : rules.truth_repetitions);
+                add_runs(StepKind::whole, content.whole_models, rules.whole_repetitions);
                 add_runs(StepKind::in_context, content.in_context_models,
                          rules.in_context_repetitions);
                 if (visits.empty()) continue;

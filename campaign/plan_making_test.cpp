@@ -68,14 +68,14 @@ TEST(MakePlan, EveryCaseComesAsOftenAsTheRulesSay) {
 }
 
 TEST(CampaignRules, ShrinkToOneVisitOfEveryCaseAndTwoOfWholeModels) {
-    std::vector<std::array<int, 5>> steps;
+    std::vector<std::array<int, 4>> steps;
     for (auto rules = std::optional{standard_rules()}; rules;
          rules = with_fewer_repetitions(*rules)) {
         steps.push_back({rules->rounds, rules->repetitions_per_visit, rules->whole_repetitions,
-                         rules->truth_repetitions, rules->in_context_repetitions});
+                         rules->in_context_repetitions});
     }
-    std::vector<std::array<int, 5>> const expected{
-        {3, 2, 6, 3, 2}, {2, 2, 6, 3, 1}, {2, 1, 4, 3, 1}, {1, 1, 2, 2, 1}};
+    std::vector<std::array<int, 4>> const expected{
+        {3, 2, 6, 2}, {2, 2, 6, 1}, {2, 1, 4, 1}, {1, 1, 2, 1}};
     EXPECT_EQ(steps, expected);
 }
 

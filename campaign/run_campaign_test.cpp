@@ -286,6 +286,24 @@ TEST_F(RunCampaign, StopsWhenIntervalsAreNarrow) {
     EXPECT_GE(result.samples.launches.size(), 4);
 }
 
+TEST_F(RunCampaign, HeldOutModelsTakeTurnsOnceTheyHaveTheLeastLaunches) {
+    auto settings = small_settings();
+    settings.models[1].in_budget = settings.models[1].isolated = false;
+    settings.models[1].in_context = false;
+    settings.rules = {.min_launches = 3,
+                      .max_launches = 9,
+                      .rounds = 1,
+                      .repetitions_per_visit = 1,
+                      .whole_repetitions = 1,
+                      .target_half_width = 1e-9};
+    auto const result = run_campaign(settings, files(), {});
+    EXPECT_EQ(result.samples.isolated.at(key_of("a")).size(), 9);
+    EXPECT_EQ(result.samples.whole.at("first/b1").size(), 9);
+    // Of the six launches after the third, every other one.
+    EXPECT_EQ(result.samples.whole.at("second/b1").size(), 6);
+    EXPECT_EQ(result.samples.in_context.at("first/b1").size(), 5);
+}
+
 TEST_F(RunCampaign, SpentBudgetIsNoPass) {
     auto settings = small_settings();
     settings.rules = {.min_launches = 2,

@@ -144,7 +144,7 @@ CampaignSettings settings_of(MeasuringFlags const& flags) {
         rules.max_launches = std::max(rules.max_launches, *flags.launches);
     }
     if (!flags.budget.empty()) rules.budget_s = parse_duration_s(flags.budget, "--budget");
-    settings.repetition.min_timed_ms = flags.quick ? 2 : 4;
+    settings.repetition.min_timed_ms = 2;
     settings.repetition.max_warmup_ms = flags.quick ? 10 : 20;
     return settings;
 }
