@@ -78,9 +78,28 @@ LogRatios log_ratios(std::vector<WholeAndParts> const& models, double operator_s
     return result;
 }
 
-/// Geometric mean over models of whole-model time over the sum of parts, and the cost of an
-/// operator with which that ratio differs least from model to model. The cost is one of finitely
-/// many, so that rounding on another processor cannot change it.
+/// The factor and cost with which whole / (parts + cost) differs least from model to model. The
+/// cost is one of finitely many, so that rounding on another processor cannot change it.
+///
+/// \param models  one or more
+ContextFactor fitted_context(std::vector<WholeAndParts> const& models) {
+    ContextFactor context;
+    context.models = static_cast<int>(models.size());
+    auto best = log_ratios(models, 0);
+    if (context.models >= least_models_for_operator_cost) {
+        for (int step = 1; step <= operator_cost_steps; ++step) {
+            double const operator_seconds = step * operator_cost_step_seconds;
+            auto const ratios = log_ratios(models, operator_seconds);
+            if (ratios.sum_squares >= best.sum_squares) continue;
+            best = ratios;
+            context.operator_seconds = operator_seconds;
+        }
+    }
+    context.factor = std::exp(best.mean);
+    return context;
+}
+
+/// What whole models take beyond their parts, and how far a model lies from what the others say.
 ContextFactor context_factor(FitInput const& input, std::vector<char> const& models) {
     auto const& evidence = input.evidence();
     std::vector<WholeAndParts> timed;
@@ -95,22 +114,21 @@ ContextFactor context_factor(FitInput const& input, std::vector<char> const& mod
                          .parts_seconds = *parts_ms / ms_per_second,
                          .operators = operators});
     }
-    ContextFactor context;
-    context.models = static_cast<int>(timed.size());
-    if (timed.empty()) return context;
-    auto best = log_ratios(timed, 0);
-    if (context.models >= least_models_for_operator_cost) {
-        for (int step = 1; step <= operator_cost_steps; ++step) {
-            double const operator_seconds = step * operator_cost_step_seconds;
-            auto const ratios = log_ratios(timed, operator_seconds);
-            if (ratios.sum_squares >= best.sum_squares) continue;
-            best = ratios;
-            context.operator_seconds = operator_seconds;
-        }
+    if (timed.empty()) return {};
+    auto context = fitted_context(timed);
+    if (timed.size() < 2) return context;
+    double sum_squares = 0;
+    for (std::size_t left_out = 0; left_out < timed.size(); ++left_out) {
+        auto others = timed;
+        others.erase(others.begin() + static_cast<std::ptrdiff_t>(left_out));
+        auto const fit = fitted_context(others);
+        auto const& model = timed[left_out];
+        double const error =
+            std::log(model.whole_seconds /
+                     (fit.factor * (model.parts_seconds + fit.operator_seconds * model.operators)));
+        sum_squares += error * error;
     }
-    context.factor = std::exp(best.mean);
-    int const freedom = context.models - (context.operator_seconds > 0 ? 2 : 1);
-    if (freedom > 0) context.relative_std = std::sqrt(best.sum_squares / freedom);
+    context.relative_std = std::sqrt(sum_squares / static_cast<double>(timed.size()));
     return context;
 }
 

@@ -18,7 +18,7 @@ constexpr double prior_families = 2;  ///< a type's variance counts its parent's
 // Of kernels' own errors where no residual model tells what they have in common.
 constexpr double same_type_correlation = 0.4;
 constexpr double cross_type_correlation = 0.15;
-constexpr double factor_prior_deviation = 1.5;  ///< of the variance factor's logarithm about 0
+constexpr double factor_prior_deviation = 0.75;  ///< of the variance factor's logarithm about 0
 constexpr double extrapolation_log_variance = 0.05;
 constexpr double unseen_regime_log_variance = 1.0;
 constexpr double foreign_partition_log_variance = 0.04;
@@ -280,7 +280,7 @@ struct ModelError {
 
 /// The factor on kernels' variance that makes the models' errors likeliest.
 ///
-///     min over f of sum_m w_m (log(f k_m + c_m) + e_m^2 / (f k_m + c_m)) + (log f / 1.5)^2
+///     min over f of sum_m w_m (log(f k_m + c_m) + e_m^2 / (f k_m + c_m)) + (log f / 0.75)^2
 ///
 /// on a grid of ratios 2^(1/4): one of finitely many, whatever the processor rounds.
 double variance_factor(std::vector<ModelError> const& errors) {
