@@ -33,7 +33,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// What a calibration without further flags spends on its own models; held-out models, whose parts
-/// are not timed then, take about half as long again, together about eleven minutes on two
+/// are not timed then, take about half as long again, together about thirteen minutes on two
 /// cores.
 constexpr double default_budget_s = 540;
 
