@@ -103,7 +103,7 @@ std::vector<BadInput> const& rows() {
          {"is not shipped with batch 7", "batch 16 in FP32"}},
         {"InspectUnknownPrecision",
          "inspect --model resnet18 --precision fp8",
-         {"no such precision", "bf16"}},
+         {"got 'fp8'", "bf16"}},
         {"InspectInt8", "inspect --model resnet18 --precision int8", {"INT8 is not supported"}},
         {"InspectBatchZero", "inspect --model resnet18 --batch 0", {"1 or more"}},
         {"InspectBatchWord", "inspect --model resnet18 --batch many", {"--batch"}},

@@ -179,7 +179,8 @@ constexpr std::array<std::string_view, feature_count> memory_names{
     "inputs",          "outputs", "inner_extent", "kernel_area",
     "work_per_output", "kernels", "operands",     "0"};
 
-/// What rule derate_1 counts beside the convolution or product itself. Other rules count only that.
+/// A convolution with stride, groups and kernel, or a product, counts 2 FLOP a multiply-add by every
+/// rule; what is left of the subgraph's work joined it.
 double joined_flops(Subgraph const& subgraph) {
     auto const& node = main_node(subgraph);
     double main = 0;

@@ -16,8 +16,8 @@ struct RooflineTerms {
     double flops = 0;
     double bytes = 0;             ///< inputs, weights and outputs
     double activation_bytes = 0;  ///< inputs and outputs
-    /// Part of `flops` done element by element after a convolution or product: the norm and the
-    /// activation that joined it. 0 where the work is not counted by rule derate_1.
+    /// Part of `flops` beside the convolution or product with the most work: the norm and the
+    /// activation that joined it; in imported subgraphs that span several kernels, the others too.
     double joined_flops = 0;
 };
 

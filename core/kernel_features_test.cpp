@@ -66,7 +66,7 @@ TEST(RooflineTerms, CountsWhatJoinedAProductApart) {
 }
 
 TEST(RooflineTerms, KnowsOfNothingJoinedWhereTheRuleCountsTheConvolutionAlone) {
-    // Imported files count 2 x positions x weights, or less.
+    // As many imported files do.
     auto const foreign = subgraph(OperationType::conv2d_pointwise,
                                   {convolution(), joined("BatchNorm2d")}, convolution_flops);
     EXPECT_EQ(roofline_terms(foreign).joined_flops, 0);
