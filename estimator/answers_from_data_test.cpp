@@ -67,7 +67,7 @@ void slow_down(nlohmann::json& value, std::string const& key) {
             return std::ranges::find(names, key) != names.end();
         };
         if (is({"kernel_seconds", "flop_coefficient", "joined_flop_coefficient", "byte_coefficient",
-                "cache_byte_seconds", "microseconds"})) {
+                "cache_byte_seconds", "operator_seconds", "microseconds"})) {
             value = value.get<double>() * slower;
         } else if (is({"compute_efficiency", "bandwidth_efficiency", "start", "end"})) {
             value = value.get<double>() / slower;
