@@ -74,7 +74,7 @@ std::string imprecise_text(std::vector<ImpreciseCase> const& imprecise) {
 std::string imprecise_table(std::vector<ImpreciseCase> const& imprecise) {
     if (imprecise.empty()) return "\nEvery case is within 3 %.\n";
     auto all = text(
-        "\n### Cases wider than 3 %%\n\n%zu of them, the longest first. Share is of the "
+        "\n## Cases wider than 3 %%\n\n%zu of them, the longest first. Share is of the "
         "isolated time, each distinct case once.\n\n"
         "| case | timed in | subgraph | ms | half-width | share | why it stopped |\n"
         "|---|---|---:|---:|---:|---:|---|\n",
@@ -223,7 +223,6 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
                     probe.samples, probe.median_ms, 100 * probe.relative_trend,
                     100 * probe.relative_range, probe.drifted ? "yes" : "no");
     }
-    all += imprecise_table(imprecise_cases(result, settings, wide));
     all +=
         "\n## Whole models and their parts\n\n"
         "| model | whole ms | whole / isolated parts | whole / parts in context |\n"
@@ -252,6 +251,7 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
         all += "| " + std::string{to_string(rule.rule)} + " | " +
                std::string{to_string(rule.verdict)} + " | " + rule.reason + " |\n";
     }
+    all += imprecise_table(imprecise_cases(result, settings, wide));
     return all;
 }
 

@@ -47,7 +47,7 @@ std::filesystem::path chosen_curve_file(CurveFileFlags const& flags, CommonFlags
     throw InputError{"--hardware " + entry.id,
                      "no curves for " + std::string{to_string(request.precision)} +
                          (flags.threads ? ", threads " + std::to_string(*flags.threads) : ""),
-                     "what 'derate list hardware' shows, or --calibration FILE"};
+                     "measured or imported ones, or --calibration FILE"};
 }
 
 }  // namespace derate::cli

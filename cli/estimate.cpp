@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -104,6 +105,27 @@ Target from_file(fs::path const& file, Precision precision) {
     return target;
 }
 
+/// A thread count is never scaled from another, and a default would pass for it unseen.
+void refuse_other_threads(HardwareEntry const& entry, Precision precision, int threads) {
+    if (threads < 1) {
+        throw InputError{"--threads", "got " + std::to_string(threads), "1 or more"};
+    }
+    std::set<int> calibrated;
+    for (auto const& [path, calibration] : read_calibrations(entry)) {
+        bool const has_curves = !calibration.legacy_rules && !calibration.default_rules;
+        if (has_curves && calibration.precision == precision)
+            calibrated.insert(calibration.threads);
+    }
+    // 0: an import that does not say.
+    if (calibrated.empty() || calibrated.contains(threads) || calibrated.contains(0)) return;
+    std::string known;
+    for (int const count : calibrated) {
+        known += (known.empty() ? "" : ", ") + std::to_string(count);
+    }
+    throw InputError{"--threads " + std::to_string(threads), entry.id + " is not calibrated for it",
+                     "one of " + known + ", or what derate calibrate --threads measures"};
+}
+
 Target from_registry(std::string const& id, EstimateFlags const& flags, Precision precision,
                      CommonFlags const& common) {
     std::optional<CurveSource> only;
@@ -115,6 +137,7 @@ Target from_registry(std::string const& id, EstimateFlags const& flags, Precisio
         }
     }
     auto const entry = find_hardware(id, registry_roots(common.registries));
+    if (flags.threads) refuse_other_threads(entry, precision, *flags.threads);
     Target target{.hardware_id = entry.id, .hardware = read_hardware(entry)};
     CalibrationRequest const request{
         .precision = precision, .threads = flags.threads, .only = only};
@@ -267,8 +290,9 @@ void print_text(ModelToPrice const& model, Target const& target, ChainEstimate c
         std::printf("the curves were made on another partition of models: the interval is wider\n");
     }
     if (total.extrapolated()) {
-        std::printf("%d subgraphs lie outside the range their curve was made on\n",
-                    total.extrapolated_subgraphs);
+        bool const one = total.extrapolated_subgraphs == 1;
+        std::printf("%d subgraph%s outside the range %s curve was made on\n",
+                    total.extrapolated_subgraphs, one ? " lies" : "s lie", one ? "its" : "their");
     }
     print_types(model, estimate);
     print_slowest(model, estimate);

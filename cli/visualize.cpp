@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -55,7 +56,7 @@ std::vector<std::filesystem::path> curve_files(Arguments const& arguments,
         }
         if (files.size() == before) {
             throw InputError{"--hardware " + id, "has no curves",
-                             "what 'derate list hardware' shows, or --calibration FILE"};
+                             "measured or imported ones, or --calibration FILE"};
         }
     }
     if (files.empty()) {
@@ -85,9 +86,18 @@ std::vector<PicturedCalibration> read_all(std::vector<std::filesystem::path> con
 PageSection roofline_section(std::vector<PicturedCalibration> const& all,
                              std::string const& model) {
     PageSection section{.title = "Roofline of " + model};
+    std::exception_ptr failure;
     for (auto const& pictured : all) {
-        auto const loaded = load_model(model, std::nullopt, pictured.calibration.precision);
-        auto const parts = partition(loaded.program);
+        std::optional<LoadedModel> loaded;
+        try {
+            loaded = load_model(model, std::nullopt, pictured.calibration.precision);
+        } catch (InputError const& error) {
+            // A file has one precision, a hardware's calibrations may have several.
+            failure = std::current_exception();
+            section.paragraphs.push_back(pictured.label + ": no roofline: " + error.what() + ".");
+            continue;
+        }
+        auto const parts = partition(loaded->program);
         std::vector<Subgraph> subgraphs;
         for (auto const& part : parts.subgraphs) subgraphs.push_back(part.subgraph);
         CompiledCalibration const compiled{pictured.calibration};
@@ -103,6 +113,7 @@ PageSection roofline_section(std::vector<PicturedCalibration> const& all,
             section.paragraphs.push_back(pictured.label + ": no roofline, its peaks are unknown.");
         }
     }
+    if (section.plots.empty() && failure) std::rethrow_exception(failure);
     return section;
 }
 

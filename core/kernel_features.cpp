@@ -179,8 +179,8 @@ constexpr std::array<std::string_view, feature_count> memory_names{
     "inputs",          "outputs", "inner_extent", "kernel_area",
     "work_per_output", "kernels", "operands",     "0"};
 
-/// A convolution with stride, groups and kernel, or a product, counts 2 FLOP a multiply-add by every
-/// rule; what is left of the subgraph's work joined it.
+/// A convolution with stride, groups and kernel, or a product, counts 2 FLOP a multiply-add by
+/// every rule; what is left of the subgraph's work joined it.
 double joined_flops(Subgraph const& subgraph) {
     auto const& node = main_node(subgraph);
     double main = 0;
@@ -294,6 +294,10 @@ std::string regime_of(Subgraph const& subgraph) {
         }
         if (number(node, "dilation").value_or(1) > 1) add("dilated");
         if (flag(node, "transposed")) add("transposed");
+    }
+    // A recurrent layer is a product a step, one after the other.
+    for (std::string_view const recurrent : {"lstm", "gru", "rnn_tanh", "rnn_relu"}) {
+        if (node.op == recurrent) add(recurrent);
     }
     // One type, several kernels: the operator tells them apart.
     if (group == FeatureGroup::memory && subgraph.type != OperationType::softmax) {

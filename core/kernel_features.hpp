@@ -42,7 +42,7 @@ inline constexpr std::size_t feature_count = 8;  ///< of every group
 [[nodiscard]] std::array<double, feature_count> shape_features(Subgraph const& subgraph);
 
 /// What else decides the kernel, beyond any size, in words: memory layout, depthwise 1x1, channel
-/// multiplier, dilation, training mode, a reduction over a strided dimension, a broadcast, and for
+/// multiplier, dilation, recurrence, training mode, a reduction over a strided dimension, a broadcast, and for
 /// types that hold several operators which one it is. Equal text, equal regime.
 ///
 /// Example: "max_pool2d", "layer_norm, strided", "depthwise 1x1, channels_last"; "plain" where

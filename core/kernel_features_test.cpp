@@ -103,6 +103,7 @@ TEST(RegimeOf, NamesWhatNoSizeSays) {
     EXPECT_EQ(regime_of(subgraph(OperationType::conv2d_depthwise, {node}, 1)),
               "channel multiplier, depthwise 1x1, channels_last");
     EXPECT_EQ(regime_of(subgraph(OperationType::activation, {joined("silu_")}, 1)), "silu");
+    EXPECT_EQ(regime_of(subgraph(OperationType::linear, {joined("lstm")}, 1)), "lstm");
 }
 
 }  // namespace
