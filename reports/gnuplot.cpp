@@ -78,6 +78,11 @@ std::string plot_clause(PlotSeries const& series, std::size_t n, bool text) {
             return data + " using 1:3:4 with filledcurves fs transparent solid 0.18 noborder " +
                    colour + title;
         case Mark::intervals:
+            if (text) {
+                // A bar in the legend is three lines high and overprints those beside it.
+                return data + " using 1:2:3:4 with yerrorbars pt 7 notitle, " + data +
+                       " using 1:2 with points pt 7" + title;
+            }
             return data + " using 1:2:3:4 with yerrorbars pt 7 ps 0.4 " + colour + title;
         case Mark::bars:
             return data + " using 1:2 with boxes fs transparent solid 0.5 " + colour + title;
