@@ -19,18 +19,18 @@ std::string model_label(std::string_view name, int batch) {
 }
 
 std::optional<CampaignRules> with_fewer_repetitions(CampaignRules rules) {
-    if (rules.rounds > 2) {
-        --rules.rounds;
-    } else if (rules.repetitions_per_visit > 1) {
-        --rules.repetitions_per_visit;
+    constexpr int least_whole = 2;  // the truth: one repetition more than the least of a case
+    if (rules.repetitions_per_visit > 1) {
+        rules.repetitions_per_visit = 1;
+        rules.whole_repetitions =
+            std::min(rules.whole_repetitions, std::max(least_whole, rules.rounds));
+    } else if (rules.whole_repetitions > least_whole) {
+        rules.whole_repetitions = least_whole;
     } else if (rules.rounds > 1) {
         --rules.rounds;
     } else {
         return std::nullopt;
     }
-    // Whole models are the truth: they keep two repetitions where cases have one.
-    rules.whole_repetitions =
-        std::min(rules.whole_repetitions, 2 * rules.rounds * rules.repetitions_per_visit);
     rules.in_context_repetitions = 1;
     return rules;
 }

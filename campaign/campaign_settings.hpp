@@ -55,6 +55,9 @@ struct CampaignRules {
 /// The same rules with fewer repetitions in a launch: a budget that cannot hold all of them is
 /// spent on every case rather than on some.
 ///
+/// Repetitions in a row go first, then whole runs beyond two, then rounds: whole models take most
+/// of a launch's time, and two rounds of a case, a minute apart, differ as much as two launches.
+///
 /// \return empty where each case is visited once and timed once already
 [[nodiscard]] std::optional<CampaignRules> with_fewer_repetitions(CampaignRules rules);
 

@@ -50,7 +50,7 @@ std::string reason_text(ImpreciseCase const& imprecise) {
         std::to_string(imprecise.launches) + (imprecise.launches == 1 ? " launch" : " launches");
     switch (imprecise.stopped) {
         case StopReason::noise_floor:
-            text += launches + " did not narrow it";
+            text += launches + " show a spread that no more will mend";
             break;
         case StopReason::launches:
             text += launches + " were the most allowed";

@@ -52,7 +52,7 @@ TEST(ImpreciseCases, NamesWhatPreciseShareLeavesOut) {
 
 TEST(ImpreciseCases, EachHasItsReason) {
     auto const found = imprecise_cases(three_cases(), one_model(), 0.03);
-    EXPECT_EQ(reason_text(found[0]), "noise_floor: 3 launches did not narrow it");
+    EXPECT_EQ(reason_text(found[0]), "noise_floor: 3 launches show a spread that no more will mend");
     EXPECT_EQ(reason_text(found[1]), "failed: no memory");
 }
 

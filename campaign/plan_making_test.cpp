@@ -75,7 +75,7 @@ TEST(CampaignRules, ShrinkToOneVisitOfEveryCaseAndTwoOfWholeModels) {
                          rules->in_context_repetitions});
     }
     std::vector<std::array<int, 4>> const expected{
-        {3, 2, 6, 2}, {2, 2, 6, 1}, {2, 1, 4, 1}, {1, 1, 2, 1}};
+        {3, 2, 6, 2}, {3, 1, 3, 1}, {3, 1, 2, 1}, {2, 1, 2, 1}, {1, 1, 2, 1}};
     EXPECT_EQ(steps, expected);
 }
 

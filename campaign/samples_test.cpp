@@ -89,17 +89,31 @@ TEST(StopReason, NeverBeforeTheLeastNumberOfLaunches) {
     EXPECT_EQ(stop_reason(launches_of({{1}, {1}, {1}}), rules), StopReason::precise);
 }
 
-TEST(StopReason, NoiseFloorWhereLaunchesStopHelping) {
-    CampaignRules const rules{.min_launches = 3, .max_launches = 20, .target_half_width = 0.001};
-    // Two of the later five are the farthest out: the interval has not narrowed.
-    std::vector<std::vector<double>> times{{1.0}, {1.01}, {0.99}, {1.0}, {1.01},
-                                           {1.0}, {1.0},  {1.3},  {0.7}};
-    EXPECT_EQ(stop_reason(launches_of(times), rules), std::nullopt) << "nine do not show it yet";
-    times.push_back({1.0});
+TEST(StopReason, NoiseFloorWhereTheLaunchesAllowedWillNotHelp) {
+    // Five times 1.0 and five times 1.1: mean 1.05, s = 0.052705, t(0.975, 9) = 2.262157:
+    // half-width 0.037703 / 1.05 = 3.5908 %. Twenty launches of that spread would make 2.539 % of
+    // it.
+    std::vector<std::vector<double>> const times{{1.0}, {1.1}, {1.0}, {1.1}, {1.0},
+                                                 {1.1}, {1.0}, {1.1}, {1.0}, {1.1}};
+    CampaignRules rules{.min_launches = 3, .max_launches = 20, .target_half_width = 0.0126};
     EXPECT_EQ(stop_reason(launches_of(times), rules), StopReason::noise_floor);
-    auto const narrowing =
-        launches_of({{1.0}, {1.2}, {0.8}, {1.0}, {1.0}, {1.0}, {1.0}, {1.0}, {1.0}, {1.0}});
-    EXPECT_EQ(stop_reason(narrowing, rules), std::nullopt);
+    rules.target_half_width = 0.0128;
+    EXPECT_EQ(stop_reason(launches_of(times), rules), std::nullopt) << "they bring it near enough";
+    rules.target_half_width = 0.0126;
+    auto const nine = std::vector(times.begin(), times.end() - 1);
+    EXPECT_EQ(stop_reason(launches_of(nine), rules), std::nullopt) << "nine do not show it yet";
+}
+
+TEST(StopReason, SpreadThatGrewIsNoNoiseFloorYet) {
+    // The first five happen to be alike: that the interval of ten is ten times as wide says
+    // nothing.
+    CampaignRules const rules{.min_launches = 3, .max_launches = 14, .target_half_width = 0.011};
+    EXPECT_EQ(
+        stop_reason(
+            launches_of(
+                {{1.0}, {1.001}, {0.999}, {0.97}, {1.03}, {0.97}, {1.03}, {0.97}, {1.03}, {0.97}}),
+            rules),
+        std::nullopt);
 }
 
 TEST(Samples, ZeroAndNegativeTimesAreNoTimes) {

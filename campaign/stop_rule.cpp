@@ -1,20 +1,13 @@
 #include "campaign/stop_rule.hpp"
 
-#include <span>
-#include <vector>
+#include <cmath>
 
 #include "core/statistics/interval_of_mean.hpp"
 
 namespace derate {
 namespace {
 
-std::optional<double> half_width_of_first(std::vector<LaunchTimes> const& launches,
-                                          std::size_t count) {
-    auto const estimate =
-        confidence_interval_of_mean(least_times(std::span{launches}.first(count)));
-    if (!estimate) return std::nullopt;
-    return estimate->relative_half_width();
-}
+constexpr int launches_that_show_the_spread = 10;
 
 }  // namespace
 
@@ -37,24 +30,25 @@ std::string_view to_string(StopReason reason) {
 }
 
 std::optional<double> relative_half_width(Repetitions const& repetitions) {
-    auto const launches = launch_times(repetitions);
-    return half_width_of_first(launches, launches.size());
+    auto const estimate = confidence_interval_of_mean(least_times(launch_times(repetitions)));
+    if (!estimate) return std::nullopt;
+    return estimate->relative_half_width();
 }
 
 std::optional<StopReason> stop_reason(Repetitions const& repetitions, CampaignRules const& rules) {
-    auto const launches = launch_times(repetitions);
-    auto const count = static_cast<int>(launches.size());
+    auto const count = static_cast<int>(launch_times(repetitions).size());
     if (!rules.stop_early) {
         return count >= rules.max_launches ? std::optional{StopReason::exact} : std::nullopt;
     }
     if (count < rules.min_launches) return std::nullopt;
-    auto const now = half_width_of_first(launches, launches.size());
-    if (now && *now <= rules.target_half_width) return StopReason::precise;
-    if (count >= 10) {
-        auto const before = half_width_of_first(launches, launches.size() / 2);
-        if (now && before && *now > 0.9 * *before) return StopReason::noise_floor;
-    }
+    auto const half_width = relative_half_width(repetitions);
+    if (half_width && *half_width <= rules.target_half_width) return StopReason::precise;
     if (count >= rules.max_launches) return StopReason::launches;
+    if (half_width && count >= launches_that_show_the_spread) {
+        double const in_the_end =
+            *half_width * std::sqrt(static_cast<double>(count) / rules.max_launches);
+        if (in_the_end > 2 * rules.target_half_width) return StopReason::noise_floor;
+    }
     return std::nullopt;
 }
 

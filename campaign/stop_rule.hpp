@@ -30,10 +30,11 @@ enum class StopReason {
 /// Looked at when a launch has ended, never inside one: looking at every repetition and stopping at
 /// a lucky one would make intervals too narrow.
 ///
-/// `noise_floor`: from the tenth launch on, when twice as many launches narrowed the half-width by
-/// less than a tenth; `launches`: max_launches are done. Independent launches narrow it by 40 %,
-/// from five to ten; from five to seven by so little that the scatter of its own estimate hides it.
-/// \return  empty while the case is to go on
+/// `noise_floor`: from the tenth launch on, when at this spread even max_launches would leave the
+/// interval more than twice as wide as asked; `launches`: max_launches are done. Comparing with the
+/// interval of half the launches would not do: that of five is itself known to 35 % only, and one
+/// in eight cases of independent normal launches is not a tenth narrower after ten. \return  empty
+/// while the case is to go on
 [[nodiscard]] std::optional<StopReason> stop_reason(Repetitions const& repetitions,
                                                     CampaignRules const& rules);
 

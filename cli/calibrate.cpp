@@ -33,9 +33,9 @@ namespace {
 namespace fs = std::filesystem;
 
 /// What a calibration without further flags spends on its own models; held-out models, whose parts
-/// are not timed then, take about half as long again, together about thirteen minutes on two
+/// are not timed then, take about half as long again, together less than twelve minutes on two
 /// cores.
-constexpr double default_budget_s = 540;
+constexpr double default_budget_s = 480;
 
 struct CalibrateFlags {
     MeasuringFlags measuring;
