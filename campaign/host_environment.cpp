@@ -12,7 +12,10 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <utility>
 #include <vector>
+
+#include "core/plan.hpp"
 
 namespace derate {
 namespace {
@@ -241,20 +244,58 @@ std::string plain_name(std::string name) {
 
 }  // namespace
 
-std::string cpu_list(std::span<int const> cpus) {
-    std::string text;
-    for (std::size_t first = 0; first < cpus.size();) {
-        auto last = first;
-        while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) ++last;
-        if (!text.empty()) text += ",";
-        text += std::to_string(cpus[first]);
-        if (last > first) text += "-" + std::to_string(cpus[last]);
-        first = last + 1;
+std::vector<int> choose_cpus(std::span<int const> allowed, std::size_t count,
+                             fs::path const& root) {
+    struct Cpu {
+        int number;
+        double clock;  // kHz; 0 where it is hidden
+        int thread;    // 0: the first of its core
+    };
+    std::vector<Cpu> cpus;
+    std::map<std::pair<int, int>, int> threads_of_core;
+    // From the last on, so that it is its core's first.
+    for (auto cpu = allowed.rbegin(); cpu != allowed.rend(); ++cpu) {
+        auto const folder = root / "sys/devices/system/cpu" / ("cpu" + std::to_string(*cpu));
+        auto const package = integer_of(first_line(folder / "topology/physical_package_id"));
+        auto const core = integer_of(first_line(folder / "topology/core_id"));
+        cpus.push_back(
+            {.number = *cpu,
+             .clock = number_of(first_line(folder / "cpufreq/cpuinfo_max_freq")).value_or(0),
+             .thread = package && core ? threads_of_core[{*package, *core}]++ : 0});
     }
-    return text;
+    // One socket's favoured cores are a few per cent faster; small cores are slower by a fifth or
+    // more.
+    double const fastest = std::ranges::max(cpus, {}, &Cpu::clock).clock;
+    std::ranges::stable_sort(cpus, {}, [fastest](Cpu const& cpu) {
+        return std::pair{cpu.clock < 0.85 * fastest, cpu.thread};
+    });
+    std::vector<int> chosen;
+    for (auto const& cpu : std::span{cpus}.first(count)) chosen.push_back(cpu.number);
+    std::ranges::sort(chosen);
+    return chosen;
 }
 
-Environment read_host_environment(fs::path const& root) {
+double usable_memory_bytes(fs::path const& root) {
+    double free_bytes = 8e9;
+    std::ifstream file{root / "proc/meminfo"};
+    std::string name;
+    double kibibytes = 0;
+    for (std::string unit; file >> name >> kibibytes; std::getline(file, unit)) {
+        if (name == "MemAvailable:") free_bytes = kibibytes * 1024;
+    }
+    // Versions 2 and 1; "max", or a number near 2^63, is no limit.
+    for (auto const& [limit_file, used_file] :
+         {std::pair{"sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"},
+          {"sys/fs/cgroup/memory/memory.limit_in_bytes",
+           "sys/fs/cgroup/memory/memory.usage_in_bytes"}}) {
+        auto const limit = number_of(first_line(root / limit_file));
+        auto const used = number_of(first_line(root / used_file));
+        if (limit && used) free_bytes = std::min(free_bytes, std::max(0.0, *limit - *used));
+    }
+    return free_bytes / 2;
+}
+
+Environment read_host_environment(fs::path const& root, std::span<int const> cpus_timed_on) {
     Environment environment;
     int processors = 0;
     auto const cpuinfo = read_cpuinfo(root / "proc/cpuinfo", processors);
@@ -288,8 +329,11 @@ Environment read_host_environment(fs::path const& root) {
         if (name == "MemTotal:") environment.memory_bytes = kibibytes * 1024;
         std::getline(memory, unit);
     }
-    environment.governor = first_line(cpus / "cpu0/cpufreq/scaling_governor");
-    if (auto const kilohertz = number_of(first_line(cpus / "cpu0/cpufreq/cpuinfo_max_freq"))) {
+    auto const clocks = cpus /
+                        ("cpu" + std::to_string(cpus_timed_on.empty() ? 0 : cpus_timed_on.back())) /
+                        "cpufreq";
+    environment.governor = first_line(clocks / "scaling_governor");
+    if (auto const kilohertz = number_of(first_line(clocks / "cpuinfo_max_freq"))) {
         environment.clock_max_hz = *kilohertz * 1e3;
     }
     environment.turbo = read_turbo(root);
@@ -321,6 +365,9 @@ std::string microarchitecture(Environment const& environment) {
 }
 
 std::string hardware_id_of(Environment const& environment) {
+    if (environment.gpu_name) {
+        if (auto const name = plain_name(*environment.gpu_name); !name.empty()) return name;
+    }
     auto const name = plain_name(environment.cpu_name.value_or(""));
     bool const guest = environment.hypervisor && *environment.hypervisor != "none";
     if (!guest) return name.empty() ? "unknown-cpu" : name;

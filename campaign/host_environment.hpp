@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/environment.hpp"
 
@@ -10,10 +11,14 @@ namespace derate {
 /// What /proc and /sys say of the machine; null where they are silent. Never fails: a field that
 /// cannot be read is unknown.
 ///
-/// \param root  "/" in earnest; a folder with recorded files in tests
-[[nodiscard]] Environment read_host_environment(std::filesystem::path const& root = "/");
+/// \param root  "/" in earnest; a folder with recorded files in tests (in all of this file)
+///
+/// \param cpus  the CPUs to be timed on, whose governor and clock are told; empty: CPU 0's
+[[nodiscard]] Environment read_host_environment(std::filesystem::path const& root = "/",
+                                                std::span<int const> cpus = {});
 
-/// A name for the machine that another person with the same hardware would get too.
+/// A name for the machine that another person with the same hardware would get too: that of the
+/// graphics processor where one was timed ("nvidia-geforce-rtx-4090"), else of the processor.
 ///
 /// On bare metal the processor's own name without marks and frequencies, lower case, words joined
 /// by
@@ -22,8 +27,19 @@ namespace derate {
 /// guest: "kvm-amd-epyc-zen4-2c". "unknown-cpu" when nothing is known.
 [[nodiscard]] std::string hardware_id_of(Environment const& environment);
 
-/// "0-1,4" for CPUs 0, 1 and 4. \param cpus  ascending
-[[nodiscard]] std::string cpu_list(std::span<int const> cpus);
+/// The `count` CPUs of `allowed` to time on, ascending.
+///
+/// Those with the highest clock first, because the small cores of a hybrid processor are another
+/// machine; then one of each core before its second thread; then the last, because interrupts
+/// mostly go to the first. What /sys hides makes no difference between CPUs.
+///
+/// \param allowed  ascending, at least `count` of them
+[[nodiscard]] std::vector<int> choose_cpus(std::span<int const> allowed, std::size_t count,
+                                           std::filesystem::path const& root = "/");
+
+/// Half of the memory that is free for this process, in bytes: of the machine, or of its control
+/// group where that has a limit. Half, so that a machine in use is not driven out of memory.
+[[nodiscard]] double usable_memory_bytes(std::filesystem::path const& root = "/");
 
 /// "zen4" for AMD family 25 model 17; empty where the table has no entry.
 [[nodiscard]] std::string microarchitecture(Environment const& environment);

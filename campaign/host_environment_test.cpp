@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 /// A root folder with the files a test writes into it.
 class HostEnvironment : public testing::Test {
   protected:
-    void put(char const* path, std::string const& text) {
+    void put(std::string const& path, std::string const& text) {
         fs::create_directories((root_ / path).parent_path());
         std::ofstream{root_ / path} << text;
     }
@@ -73,12 +73,6 @@ TEST_F(HostEnvironment, BareMetalIsNamedByItsProcessor) {
     EXPECT_EQ(hardware_id_of(environment), "amd-ryzen-9-7950x");
 }
 
-TEST(CpuList, JoinsNeighbours) {
-    EXPECT_EQ(cpu_list(std::array{0, 1, 4}), "0-1,4");
-    EXPECT_EQ(cpu_list(std::array{3}), "3");
-    EXPECT_EQ(cpu_list({}), "");
-}
-
 TEST(HardwareId, DropsMarksAndFrequencies) {
     Environment environment;
     environment.hypervisor = "none";
@@ -88,6 +82,53 @@ TEST(HardwareId, DropsMarksAndFrequencies) {
     EXPECT_EQ(hardware_id_of(environment), "intel-xeon-e5-2680-v4");
     environment.cpu_name = "AMD Ryzen 7 8840U w/ Radeon 780M Graphics";
     EXPECT_EQ(hardware_id_of(environment), "amd-ryzen-7-8840u");
+}
+
+TEST_F(HostEnvironment, GraphicsProcessorNamesTheHardwareThatWasTimed) {
+    Environment environment;
+    environment.cpu_name = "AMD Ryzen 9 7950X 16-Core Processor";
+    environment.gpu_name = "NVIDIA GeForce RTX 4090";
+    EXPECT_EQ(hardware_id_of(environment), "nvidia-geforce-rtx-4090");
+}
+
+TEST_F(HostEnvironment, TimesOnLargeCoresOneThreadOfEachTheLastFirst) {
+    // A hybrid processor: cores 0 and 1 with two threads each (CPUs 0 to 3), small cores 2 and 3.
+    for (int cpu = 0; cpu < 6; ++cpu) {
+        auto const folder = "sys/devices/system/cpu/cpu" + std::to_string(cpu);
+        put(folder + "/topology/physical_package_id", "0\n");
+        put(folder + "/topology/core_id", std::to_string(cpu < 4 ? cpu / 2 : cpu - 2) + "\n");
+        put(folder + "/cpufreq/cpuinfo_max_freq", cpu < 4 ? "4900000\n" : "3600000\n");
+    }
+    std::vector<int> const allowed{0, 1, 2, 3, 4, 5};
+    EXPECT_EQ(choose_cpus(allowed, 1, root_), std::vector{3});
+    EXPECT_EQ(choose_cpus(allowed, 2, root_), (std::vector{1, 3}));
+    EXPECT_EQ(choose_cpus(allowed, 3, root_), (std::vector{1, 2, 3}));
+    EXPECT_EQ(choose_cpus(allowed, 5, root_), (std::vector{0, 1, 2, 3, 5}));
+}
+
+TEST_F(HostEnvironment, WhereNothingIsKnownTheLastCpusAreTimedOn) {
+    EXPECT_EQ(choose_cpus(std::vector{0, 1, 2, 3}, 2, root_), (std::vector{2, 3}));
+}
+
+TEST_F(HostEnvironment, GovernorIsThatOfTheCpusTimedOn) {
+    put("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n");
+    put("sys/devices/system/cpu/cpu3/cpufreq/scaling_governor", "performance\n");
+    put("sys/devices/system/cpu/cpu3/cpufreq/cpuinfo_max_freq", "4900000\n");
+    auto const environment = read_host_environment(root_, std::array{1, 3});
+    EXPECT_EQ(environment.governor, "performance");
+    EXPECT_EQ(environment.clock_max_hz, 4.9e9);
+    EXPECT_EQ(read_host_environment(root_).governor, "powersave");
+}
+
+TEST_F(HostEnvironment, MemoryOfAControlGroupIsTheLimit) {
+    put("proc/meminfo", "MemTotal: 16000000 kB\nMemFree: 100 kB\nMemAvailable: 8000000 kB\n");
+    EXPECT_EQ(usable_memory_bytes(root_), 8000000 * 1024.0 / 2);
+    put("sys/fs/cgroup/memory.max", "max\n");
+    put("sys/fs/cgroup/memory.current", "1000\n");
+    EXPECT_EQ(usable_memory_bytes(root_), 8000000 * 1024.0 / 2) << "no limit";
+    put("sys/fs/cgroup/memory.max", "3000000000\n");
+    put("sys/fs/cgroup/memory.current", "1000000000\n");
+    EXPECT_EQ(usable_memory_bytes(root_), 1e9);
 }
 
 }  // namespace

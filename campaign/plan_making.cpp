@@ -56,6 +56,12 @@ int share_of_round(int total, int rounds, int round) {
 
 }  // namespace
 
+std::string key_of_case(CampaignSettings const& settings, CampaignModel const& model,
+                        Subgraph const& subgraph, CacheState state) {
+    return case_key(subgraph.descriptor, state, settings.threads, cpu_list(settings.cpus),
+                    model.precision);
+}
+
 std::vector<DistinctCase> distinct_cases(CampaignSettings const& settings) {
     std::vector<DistinctCase> cases;
     std::unordered_set<std::string> seen;
@@ -64,7 +70,7 @@ std::vector<DistinctCase> distinct_cases(CampaignSettings const& settings) {
         if (!model.isolated) continue;
         for (auto const& subgraph : model.subgraphs) {
             for (auto const state : settings.states) {
-                auto key = case_key(subgraph.descriptor, state, settings.threads, model.precision);
+                auto key = key_of_case(settings, model, subgraph, state);
                 if (!seen.insert(key).second) continue;
                 cases.push_back({.key = std::move(key),
                                  .name = std::string{to_string(subgraph.type)} + "/" +
@@ -77,6 +83,16 @@ std::vector<DistinctCase> distinct_cases(CampaignSettings const& settings) {
         }
     }
     return cases;
+}
+
+LaunchContent everything_of(CampaignSettings const& settings, std::span<DistinctCase const> cases) {
+    LaunchContent content;
+    for (std::size_t i = 0; i < cases.size(); ++i) content.cases.push_back(i);
+    for (std::size_t m = 0; m < settings.models.size(); ++m) {
+        if (settings.models[m].whole) content.whole_models.push_back(m);
+        if (settings.models[m].in_context) content.in_context_models.push_back(m);
+    }
+    return content;
 }
 
 Plan plan_without_steps(CampaignSettings const& settings, std::span<DistinctCase const> cases,

@@ -20,6 +20,10 @@ struct DistinctCase {
     double expected_ms = 0;  ///< a guess from its work and traffic, until it is timed
 };
 
+/// case_key() of a subgraph as these settings time it.
+[[nodiscard]] std::string key_of_case(CampaignSettings const& settings, CampaignModel const& model,
+                                      Subgraph const& subgraph, CacheState state);
+
 /// The distinct cases of all models whose subgraphs are to be timed alone, in order of appearance.
 /// Subgraphs without work and traffic (pure views) are no cases: they cost nothing that a clock
 /// sees.
@@ -31,6 +35,10 @@ struct LaunchContent {
     std::vector<std::size_t> whole_models;  ///< indices into CampaignSettings::models
     std::vector<std::size_t> in_context_models;
 };
+
+/// What the first launch has to time: all that the settings ask for.
+[[nodiscard]] LaunchContent everything_of(CampaignSettings const& settings,
+                                          std::span<DistinctCase const> cases);
 
 /// The plan of one launch, every step in order.
 ///

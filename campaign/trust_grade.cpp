@@ -12,6 +12,14 @@ std::string percent(double fraction) {
     return text;
 }
 
+/// Idle and clocks that were asked for slow nothing down.
+bool is_slowed_down(std::string const& throttle_reasons) {
+    for (auto const* reason : {"power_cap", "slowdown", "thermal", "power_brake"}) {
+        if (throttle_reasons.find(reason) != std::string::npos) return true;
+    }
+    return false;
+}
+
 void judge_machine(Environment const& e, std::vector<TrustReason>& reasons) {
     bool const guest = e.hypervisor && *e.hypervisor != "none";
     if (guest && !e.governor) {
@@ -28,6 +36,21 @@ void judge_machine(Environment const& e, std::vector<TrustReason>& reasons) {
     if (e.governor && *e.governor != "performance") {
         reasons.push_back({TrustGrade::b, "governor \"" + *e.governor + "\" changes clocks",
                            "cpupower frequency-set -g performance"});
+    }
+    if (!guest && !e.hypervisor) {
+        reasons.push_back({TrustGrade::b, "whether this is a virtual machine is unknown",
+                           "a kernel that tells (flags in /proc/cpuinfo)"});
+    }
+    if (!guest && !e.turbo) {
+        reasons.push_back({TrustGrade::b, "whether turbo is on is unknown",
+                           "a kernel with cpufreq for this processor"});
+    }
+    if (!e.load_average) {
+        reasons.push_back({TrustGrade::b, "other load is unknown", "a mounted /proc"});
+    }
+    if (e.gpu_throttle_reasons && is_slowed_down(*e.gpu_throttle_reasons)) {
+        reasons.push_back({TrustGrade::b, "the GPU was slowed down: " + *e.gpu_throttle_reasons,
+                           "better cooling, a higher power limit"});
     }
     if (e.turbo.value_or(false)) {
         reasons.push_back({TrustGrade::b, "turbo is on: clocks depend on temperature and load",

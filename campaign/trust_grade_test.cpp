@@ -34,6 +34,25 @@ TEST(TrustGrade, OneThingMissingIsB) {
     EXPECT_EQ(judge_trust(bare_metal(), few).grade, TrustGrade::b);
 }
 
+TEST(TrustGrade, WhatIsUnknownIsNotTakenForGood) {
+    for (auto const& forget : std::vector<void (*)(Environment&)>{
+             [](Environment& e) { e.turbo.reset(); }, [](Environment& e) { e.hypervisor.reset(); },
+             [](Environment& e) { e.load_average.reset(); },
+             [](Environment& e) { e.governor.reset(); }}) {
+        auto environment = bare_metal();
+        forget(environment);
+        EXPECT_EQ(judge_trust(environment, good()).grade, TrustGrade::b);
+    }
+}
+
+TEST(TrustGrade, GpuThatWasSlowedDownIsB) {
+    auto environment = bare_metal();
+    environment.gpu_throttle_reasons = "idle,application_clocks";
+    EXPECT_EQ(judge_trust(environment, good()).grade, TrustGrade::a);
+    environment.gpu_throttle_reasons = "power_cap";
+    EXPECT_EQ(judge_trust(environment, good()).grade, TrustGrade::b);
+}
+
 TEST(TrustGrade, GuestWithUnknownClocksOrQuickModeIsC) {
     auto environment = bare_metal();
     environment.hypervisor = "KVM";

@@ -180,7 +180,7 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     if (!flags.reference_blas && flags.measuring.device == "cpu") {
         refuse_reference_blas(bench_program);
     }
-    auto const machine = machine_environment();
+    auto const machine = machine_environment(settings, bench_program);
     auto const id = flags.hardware_name.empty() ? hardware_id_of(machine) : flags.hardware_name;
     auto const folder = flags.output / (flags.measuring.device == "cuda" ? "gpu" : "cpu") / id;
     auto const curves = folder / calibration_file_name(precision, settings.threads);

@@ -10,7 +10,11 @@
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+#include <vector>
 
+#include "campaign/child_process.hpp"
 #include "campaign/host_environment.hpp"
 #include "campaign/plan_making.hpp"
 #include "cli/revision.hpp"
@@ -19,8 +23,10 @@
 namespace derate::cli {
 namespace {
 
-/// The last CPUs this process may use: interrupts mostly go to the first.
-std::vector<int> choose_cpus(int threads) {
+namespace fs = std::filesystem;
+
+/// Of the CPUs that this process may use.
+std::vector<int> cpus_for(int threads) {
     cpu_set_t set;
     CPU_ZERO(&set);
     if (::sched_getaffinity(0, sizeof set, &set) != 0) return {};
@@ -34,7 +40,7 @@ std::vector<int> choose_cpus(int threads) {
                              std::to_string(threads),
                          "no more threads than CPUs"};
     }
-    return {allowed.end() - threads, allowed.end()};
+    return choose_cpus(allowed, static_cast<std::size_t>(threads));
 }
 
 double steady_now_s() {
@@ -61,7 +67,7 @@ void add_measuring_flags(CLI::App& command, MeasuringFlags& flags, char const* r
     command.add_option(
         runs_flag, flags.runs,
         "Repetitions of each case over all launches, rounded up to a multiple of the "
-        "launches (default: until intervals are narrow, 60 at most)");
+        "launches (default: until intervals are narrow)");
     command.add_option(
         "--launches", flags.launches,
         "Process launches: exactly so many with " + std::string{runs_flag} + ", else at least");
@@ -122,7 +128,7 @@ CampaignSettings settings_of(MeasuringFlags const& flags) {
     settings.seed = flags.seed;
     settings.device = flags.device;
     settings.threads = flags.device == "cuda" ? 1 : flags.threads;
-    settings.cpus = choose_cpus(settings.threads);
+    settings.cpus = cpus_for(settings.threads);
     settings.peaks = true;
     settings.states.clear();
     for (auto const& name : flags.cache_states) {
@@ -149,13 +155,38 @@ CampaignSettings settings_of(MeasuringFlags const& flags) {
     return settings;
 }
 
-Environment machine_environment() {
-    auto environment = read_host_environment();
+Environment machine_environment(std::span<int const> cpus) {
+    auto environment = read_host_environment("/", cpus);
     environment.tool_version = DERATE_VERSION;
     environment.git_revision = git_revision();
     environment.git_dirty = git_dirty();
     environment.command_line = own_command_line();
     return environment;
+}
+
+Environment machine_environment(CampaignSettings const& settings, fs::path const& bench_program) {
+    auto environment = machine_environment(settings.cpus);
+    if (settings.device == "cpu") return environment;
+    // Which GPU it is names the hardware and bounds the models in memory: known before the first
+    // launch.
+    auto const told = ask_for_environment(bench_program);
+    if (!told) {
+        throw EnvironmentRefused{bench_program.filename().string(), "does not tell what GPU it has",
+                                 "a GPU and its driver; `derate doctor` says more"};
+    }
+    environment.gpu_name = told->gpu_name;
+    environment.gpu_memory_bytes = told->gpu_memory_bytes;
+    return environment;
+}
+
+std::string repro_line(CampaignSettings const& settings, DistinctCase const& item) {
+    auto const& model = settings.models[item.model];
+    auto line = std::string{settings.device == "cpu" ? "derate-bench" : "derate-bench-cuda"} +
+                " --model " + model.file.string() + " --threads " +
+                std::to_string(settings.threads) + " --cache-state " +
+                std::string{to_string(item.state)} + " --seed " + std::to_string(settings.seed);
+    if (!settings.cpus.empty()) line += " --cpus " + cpu_list(settings.cpus);
+    return line + " --benchmark_filter='^" + item.name + "$'";
 }
 
 std::string format_time_ms(double time_ms, std::optional<double> half_width) {
@@ -213,23 +244,40 @@ void ProgressPrinter::operator()(CampaignProgress const& progress) {
 void print_dry_run(CampaignSettings const& settings, bool as_json) {
     auto const cases = distinct_cases(settings);
     double const expected_s = expected_campaign_seconds(settings);
+    auto const plan =
+        make_plan(settings, cases, everything_of(settings, cases), "", 0, usable_memory_bytes());
+    // Where each case and whole model comes first.
+    std::vector<std::pair<std::size_t, PlannedStep>> order;
+    std::set<std::pair<StepKind, std::size_t>> seen;
+    for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+        auto const& step = plan.steps[i];
+        if (step.kind != StepKind::isolated && step.kind != StepKind::whole) continue;
+        if (seen.insert({step.kind, step.index}).second) order.emplace_back(i, step);
+    }
     if (as_json) {
         nlohmann::json list = nlohmann::json::array();
-        for (auto const& item : cases) {
+        nlohmann::json models = nlohmann::json::array();
+        for (auto const& [sequence, step] : order) {
+            if (step.kind == StepKind::whole) {
+                auto const& model = settings.models[step.index];
+                models.push_back(
+                    {{"model", model.name}, {"batch", model.batch}, {"first_step", sequence}});
+                continue;
+            }
+            auto const& item = cases[step.index];
             list.push_back({{"case", item.key},
                             {"name", item.name},
                             {"model", settings.models[item.model].name},
                             {"batch", settings.models[item.model].batch},
                             {"subgraph_id", item.subgraph},
                             {"cache_state", to_string(item.state)},
-                            {"guessed_ms", item.expected_ms}});
-        }
-        nlohmann::json models = nlohmann::json::array();
-        for (auto const& model : settings.models) {
-            models.push_back({{"model", model.name}, {"batch", model.batch}});
+                            {"guessed_ms", item.expected_ms},
+                            {"first_step", sequence},
+                            {"repro", repro_line(settings, item)}});
         }
         nlohmann::json const all{{"cases", list},
                                  {"models", models},
+                                 {"steps_of_first_launch", plan.steps.size()},
                                  {"rules", to_string(settings.rules)},
                                  {"seed", settings.seed},
                                  {"threads", settings.threads},
@@ -237,17 +285,31 @@ void print_dry_run(CampaignSettings const& settings, bool as_json) {
         std::printf("%s\n", all.dump(2).c_str());
         return;
     }
-    for (auto const& item : cases) {
-        std::printf("%-48s %-18s %-24s subgraph %d\n", item.name.c_str(),
+    for (auto const& [sequence, step] : order) {
+        if (step.kind == StepKind::whole) {
+            auto const& model = settings.models[step.index];
+            std::printf("%6zu  %-44s %-18s %s\n", sequence, "whole model", "",
+                        model_label(model.name, model.batch).c_str());
+            continue;
+        }
+        auto const& item = cases[step.index];
+        auto const& model = settings.models[item.model];
+        std::printf("%6zu  %-44s %-18s %-24s subgraph %d\n", sequence, item.name.c_str(),
                     std::string{to_string(item.state)}.c_str(),
-                    model_label(settings.models[item.model].name, settings.models[item.model].batch)
-                        .c_str(),
-                    item.subgraph);
+                    model_label(model.name, model.batch).c_str(), item.subgraph);
     }
-    std::printf("\n%zu distinct cases and %zu whole models; %s; seed %llu; about %d s\n",
-                cases.size(), settings.models.size(), to_string(settings.rules).c_str(),
-                static_cast<unsigned long long>(settings.seed),
-                static_cast<int>(std::ceil(expected_s)));
+    auto const wholes =
+        order.size() - static_cast<std::size_t>(std::ranges::count_if(order, [](auto const& entry) {
+            return entry.second.kind == StepKind::isolated;
+        }));
+    std::printf(
+        "\n%zu distinct cases and %zu whole models, in the order in which the first launch (%zu "
+        "steps) comes to them; %s; seed %llu; about %d s\n",
+        order.size() - wholes, wholes, plan.steps.size(), to_string(settings.rules).c_str(),
+        static_cast<unsigned long long>(settings.seed), static_cast<int>(std::ceil(expected_s)));
+    if (!cases.empty()) {
+        std::printf("one case alone: %s\n", repro_line(settings, cases.front()).c_str());
+    }
 }
 
 }  // namespace derate::cli

@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "campaign/campaign_settings.hpp"
+#include "campaign/plan_making.hpp"
 #include "campaign/run_campaign.hpp"
 #include "core/environment.hpp"
 
@@ -43,7 +45,17 @@ void add_measuring_flags(CLI::App& command, MeasuringFlags& flags, char const* r
 [[nodiscard]] Precision precision_to_measure(std::string const& name);
 
 /// The machine's half of the environment block, with this program's version and command line.
-[[nodiscard]] Environment machine_environment();
+///
+/// \param cpus  those to be timed on; empty: CPU 0 stands for all
+[[nodiscard]] Environment machine_environment(std::span<int const> cpus = {});
+
+/// The same before a campaign; on a GPU with its name and memory, as the program that times tells.
+/// \throws EnvironmentRefused  that program has no GPU
+[[nodiscard]] Environment machine_environment(CampaignSettings const& settings,
+                                              std::filesystem::path const& bench_program);
+
+/// The command that times this case alone, to see for oneself what a campaign reports of it.
+[[nodiscard]] std::string repro_line(CampaignSettings const& settings, DistinctCase const& item);
 
 /// Prints where a campaign stands to standard error: one line that is rewritten on a terminal, a
 /// line every few seconds elsewhere, nothing with --quiet.
@@ -63,8 +75,9 @@ class ProgressPrinter {
 /// "[12/96] conv2d/9b2f00c3a1d4e587 0.347 ms +-1.8% (target 2%) launch 2 eta 04:10".
 [[nodiscard]] std::string progress_line(CampaignProgress const& progress);
 
-/// What `--dry-run` prints: every case with its model and guessed time, the order of the first
-/// launch by its seed, and the expected wall time.
+/// What `--dry-run` prints: every case and whole model in the order of the first launch, as its
+/// seed draws it, with its guessed time and (as JSON) the command that times it alone; and the
+/// expected wall time.
 void print_dry_run(CampaignSettings const& settings, bool as_json);
 
 /// "0.347 ms +-1.8%": as many digits as the interval leaves meaning to.

@@ -32,9 +32,23 @@ std::string descriptor_hash(std::string_view descriptor) {
 }
 
 std::string case_key(std::string_view descriptor, CacheState state, int threads,
-                     Precision precision) {
+                     std::string const& cpus, Precision precision) {
     return descriptor_hash(descriptor) + "/" + std::string{to_string(state)} + "/t" +
-           std::to_string(threads) + "/" + std::string{to_string(precision)};
+           std::to_string(threads) + (cpus.empty() ? "" : "@" + cpus) + "/" +
+           std::string{to_string(precision)};
+}
+
+std::string cpu_list(std::span<int const> cpus) {
+    std::string text;
+    for (std::size_t first = 0; first < cpus.size();) {
+        auto last = first;
+        while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) ++last;
+        if (!text.empty()) text += ",";
+        text += std::to_string(cpus[first]);
+        if (last > first) text += "-" + std::to_string(cpus[last]);
+        first = last + 1;
+    }
+    return text;
 }
 
 }  // namespace derate

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -87,9 +88,15 @@ struct Plan {
 /// 16 hex digits of FNV-1a (64 bit) over a subgraph's descriptor: short enough for every line.
 [[nodiscard]] std::string descriptor_hash(std::string_view descriptor);
 
-/// "<descriptor hash>/<cache state>/t<threads>/<precision>", e.g.
-/// "9b2f00c3a1d4e587/cold_all/t1/FP32".
+/// "<descriptor hash>/<cache state>/t<threads>@<CPUs>/<precision>", e.g.
+/// "9b2f00c3a1d4e587/cold_all/t1@1/FP32": all that a kernel's time depends on beside the machine.
+///
+/// \param cpus  the affinity as a list, "0-1"; empty where the process is not pinned, and then
+///              without '@'
 [[nodiscard]] std::string case_key(std::string_view descriptor, CacheState state, int threads,
-                                   Precision precision);
+                                   std::string const& cpus, Precision precision);
+
+/// "0-1,4" for CPUs 0, 1 and 4. \param cpus  ascending
+[[nodiscard]] std::string cpu_list(std::span<int const> cpus);
 
 }  // namespace derate

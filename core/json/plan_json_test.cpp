@@ -49,8 +49,10 @@ TEST(DescriptorHash, IsFnv1a) {
 }
 
 TEST(CaseKey, HoldsAllThatTheTimeDependsOn) {
-    EXPECT_EQ(case_key("a", CacheState::cold_all, 2, Precision::bf16),
-              "af63dc4c8601ec8c/cold_all/t2/BF16");
+    EXPECT_EQ(case_key("a", CacheState::cold_all, 2, "0-1", Precision::bf16),
+              "af63dc4c8601ec8c/cold_all/t2@0-1/BF16");
+    EXPECT_EQ(case_key("a", CacheState::hot, 1, "", Precision::fp32),
+              "af63dc4c8601ec8c/hot/t1/FP32");
 }
 
 TEST(SampleRecord, ReadsAsItWasWritten) {
@@ -59,6 +61,7 @@ TEST(SampleRecord, ReadsAsItWasWritten) {
     record.sequence = 17;
     record.time_ns = 9007199254740993;  // 2^53 + 1: must not pass through a double
     record.case_key = "k";
+    record.clock_hz = 2.5e9;
     record.model = "m";
     record.batch = 1;
     record.subgraph = 5;
@@ -99,6 +102,12 @@ TEST(Environment, HashIgnoresLoadAndPathsOnly) {
     EXPECT_EQ(environment_hash(quiet), environment_hash(busy));
     busy.governor = "performance";
     EXPECT_NE(environment_hash(quiet), environment_hash(busy));
+}
+
+TEST(CpuList, JoinsNeighbours) {
+    EXPECT_EQ(cpu_list(std::array{0, 1, 4}), "0-1,4");
+    EXPECT_EQ(cpu_list(std::array{3}), "3");
+    EXPECT_EQ(cpu_list({}), "");
 }
 
 }  // namespace
