@@ -5,11 +5,16 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/randn.h>
 #include <c10/util/Exception.h>
+#include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 
 #include "benchmarks/fma_loops.hpp"
 #include "benchmarks/timing_device.hpp"
@@ -29,6 +34,15 @@ double seconds(std::function<void()> const& work) {
 /// A first call this long says all: a precision without instructions of its own would take minutes.
 constexpr double long_call_s = 1;
 
+/// As cpufreq tells it; empty where a virtual machine hides it.
+std::optional<double> clock_of_this_cpu_hz() {
+    std::ifstream file{"/sys/devices/system/cpu/cpu" + std::to_string(::sched_getcpu()) +
+                       "/cpufreq/scaling_cur_freq"};
+    double kilohertz = 0;
+    if (!(file >> kilohertz) || !(kilohertz > 0)) return std::nullopt;
+    return kilohertz * 1e3;
+}
+
 /// Rates of `work`, which does `amount` each time; the first call warms up.
 PeakResult probe(std::string name, std::string unit, double amount,
                  std::function<void()> const& work) {
@@ -39,6 +53,7 @@ PeakResult probe(std::string name, std::string unit, double amount,
         return result;
     }
     for (int i = 0; i < repetitions; ++i) result.per_second.push_back(amount / seconds(work));
+    result.clock_hz = clock_of_this_cpu_hz();
     return result;
 }
 
@@ -70,16 +85,14 @@ c10::ScalarType type_of(Precision precision) {
     }
 }
 
-/// Memory of the bandwidth probes: made once, every page touched.
+/// Memory of the bandwidth probes, every page touched.
 struct Streams {
-    // Four times the largest last-level cache that a single processor has had so far would be
-    // gigabytes; 128 MiB an array is four times a common one, and three arrays stream through it.
-    static constexpr std::size_t elements = std::size_t{32} << 20;
+    std::size_t elements;  ///< of each array
     std::unique_ptr<float[]> a{new float[elements]};
     std::unique_ptr<float[]> b{new float[elements]};
     std::unique_ptr<float[]> c{new float[elements]};
 
-    Streams() {
+    explicit Streams(std::size_t count) : elements{count} {
         split([this](std::size_t begin, std::size_t end) {
             std::fill(&a[begin], &a[end], 1.0F);
             std::fill(&b[begin], &b[end], 2.0F);
@@ -88,18 +101,31 @@ struct Streams {
     }
 
     template <class Work>
-    void split(Work const& work, std::size_t count = elements) const {
+    void split(Work const& work) const {
         auto const threads = static_cast<std::size_t>(at::get_num_threads());
         on_all_threads([&](std::int64_t thread) {
-            auto const share = count / threads;
+            auto const share = elements / threads;
             auto const begin = static_cast<std::size_t>(thread) * share;
             work(begin, begin + share);
         });
     }
 };
 
-Streams const& streams() {
-    static Streams const made;
+/// Elements of an array of the peaks' probes: 128 MiB, or the size of the last-level cache where
+/// that is larger, so that three of them are well beyond it; an eighth of the memory at most in
+/// all.
+std::size_t elements_of_peak_streams() {
+    constexpr long least_bytes = 128L << 20;
+    long const cache_bytes = ::sysconf(_SC_LEVEL3_CACHE_SIZE);
+    long const memory_bytes = ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE);
+    long const most_bytes = std::max(least_bytes, memory_bytes / 8 / 3);
+    auto const bytes = std::clamp(cache_bytes, least_bytes, most_bytes);
+    return static_cast<std::size_t>(bytes) / sizeof(float);
+}
+
+/// A drift probe is for comparing with itself and has to be short: 64 MiB an array.
+Streams const& drift_streams() {
+    static Streams const made{std::size_t{16} << 20};
     return made;
 }
 
@@ -133,8 +159,8 @@ std::vector<PeakResult> cpu_peaks(Precision precision) {
     } catch (c10::Error const&) {
         // LibTorch has no kernel of this precision; the multiply-add loops stand alone.
     }
-    auto const& s = streams();
-    auto const bytes = static_cast<double>(Streams::elements * sizeof(float));
+    Streams const s{elements_of_peak_streams()};
+    auto const bytes = static_cast<double>(s.elements * sizeof(float));
     peaks.push_back(probe("copy", "byte", 2 * bytes, [&] {
         s.split([&](std::size_t begin, std::size_t end) {
             copy_elements(&s.a[begin], &s.b[begin], end - begin);
@@ -156,13 +182,11 @@ double compute_drift_ms() {
 }
 
 double bandwidth_drift_ms() {
-    auto const& s = streams();
+    auto const& s = drift_streams();
     return 1e3 * seconds([&] {
-               s.split(
-                   [&](std::size_t begin, std::size_t end) {
-                       triad_elements(&s.a[begin], &s.b[begin], &s.c[begin], end - begin);
-                   },
-                   Streams::elements / 2);
+               s.split([&](std::size_t begin, std::size_t end) {
+                   triad_elements(&s.a[begin], &s.b[begin], &s.c[begin], end - begin);
+               });
            });
 }
 

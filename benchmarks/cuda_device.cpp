@@ -89,32 +89,50 @@ class CudaDevice : public TimingDevice {
 
     void rouse() override {}
 
-    [[nodiscard]] double time_drift_probe(std::size_t probe) override {
+    // An error that the device cannot leave comes back from every call; lack of memory does not.
+    [[nodiscard]] bool is_usable() override { return cudaDeviceSynchronize() == cudaSuccess; }
+
+    [[nodiscard]] double time_drift_probe(std::size_t probe) override try {
         if (probe == bandwidth_drift_probe) {
             return time_ms([&] { flush_.zero_(); });
         }
         auto const& matrix = drift_matrix();
         return time_ms([&] { (void)at::mm(matrix, matrix); });
+    } catch (c10::Error const& error) {
+        throw CannotTime{std::string{"drift probe: "} + error.what_without_backtrace()};
     }
 
     [[nodiscard]] std::vector<PeakResult> measure_peaks() override {
         auto const options = at::TensorOptions{}.dtype(type_of(precision_)).device(at::kCUDA);
         std::vector<PeakResult> peaks;
-        auto const image = at::randn({32, 256, 56, 56}, options);
-        auto const kernel = at::randn({256, 256, 3, 3}, options);
-        peaks.push_back(this->probe("conv2d", "flop", 2.0 * 32 * 256 * 256 * 9 * 56 * 56,
-                                    [&] { (void)at::conv2d(image, kernel, {}, 1, 1); }));
-        auto const matrix = at::randn({8192, 8192}, options);
-        peaks.push_back(this->probe("matmul", "flop", 2.0 * 8192 * 8192 * 8192,
-                                    [&] { (void)at::mm(matrix, matrix); }));
-        auto const elements = std::int64_t{1} << 28;
-        auto const bytes = at::TensorOptions{}.dtype(at::kFloat).device(at::kCUDA);
-        auto a = at::empty({elements}, bytes).zero_();
-        auto const b = at::empty({elements}, bytes).zero_();
-        auto const moved = static_cast<double>(elements) * sizeof(float);
-        peaks.push_back(this->probe("copy", "byte", 2 * moved, [&] { a.copy_(b); }));
-        // a += 3 b reads two arrays and writes one, as triad does.
-        peaks.push_back(this->probe("triad", "byte", 3 * moved, [&] { a.add_(b, 3); }));
+        // A probe that a small GPU has no memory for is left out.
+        auto const try_probes = [](auto const& probes) {
+            try {
+                probes();
+            } catch (c10::OutOfMemoryError const&) {
+            }
+        };
+        try_probes([&] {
+            auto const image = at::randn({32, 256, 56, 56}, options);
+            auto const kernel = at::randn({256, 256, 3, 3}, options);
+            peaks.push_back(this->probe("conv2d", "flop", 2.0 * 32 * 256 * 256 * 9 * 56 * 56,
+                                        [&] { (void)at::conv2d(image, kernel, {}, 1, 1); }));
+        });
+        try_probes([&] {
+            auto const matrix = at::randn({8192, 8192}, options);
+            peaks.push_back(this->probe("matmul", "flop", 2.0 * 8192 * 8192 * 8192,
+                                        [&] { (void)at::mm(matrix, matrix); }));
+        });
+        try_probes([&] {
+            auto const elements = std::int64_t{1} << 28;
+            auto const bytes = at::TensorOptions{}.dtype(at::kFloat).device(at::kCUDA);
+            auto a = at::empty({elements}, bytes).zero_();
+            auto const b = at::empty({elements}, bytes).zero_();
+            auto const moved = static_cast<double>(elements) * sizeof(float);
+            peaks.push_back(this->probe("copy", "byte", 2 * moved, [&] { a.copy_(b); }));
+            // a += 3 b reads two arrays and writes one, as triad does.
+            peaks.push_back(this->probe("triad", "byte", 3 * moved, [&] { a.add_(b, 3); }));
+        });
         return peaks;
     }
 
@@ -122,6 +140,8 @@ class CudaDevice : public TimingDevice {
         auto environment = library_environment();
         auto const state = gpu_state(pci_bus_id_);
         environment.gpu_name = properties_.name;
+        environment.gpu_memory_bytes = static_cast<double>(properties_.totalGlobalMem);
+        environment.gpu_tf32 = at::globalContext().allowTF32CuDNN();
         environment.gpu_driver = state.driver;
         int runtime = 0;
         if (cudaRuntimeGetVersion(&runtime) == cudaSuccess) {
@@ -146,6 +166,7 @@ class CudaDevice : public TimingDevice {
         for (int i = 0; i < repetitions; ++i) {
             result.per_second.push_back(amount / (time_ms(work) / 1e3));
         }
+        result.clock_hz = gpu_state(pci_bus_id_).clock_hz;
         return result;
     }
 

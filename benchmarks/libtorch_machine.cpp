@@ -2,17 +2,19 @@
 
 #include <benchmark/benchmark.h>
 
+#include <cstdlib>
 #include <exception>
+#include <iostream>
 #include <numeric>
 #include <vector>
 
-#include "core/cannot_time.hpp"
 #include "workloads/exported_program.hpp"
 
 namespace derate::benchmarks {
 namespace {
 
 constexpr double ms_per_s = 1e3;
+constexpr int exit_device_lost = 1;  // 2 and 4 would say that the plan or the machine is refused
 
 /// Keeps what Google Benchmark says of one run, prints nothing.
 class OneRunReporter : public benchmark::BenchmarkReporter {
@@ -34,8 +36,15 @@ void LibTorchMachine::load_model(std::size_t model) {
     for (auto const& planned : plan_.cases) {
         if (planned.model == model) subgraphs.push_back(planned.subgraph);
     }
-    models_[model] = std::make_unique<PreparedModel>(
-        read_exported_program(plan_.models.at(model).file), subgraphs, plan_.seed, device_);
+    on_usable_device([&] {
+        models_[model] = std::make_unique<PreparedModel>(
+            read_exported_program(plan_.models.at(model).file), subgraphs, plan_.seed, device_);
+    });
+}
+
+void LibTorchMachine::end_without_device(CannotTime const& error) {
+    std::cerr << "the device is lost: " << error.what() << std::endl;
+    std::_Exit(exit_device_lost);
 }
 
 Repetition LibTorchMachine::time_case(std::size_t index, RepetitionPolicy const& policy) {
@@ -49,8 +58,9 @@ Repetition LibTorchMachine::time_case(std::size_t index, RepetitionPolicy const&
         planned.key.c_str(),
         [&](benchmark::State& state) {
             try {
-                repetition =
-                    take_repetition(model.isolated(planned.subgraph, planned.state), policy);
+                repetition = on_usable_device([&] {
+                    return take_repetition(model.isolated(planned.subgraph, planned.state), policy);
+                });
             } catch (...) {
                 failure = std::current_exception();
                 state.SkipWithError("see the failure record");

@@ -1,9 +1,11 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <type_traits>
 
 #include "benchmarks/prepared_model.hpp"
 #include "benchmarks/timing_device.hpp"
+#include "core/cannot_time.hpp"
 #include "core/launch.hpp"
 #include "core/plan.hpp"
 
@@ -21,11 +23,12 @@ class LibTorchMachine : public TimedMachine {
     [[nodiscard]] Repetition time_case(std::size_t index, RepetitionPolicy const& policy) override;
     [[nodiscard]] Repetition time_whole(std::size_t model,
                                         RepetitionPolicy const& policy) override {
-        return take_repetition(models_.at(model)->whole(), policy);
+        return on_usable_device(
+            [&] { return take_repetition(models_.at(model)->whole(), policy); });
     }
     [[nodiscard]] InContextRun time_in_context(std::size_t model,
                                                RepetitionPolicy const& policy) override {
-        return models_.at(model)->time_in_context(policy);
+        return on_usable_device([&] { return models_.at(model)->time_in_context(policy); });
     }
     [[nodiscard]] double time_drift_probe(std::size_t probe) override {
         return device_.time_drift_probe(probe);
@@ -36,6 +39,19 @@ class LibTorchMachine : public TimedMachine {
     [[nodiscard]] Environment describe() override { return device_.describe(); }
 
   private:
+    /// Ends the process where `work` failed and left no usable device: every later case would be
+    /// recorded as failed. The campaign lays it to the case in flight and starts another process.
+    template <class Work>
+    std::invoke_result_t<Work const&> on_usable_device(Work const& work) {
+        try {
+            return work();
+        } catch (CannotTime const& error) {
+            if (device_.is_usable()) throw;
+            end_without_device(error);
+        }
+    }
+    [[noreturn]] static void end_without_device(CannotTime const& error);
+
     Plan const& plan_;
     TimingDevice& device_;
     std::map<std::size_t, std::unique_ptr<PreparedModel>> models_;

@@ -31,6 +31,9 @@ auto explain_failures(std::string const& what, Work const& work) {
     } catch (c10::Error const& error) {
         std::string reason = error.what_without_backtrace();
         throw CannotTime{what + ": " + reason.substr(0, reason.find('\n'))};
+    } catch (std::exception const& error) {
+        // oneDNN throws types of its own.
+        throw CannotTime{what + ": " + error.what()};
     }
 }
 

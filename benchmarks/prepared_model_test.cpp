@@ -161,5 +161,25 @@ TEST(PreparedModel, SaysThatAModelDoesNotFitInMemory) {
     EXPECT_THROW((PreparedModel{program, {}, 0, device}), CannotTime);
 }
 
+TEST(PreparedModel, WhateverALibraryThrowsIsAReason) {
+    // oneDNN throws types that neither LibTorch nor derate knows.
+    class Throwing : public UntimedDevice {
+      public:
+        double time_ms(std::function<void()> const&) override {
+            throw std::runtime_error{"could not create a primitive"};
+        }
+    };
+    Throwing device;
+    auto program = shipped("squeezenet1_1_b1.json.gz");
+    PreparedModel model{std::move(program), {0}, 0, device};
+    try {
+        (void)model.isolated(0, CacheState::hot)();
+        FAIL() << "nothing thrown";
+    } catch (CannotTime const& error) {
+        EXPECT_NE(std::string{error.what()}.find("could not create a primitive"),
+                  std::string::npos);
+    }
+}
+
 }  // namespace
 }  // namespace derate::benchmarks

@@ -38,6 +38,10 @@ class TimingDevice {
     /// Brings the device to the state it has in the middle of a model: threads awake, clocks up.
     virtual void rouse() = 0;
 
+    /// False after a failure that every later call would meet again: on a GPU an illegal access
+    /// leaves the whole process without a device.
+    [[nodiscard]] virtual bool is_usable() { return true; }
+
     [[nodiscard]] virtual double time_drift_probe(std::size_t probe) = 0;  ///< ms
     [[nodiscard]] virtual std::vector<PeakResult> measure_peaks() = 0;
     [[nodiscard]] virtual Environment describe() = 0;

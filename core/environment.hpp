@@ -68,6 +68,7 @@ struct Environment {
     std::vector<LoadedLibrary> loaded_libraries{};
     // Graphics processor
     std::optional<std::string> gpu_name{};
+    std::optional<double> gpu_memory_bytes{};
     std::optional<std::string> gpu_driver{};
     std::optional<std::string> cuda{};  ///< runtime version
     std::optional<double> gpu_clock_max_hz{};
@@ -77,6 +78,7 @@ struct Environment {
     std::optional<bool> gpu_ecc{};
     std::optional<bool> gpu_mig{};
     std::optional<std::string> gpu_throttle_reasons{};
+    std::optional<bool> gpu_tf32{};  ///< convolutions in FP32 may round their inputs to TF32
 
     friend bool operator==(Environment const&, Environment const&) = default;
 };

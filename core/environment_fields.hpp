@@ -52,6 +52,7 @@ void for_each_environment_field(Visit&& visit) {
     visit("malloc_trim_threshold_bytes", &E::malloc_trim_threshold_bytes);
     visit("flush_denormals", &E::flush_denormals);
     visit("gpu_name", &E::gpu_name);
+    visit("gpu_memory_bytes", &E::gpu_memory_bytes);
     visit("gpu_driver", &E::gpu_driver);
     visit("cuda", &E::cuda);
     visit("gpu_clock_max_hz", &E::gpu_clock_max_hz);
@@ -61,6 +62,7 @@ void for_each_environment_field(Visit&& visit) {
     visit("gpu_ecc", &E::gpu_ecc);
     visit("gpu_mig", &E::gpu_mig);
     visit("gpu_throttle_reasons", &E::gpu_throttle_reasons);
+    visit("gpu_tf32", &E::gpu_tf32);
 }
 
 }  // namespace derate

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct PeakResult {
     std::string probe{};               ///< "fma_avx512", "conv2d", "triad", ...
     std::string unit{};                ///< "flop" or "byte"
     std::vector<double> per_second{};  ///< one a repetition
+    std::optional<double> clock_hz{};  ///< right after the last of them, where it can be read
 };
 
 /// What a launch times: LibTorch on a processor or GPU, or a synthetic machine in tests. It owns

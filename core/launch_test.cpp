@@ -142,5 +142,20 @@ TEST(RunLaunch, WritesEveryRepetitionOfAPeak) {
     EXPECT_EQ(records[2].per_second, 2e9);
 }
 
+TEST(Launch, GoesOnWithoutPeaksThatCannotBeTaken) {
+    class WithoutPeaks : public SyntheticMachine {
+      public:
+        std::vector<PeakResult> measure_peaks() override { throw CannotTime{"out of memory"}; }
+    };
+    WithoutPeaks machine;
+    auto plan = plan_of({{StepKind::isolated, 0}});
+    plan.peaks = true;
+    std::vector<SampleKind> kinds;
+    run_launch(plan, machine, [&](SampleRecord const& record) { kinds.push_back(record.kind); },
+               {});
+    EXPECT_EQ(kinds,
+              (std::vector{SampleKind::environment, SampleKind::isolated, SampleKind::launch_end}));
+}
+
 }  // namespace
 }  // namespace derate

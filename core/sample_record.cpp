@@ -6,7 +6,7 @@
 namespace derate {
 namespace {
 
-constexpr std::array<std::pair<SampleKind, std::string_view>, 10> names{{
+constexpr std::array<std::pair<SampleKind, std::string_view>, 11> names{{
     {SampleKind::campaign, "campaign"},
     {SampleKind::environment, "environment"},
     {SampleKind::isolated, "isolated"},
@@ -14,6 +14,7 @@ constexpr std::array<std::pair<SampleKind, std::string_view>, 10> names{{
     {SampleKind::whole, "whole"},
     {SampleKind::drift, "drift"},
     {SampleKind::peak, "peak"},
+    {SampleKind::stopped, "stopped"},
     {SampleKind::failure, "failure"},
     {SampleKind::launch_end, "launch_end"},
     {SampleKind::finished, "finished"},

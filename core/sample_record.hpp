@@ -18,6 +18,7 @@ enum class SampleKind {
     whole,        ///< one repetition of a whole model
     drift,        ///< one run of a drift probe
     peak,         ///< one result of a peak probe
+    stopped,      ///< why a case or whole model was not timed further (written before `finished`)
     failure,      ///< a case or model that cannot be timed, and why; its later steps are skipped
     launch_end,   ///< the launch came to an end by itself
     finished,     ///< last line: nothing is left to do
@@ -46,9 +47,11 @@ struct SampleRecord {
     std::optional<std::string> probe{};  ///< drift: "compute", "bandwidth"; peak: e.g. "fma_avx512"
     std::optional<double> per_second{};  ///< peak: FLOP/s or bytes/s
     std::optional<std::string> unit{};   ///< peak: "flop" or "byte"
-    std::optional<std::string> reason{};  ///< failure; launch_end: "complete", "time_limit"
-    std::optional<double> wall_s{};       ///< launch_end: the process, from start to here
-    std::optional<double> loading_s{};    ///< launch_end: of it, loading models and capturing cases
+    std::optional<double> clock_hz{};    ///< peak: of the core that ran it, right after it
+    std::optional<std::string>
+        reason{};                       ///< failure; stopped; launch_end: "complete", "time_limit"
+    std::optional<double> wall_s{};     ///< launch_end: the process, from start to here
+    std::optional<double> loading_s{};  ///< launch_end: of it, loading models and capturing cases
     std::optional<Environment> environment{};  ///< environment: only what the writer can know
     /// campaign: what must agree for a run to resume. `settings` is a plan without steps as JSON
     /// text, `rules` says how many launches and repetitions there are and when to stop.

@@ -63,7 +63,10 @@ std::string google_benchmark_export(std::vector<Measurement> const& measurements
         auto const model = measurement.model + "/b" + std::to_string(measurement.batch);
         if (measurement.whole_model) {
             auto const name = "whole_model/" + model + "/real_time";
-            rows.push_back(row_of(name, *measurement.whole_model, rows.size(), threads));
+            // A measurement for each cache state of the parts has the same whole model.
+            if (written.insert(name).second) {
+                rows.push_back(row_of(name, *measurement.whole_model, rows.size(), threads));
+            }
         }
         for (auto const& measured : measurement.subgraphs) {
             if (!measured.isolated) continue;

@@ -79,5 +79,13 @@ TEST(GoogleBenchmarkExport, IntervalIsTheOneOverLaunches) {
     EXPECT_FALSE(json.at("benchmarks").at(1).contains("ci_95_lower_ms")) << "one launch has none";
 }
 
+TEST(GoogleBenchmarkExport, WritesAWholeModelOnceForAllCacheStates) {
+    auto hot = measurement();
+    hot.cache_state = CacheState::hot;
+    auto const json =
+        nlohmann::json::parse(google_benchmark_export({measurement(), hot}, {}, "derate"));
+    EXPECT_EQ(json.at("benchmarks").size(), 5U);  // whole once; a and b in two states
+}
+
 }  // namespace
 }  // namespace derate

@@ -132,6 +132,8 @@ class FlatLineReader : public json::json_sax_t {
             record_.fast_ms = value;
         else if (key_ == "per_second")
             record_.per_second = value;
+        else if (key_ == "clock_hz")
+            record_.clock_hz = value;
         else if (key_ == "wall_s")
             record_.wall_s = value;
         else if (key_ == "loading_s")
@@ -171,6 +173,7 @@ std::string to_json_line(SampleRecord const& record) {
     put(line, "probe", record.probe);
     put(line, "per_second", record.per_second);
     put(line, "unit", record.unit);
+    put(line, "clock_hz", record.clock_hz);
     put(line, "reason", record.reason);
     put(line, "wall_s", record.wall_s);
     put(line, "loading_s", record.loading_s);
@@ -207,6 +210,7 @@ SampleRecord sample_record_from_json(std::string_view text, std::string_view whe
     take(line, "probe", record.probe);
     take(line, "per_second", record.per_second);
     take(line, "unit", record.unit);
+    take(line, "clock_hz", record.clock_hz);
     take(line, "reason", record.reason);
     take(line, "wall_s", record.wall_s);
     take(line, "loading_s", record.loading_s);
