@@ -11,6 +11,17 @@ namespace {
 /// Pairs grow with the square; beyond this the series is thinned evenly.
 constexpr std::size_t most_points = 400;
 
+/// A restart of the machine sets the monotonic clock back: from there on times go on where the last
+/// launch ended.
+void begin_again_after_restarts(std::vector<DriftSample>& samples) {
+    std::int64_t shift = 0;
+    for (std::size_t i = 1; i < samples.size(); ++i) {
+        auto const here = samples[i].time_ns + shift;
+        if (here < samples[i - 1].time_ns) shift = samples[i - 1].time_ns - samples[i].time_ns;
+        samples[i].time_ns += shift;
+    }
+}
+
 double theil_sen_slope(std::span<DriftSample const> samples) {
     std::size_t const stride = (samples.size() + most_points - 1) / most_points;
     std::vector<double> slopes;
@@ -32,7 +43,10 @@ std::vector<DriftOfProbe> analyse_drift(
     for (auto const& [probe, unsorted] : series) {
         if (unsorted.size() < 4) continue;
         auto samples = unsorted;
-        std::ranges::sort(samples, {}, &DriftSample::time_ns);
+        std::ranges::sort(samples, {}, [](DriftSample const& sample) {
+            return std::pair{sample.launch, sample.time_ns};
+        });
+        begin_again_after_restarts(samples);
         std::vector<double> times;
         for (auto const& sample : samples) times.push_back(sample.time_ms);
         double const center = median(times);

@@ -4,12 +4,26 @@
 #include <cmath>
 
 #include "campaign/host_environment.hpp"
+#include "campaign/plan_making.hpp"
 #include "core/json/environment_json.hpp"
 #include "core/statistics/quantiles.hpp"
 #include "workloads/partition.hpp"
 
 namespace derate {
 namespace {
+
+/// Why a case has no time although its model did not fail: a case that several models share is
+/// timed in the first of them.
+std::string reason_of_owner(CampaignResult const& result, CampaignSettings const& settings,
+                            std::string const& key) {
+    auto const found = std::ranges::find(result.cases, key, &DistinctCase::key);
+    if (found == result.cases.end()) return {};
+    auto const& owner = settings.models[found->model];
+    auto const label = model_label(owner.name, owner.batch);
+    auto const failed = result.samples.failures.find(label);
+    if (failed == result.samples.failures.end()) return {};
+    return "it is timed in " + label + ", which failed: " + failed->second;
+}
 
 /// In-context times of every subgraph, as repetitions by launch; one entry a subgraph.
 std::vector<Repetitions> in_context_repetitions(Samples const& samples,
@@ -50,6 +64,7 @@ std::optional<PeakRate> best_peak(std::map<std::string, std::vector<PeakSample>>
         if (auto const variance = summary.variance()) {
             best->relative_spread = std::sqrt(*variance) / summary.mean;
         }
+        best->clock_hz = std::ranges::max_element(samples, {}, &PeakSample::per_second)->clock_hz;
     }
     return best;
 }
@@ -88,7 +103,7 @@ Measurement measurement_of(CampaignResult const& result, CampaignSettings const&
                                   .isolated = {},
                                   .in_context = timing_of(in_context[i]),
                                   .failure = {}};
-        auto const key = case_key(subgraph.descriptor, state, settings.threads, model.precision);
+        auto const key = key_of_case(settings, model, subgraph, state);
         if (auto const timed = samples.isolated.find(key); timed != samples.isolated.end()) {
             measured.isolated = timing_of(timed->second);
         } else if (auto const failed = samples.failures.find(key);
@@ -97,6 +112,8 @@ Measurement measurement_of(CampaignResult const& result, CampaignSettings const&
         } else if (auto const model_failed = samples.failures.find(label);
                    model_failed != samples.failures.end()) {
             measured.failure = model_failed->second;
+        } else if (auto const reason = reason_of_owner(result, settings, key); !reason.empty()) {
+            measured.failure = reason;
         } else {
             measured.failure = model.isolated ? "not timed: the budget was spent first"
                                               : "not timed: only the whole model was asked for";

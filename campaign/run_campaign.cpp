@@ -6,13 +6,14 @@
 #include <csignal>
 #include <cstring>
 #include <ctime>
-#include <fstream>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "campaign/child_process.hpp"
 #include "campaign/host_environment.hpp"
 #include "campaign/samples_file.hpp"
+#include "core/environment_fields.hpp"
 #include "core/input_error.hpp"
 #include "core/json/file.hpp"
 #include "core/json/plan_json.hpp"
@@ -47,15 +48,23 @@ bool is_budgeted(PlannedStep const& step, CampaignSettings const& settings,
     return settings.models[model].in_budget;
 }
 
-/// Half of what is free, so that a machine in use is not driven out of memory.
-double usable_memory_bytes() {
-    std::ifstream file{"/proc/meminfo"};
-    std::string name;
-    double kibibytes = 0;
-    for (std::string unit; file >> name >> kibibytes; std::getline(file, unit)) {
-        if (name == "MemAvailable:") return kibibytes * 1024 / 2;
+/// What models may take together: of the machine's memory, or of the GPU's that they run on.
+double memory_for_models_bytes(Environment const& environment) {
+    double const bytes = usable_memory_bytes();
+    return environment.gpu_memory_bytes ? std::min(bytes, *environment.gpu_memory_bytes / 2)
+                                        : bytes;
+}
+
+/// Two models of one name would be taken for one: their times would be pooled.
+void refuse_equal_labels(CampaignSettings const& settings) {
+    std::set<std::string> seen;
+    for (auto const& model : settings.models) {
+        auto const label = model_label(model.name, model.batch);
+        if (!seen.insert(label).second) {
+            throw InputError{"--model", "two models are called " + label,
+                             "each model once, and files of different names"};
+        }
     }
-    return 4e9;
 }
 
 fs::path plan_path(fs::path const& samples) {
@@ -74,8 +83,10 @@ class Campaign {
           progress_{progress},
           cases_{distinct_cases(settings)},
           file_{files.samples, [this](SampleRecord const& record) { samples_.add(record); }} {
+        refuse_equal_labels(settings);
         if (samples_.settings) {
             check_same_settings();
+            if (!samples_.finished) check_same_machine(machine);
             resumed_ = true;
         } else if (!samples_.launches.empty()) {
             throw InputError{files.samples.string(), "its first line is no campaign line",
@@ -90,6 +101,7 @@ class Campaign {
         while (!samples_.finished) {
             auto const content = next_content();
             if (!content) {
+                append_stop_reasons();
                 append({.kind = SampleKind::finished, .launch = last_launch()});
                 std::error_code error;
                 fs::remove(plan_path(files_.samples), error);
@@ -113,10 +125,53 @@ class Campaign {
         header.reason = date;
         append(header);
         SampleRecord environment{.kind = SampleKind::environment, .launch = -1};
-        environment.environment = machine;
-        // The CPUs of the process that times, not of the one that waits for it.
-        if (!settings_.cpus.empty()) environment.environment->affinity = cpu_list(settings_.cpus);
+        environment.environment = as_timed_on(machine);
         append(environment);
+    }
+
+    /// With the CPUs of the process that times, not of the one that waits for it.
+    [[nodiscard]] Environment as_timed_on(Environment machine) const {
+        if (!settings_.cpus.empty()) machine.affinity = cpu_list(settings_.cpus);
+        return machine;
+    }
+
+    /// Repetitions of two machines, or of one before and after an update, are two measurements.
+    void check_same_machine(Environment const& machine) const {
+        auto const before = without_volatile_fields(samples_.machine);
+        auto const now = without_volatile_fields(as_timed_on(machine));
+        std::string differing;
+        for_each_environment_field([&](char const* name, auto member) {
+            if (before.*member == now.*member) return;
+            differing += (differing.empty() ? "" : ", ") + std::string{name};
+        });
+        if (differing.empty()) return;
+        throw InputError{files_.samples.string(),
+                         "was begun on another machine or system (" + differing + " differ)",
+                         "the same one to resume it, or another --output"};
+    }
+
+    /// Why each case was not timed further; what a killed run has written of it stays.
+    void append_stop_reasons() {
+        auto const reasons = stop_reasons();
+        auto const append_reason = [&](SampleRecord record, std::string const& name) {
+            if (samples_.stopped.contains(name)) return;
+            record.kind = SampleKind::stopped;
+            record.launch = last_launch();
+            record.reason = to_string(reasons.at(name));
+            append(record);
+        };
+        for (auto const& item : cases_) {
+            SampleRecord record;
+            record.case_key = item.key;
+            append_reason(record, item.key);
+        }
+        for (auto const& model : settings_.models) {
+            if (!model.whole) continue;
+            SampleRecord record;
+            record.model = model.name;
+            record.batch = model.batch;
+            append_reason(record, label(model));
+        }
     }
 
     void check_same_settings() const {
@@ -124,12 +179,14 @@ class Campaign {
         auto const found = plan_from_json(*samples_.settings, files_.samples.string() + ":1");
         bool const same = found == wanted && samples_.rules == to_string(settings_.rules);
         if (!same) {
-            throw InputError{files_.samples.string(),
-                             "holds repetitions of another measurement (" +
-                                 samples_.rules.value_or("?") + ", " +
-                                 std::to_string(found.models.size()) + " models, threads " +
-                                 std::to_string(found.threads) + ")",
-                             "the same models and flags to resume it, or another --output"};
+            throw InputError{
+                files_.samples.string(),
+                "holds repetitions of another measurement (" + samples_.rules.value_or("?") + ", " +
+                    std::to_string(found.models.size()) + " models, " +
+                    std::to_string(found.cases.size()) + " cases, " + found.device + ", threads " +
+                    std::to_string(found.threads) + ", CPUs " + cpu_list(found.cpus) + ", seed " +
+                    std::to_string(found.seed) + ")",
+                "the same models and flags to resume it, or another --output"};
         }
     }
 
@@ -154,9 +211,12 @@ class Campaign {
         return !samples_.launches.empty() && !samples_.launches.rbegin()->second.ended;
     }
 
+    /// \param owner  label of the model that the case is timed in
     [[nodiscard]] std::optional<StopReason> reason_for(
-        std::string const& name, std::map<std::string, Repetitions> const& timed) const {
+        std::string const& name, std::map<std::string, Repetitions> const& timed,
+        std::string const& owner) const {
         if (samples_.failures.contains(name)) return StopReason::failed;
+        if (samples_.failures.contains(owner) && !timed.contains(name)) return StopReason::failed;
         auto const found = timed.find(name);
         if (found == timed.end()) return std::nullopt;
         return stop_reason(found->second, settings_.rules);
@@ -179,15 +239,17 @@ class Campaign {
         LaunchContent content;
         std::vector<bool> active(settings_.models.size(), !least_done);
         for (std::size_t i = 0; i < cases_.size(); ++i) {
-            if (samples_.failures.contains(label(settings_.models[cases_[i].model]))) continue;
-            if (reason_for(cases_[i].key, samples_.isolated)) continue;
+            auto const owner = label(settings_.models[cases_[i].model]);
+            if (samples_.failures.contains(owner)) continue;
+            if (reason_for(cases_[i].key, samples_.isolated, owner)) continue;
             content.cases.push_back(i);
             active[cases_[i].model] = true;
         }
         for (std::size_t m = 0; m < settings_.models.size(); ++m) {
             auto const& model = settings_.models[m];
             if (samples_.failures.contains(label(model))) continue;
-            if (model.whole && !reason_for(label(model), samples_.whole)) active[m] = true;
+            auto const name = label(model);
+            if (model.whole && !reason_for(name, samples_.whole, name)) active[m] = true;
             // What the curves are judged by is timed as long as what they are made of: a host that
             // gets faster or slower would part them. Once they have the least number of launches,
             // models that are only compared with take turns.
@@ -245,7 +307,19 @@ class Campaign {
         if (unfinished_launch()) {
             // The order was drawn before; sequence numbers of the file mean that plan.
             auto plan = plan_from_json(read_text(path), path.string());
-            plan.done = samples_.launches.rbegin()->second.done.ascending();
+            auto const& begun = samples_.launches.rbegin()->second;
+            // What has failed is not tried again.
+            for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+                auto const sequence = static_cast<std::int64_t>(i);
+                if (begun.done.contains(sequence) || has_failed(plan.steps[i], plan)) {
+                    plan.done.push_back(sequence);
+                }
+            }
+            // Peaks come before the first step, and what time is left is less by what was spent.
+            plan.peaks = plan.peaks && begun.done.size() == 0;
+            if (plan.time_limit_s > 0) {
+                plan.time_limit_s = std::max(1.0, plan.time_limit_s - begun.seen_s);
+            }
             return plan;
         }
         int const launch = last_launch() + 1;
@@ -254,7 +328,7 @@ class Campaign {
         auto settings = settings_;
         while (true) {
             plans.push_back(make_plan(settings, cases_, content, samples_.campaign, launch,
-                                      usable_memory_bytes()));
+                                      memory_for_models_bytes(samples_.environment)));
             auto const fewer = with_fewer_repetitions(settings.rules);
             if (!settings.rules.budget_s || !settings.rules.stop_early || !fewer) break;
             settings.rules = *fewer;
@@ -321,7 +395,8 @@ class Campaign {
     }
 
     /// A second crash at one step is laid to its case: it is recorded as failed, and the launch
-    /// goes on.
+    /// goes on. Where the next step of the same model crashes too before anything of it was
+    /// recorded, it was the model, which may be too large to load.
     void handle_crash(ChildExit const& end, bool went_on) {
         if (end.code == 2 || end.code == 4) {
             throw EnvironmentRefused{files_.bench_program.filename().string(),
@@ -338,7 +413,7 @@ class Campaign {
                                      "run the same command again to go on"};
         }
         auto const step = step_in_flight();
-        if (!step || crashes_ > 3) {
+        if (!step || crashes_ > 5) {
             throw EnvironmentRefused{
                 files_.bench_program.filename().string(),
                 how + (end.last_words.empty() ? "" : ": " + last_line(end.last_words)),
@@ -353,10 +428,22 @@ class Campaign {
             planned.kind == StepKind::isolated ? plan_.cases[planned.index].model : planned.index;
         failure.model = plan_.models[model].name;
         failure.batch = plan_.models[model].batch;
-        if (planned.kind == StepKind::isolated) failure.case_key = plan_.cases[planned.index].key;
+        bool const again = std::exchange(crashed_model_, model) == model && !went_on;
+        if (planned.kind == StepKind::isolated && !again) {
+            failure.case_key = plan_.cases[planned.index].key;
+        }
         failure.reason = "derate-bench " + how +
                          (end.last_words.empty() ? "" : ": " + last_line(end.last_words));
         append(failure);
+    }
+
+    /// Its case or its model is recorded as failed.
+    [[nodiscard]] bool has_failed(PlannedStep const& step, Plan const& plan) const {
+        if (step.kind == StepKind::drift) return false;
+        bool const isolated = step.kind == StepKind::isolated;
+        auto const& model = plan.models[isolated ? plan.cases[step.index].model : step.index];
+        return samples_.failures.contains(model_label(model.name, model.batch)) ||
+               (isolated && samples_.failures.contains(plan.cases[step.index].key));
     }
 
     /// First step that has no record and is no drift probe.
@@ -366,11 +453,7 @@ class Campaign {
             auto const sequence = static_cast<std::int64_t>(i);
             if (done.contains(sequence) || plan_.steps[i].kind == StepKind::drift) continue;
             auto const& step = plan_.steps[i];
-            auto const name =
-                step.kind == StepKind::isolated
-                    ? plan_.cases[step.index].key
-                    : model_label(plan_.models[step.index].name, plan_.models[step.index].batch);
-            if (!samples_.failures.contains(name)) return sequence;
+            if (!has_failed(step, plan_)) return sequence;
         }
         return std::nullopt;
     }
@@ -384,14 +467,19 @@ class Campaign {
     }
 
     [[nodiscard]] std::map<std::string, StopReason> stop_reasons() const {
-        auto const otherwise = settings_.rules.stop_early ? StopReason::budget : StopReason::exact;
+        // Without an end of its own, a case was ended by the time.
+        auto const otherwise = settings_.rules.stop_early || settings_.rules.budget_s
+                                   ? StopReason::budget
+                                   : StopReason::exact;
         std::map<std::string, StopReason> reasons;
         for (auto const& item : cases_) {
-            reasons[item.key] = reason_for(item.key, samples_.isolated).value_or(otherwise);
+            auto const owner = label(settings_.models[item.model]);
+            reasons[item.key] = reason_for(item.key, samples_.isolated, owner).value_or(otherwise);
         }
         for (auto const& model : settings_.models) {
             if (!model.whole) continue;
-            reasons[label(model)] = reason_for(label(model), samples_.whole).value_or(otherwise);
+            auto const name = label(model);
+            reasons[name] = reason_for(name, samples_.whole, name).value_or(otherwise);
         }
         return reasons;
     }
@@ -485,6 +573,7 @@ class Campaign {
     bool resumed_ = false;
     int crashes_ = 0;  ///< in a row without a record between them
     std::optional<std::int64_t> crashed_step_;
+    std::optional<std::size_t> crashed_model_;
 };
 
 }  // namespace
@@ -497,13 +586,8 @@ CampaignResult run_campaign(CampaignSettings const& settings, CampaignFiles cons
 
 double expected_campaign_seconds(CampaignSettings const& settings) {
     auto const cases = distinct_cases(settings);
-    LaunchContent content;
-    for (std::size_t i = 0; i < cases.size(); ++i) content.cases.push_back(i);
-    for (std::size_t m = 0; m < settings.models.size(); ++m) {
-        if (settings.models[m].whole) content.whole_models.push_back(m);
-        if (settings.models[m].in_context) content.in_context_models.push_back(m);
-    }
-    auto const plan = make_plan(settings, cases, content, "", 0, usable_memory_bytes());
+    auto const plan =
+        make_plan(settings, cases, everything_of(settings, cases), "", 0, usable_memory_bytes());
     double launch_s = 1;
     double budgeted_s = 1;
     for (auto const& step : plan.steps) {

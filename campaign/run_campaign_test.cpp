@@ -23,8 +23,8 @@ namespace fs = std::filesystem;
 class RunCampaign : public testing::Test {
   protected:
     ~RunCampaign() override {
-        for (auto const* name : {"SYNTHETIC_PAUSE_US", "SYNTHETIC_CRASH_AT", "SYNTHETIC_FAIL_CASE",
-                                 "SYNTHETIC_TEAR_AT"}) {
+        for (auto const* name : {"SYNTHETIC_PAUSE_US", "SYNTHETIC_CRASH_AT", "SYNTHETIC_CRASH_IN",
+                                 "SYNTHETIC_FAIL_CASE", "SYNTHETIC_TEAR_AT"}) {
             ::unsetenv(name);
         }
     }
@@ -81,7 +81,7 @@ CampaignSettings small_settings() {
 }
 
 std::string key_of(std::string const& descriptor) {
-    return case_key(descriptor, CacheState::cold_all, 1, Precision::fp32);
+    return case_key(descriptor, CacheState::cold_all, 1, "", Precision::fp32);
 }
 
 /// Every repetition by its place, without its times of day.
@@ -254,6 +254,58 @@ TEST_F(RunCampaign, CrashOfTheBenchIsTheFailureOfOneCase) {
     ASSERT_EQ(result.samples.failures.size(), 1);
     EXPECT_NE(result.samples.failures.begin()->second.find("signal 11"), std::string::npos);
     EXPECT_TRUE(result.samples.finished);
+}
+
+TEST_F(RunCampaign, ModelThatCrashesAgainAndAgainFailsAsAWhole) {
+    ::setenv("SYNTHETIC_CRASH_IN", "first", 1);
+    auto const settings = small_settings();
+    auto const result = run_campaign(settings, files(), {});
+    EXPECT_TRUE(result.samples.finished);
+    EXPECT_TRUE(result.samples.failures.contains("first/b1"));
+    EXPECT_EQ(result.samples.whole.at("second/b1").size(), 3);
+    // "b" is timed in the first model, which is gone; the second model says so.
+    auto const second =
+        measurement_of(result, settings, settings.models[1], CacheState::cold_all, {}, "", "");
+    EXPECT_TRUE(second.subgraphs[0].failure->find("first/b1, which failed") != std::string::npos ||
+                result.samples.failures.contains(key_of("b")))
+        << second.subgraphs[0].failure.value_or("");
+    EXPECT_EQ(result.stop_reasons.at(key_of("b")), StopReason::failed);
+    EXPECT_EQ(result.stop_reasons.at(key_of("c")), StopReason::exact);
+}
+
+TEST_F(RunCampaign, ReasonsForStoppingAreInTheSamples) {
+    auto const result = run_campaign(small_settings(), files(), {});
+    std::map<std::string, std::string> written;
+    read_samples(files().samples, [&](SampleRecord const& record) {
+        if (record.kind != SampleKind::stopped) return;
+        auto const name = record.case_key ? *record.case_key : *record.model + "/b1";
+        EXPECT_TRUE(written.emplace(name, record.reason.value()).second) << name << " twice";
+    });
+    ASSERT_EQ(written.size(), result.stop_reasons.size());
+    for (auto const& [name, reason] : result.stop_reasons) {
+        EXPECT_EQ(written.at(name), to_string(reason));
+    }
+}
+
+TEST_F(RunCampaign, RefusesTwoModelsOfOneName) {
+    auto settings = small_settings();
+    settings.models[1].name = "first";
+    EXPECT_THROW((void)run_campaign(settings, files(), {}), InputError);
+    EXPECT_FALSE(fs::exists(files().samples) && fs::file_size(files().samples) > 0);
+}
+
+TEST_F(RunCampaign, RefusesToGoOnOnAnotherMachine) {
+    kill_when_grown_to(3000, small_settings(), "3000");
+    Environment other;
+    other.cpu_name = "another";
+    try {
+        (void)run_campaign(small_settings(), files(), other);
+        FAIL() << "went on";
+    } catch (InputError const& error) {
+        EXPECT_NE(std::string{error.what()}.find("cpu_name differ"), std::string::npos)
+            << error.what();
+    }
+    EXPECT_TRUE(run_campaign(small_settings(), files(), {.load_average = 3}).samples.finished);
 }
 
 TEST_F(RunCampaign, FailedCaseIsAResultAndTheRestGoesOn) {

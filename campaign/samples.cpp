@@ -38,7 +38,8 @@ double least_ms(LaunchRepetitions const& launch, bool only_steady) {
 void add_peak(Samples& samples, SampleRecord const& record) {
     if (!record.probe || !record.per_second || !(*record.per_second > 0)) return;
     auto& peaks = record.unit == "byte" ? samples.peak_bandwidth : samples.peak_flops;
-    peaks[*record.probe].push_back({.launch = record.launch, .per_second = *record.per_second});
+    peaks[*record.probe].push_back(
+        {.launch = record.launch, .per_second = *record.per_second, .clock_hz = record.clock_hz});
 }
 
 }  // namespace
@@ -82,12 +83,19 @@ void Samples::add(SampleRecord const& record) {
     }
     if (record.kind == SampleKind::environment) {
         if (record.environment) environment = merge(environment, *record.environment);
-        if (record.launch < 0) return;  // the machine's half, written before the first launch
+        if (record.launch < 0) {  // the machine's half, written before the first launch
+            if (record.environment) machine = *record.environment;
+            return;
+        }
     }
 
+    auto const model = record.model ? model_label(*record.model, record.batch.value_or(1)) : "";
+    if (record.kind == SampleKind::stopped) {
+        stopped[record.case_key.value_or(model)] = record.reason.value_or("");
+        return;
+    }
     auto& launch = launches[record.launch];
     if (record.sequence && !launch.done.insert(*record.sequence)) return;
-    auto const model = record.model ? model_label(*record.model, record.batch.value_or(1)) : "";
     account(record, model);
     switch (record.kind) {
         case SampleKind::isolated:
@@ -113,6 +121,7 @@ void Samples::add(SampleRecord const& record) {
             add_peak(*this, record);
             break;
         case SampleKind::failure:
+            if (!record.case_key && !record.model) break;  // a drift probe
             failures[record.case_key.value_or(model)] = record.reason.value_or("no reason given");
             break;
         case SampleKind::launch_end:

@@ -31,6 +31,7 @@ struct DriftSample {
 struct PeakSample {
     int launch = 0;
     double per_second = 0;
+    std::optional<double> clock_hz{};
 };
 
 /// Sequence numbers with a record: a bit each, because a file may hold millions.
@@ -67,8 +68,9 @@ struct LaunchProgress {
 struct Samples {
     std::optional<std::string> settings{};  ///< of the campaign line
     std::optional<std::string> rules{};
-    std::string campaign{};                         ///< its id
-    Environment environment{};                      ///< machine and libraries
+    std::string campaign{};     ///< its id
+    Environment environment{};  ///< machine and libraries
+    Environment machine{};      ///< of it, what the campaign's first process saw of the machine
     std::map<std::string, Repetitions> isolated{};  ///< by case key
     std::map<std::string, Repetitions> whole{};     ///< by model_label()
     /// By model_label() and launch: one vector a run, by Subgraph::id.
@@ -77,6 +79,8 @@ struct Samples {
     std::map<std::string, std::vector<PeakSample>> peak_flops{};      ///< by probe, FLOP/s
     std::map<std::string, std::vector<PeakSample>> peak_bandwidth{};  ///< by probe, bytes/s
     std::map<std::string, std::string> failures{};  ///< reason by case key or model_label()
+    /// Why a case was not timed further, by case key or model_label(); once all is done.
+    std::map<std::string, std::string> stopped{};
     std::map<int, LaunchProgress> launches{};
     /// Wall time that went into each model, by model_label(): timed, warm-up, loading, preparation.
     std::map<std::string, double> spent_s{};

@@ -11,6 +11,7 @@ namespace derate {
 namespace {
 
 constexpr std::size_t fewest_repetitions = 10;
+constexpr std::size_t fewest_repetitions_with_fences = 8;
 constexpr double least_share = 0.2;
 constexpr double least_distance = 0.03;
 constexpr double least_ashman_d = 5;
@@ -99,6 +100,44 @@ std::optional<TwoPeaks> find_two_peaks(Repetitions const& repetitions) {
     return TwoPeaks{.lower_ms = std::exp(best_lower.mean),
                     .upper_ms = std::exp(upper.mean),
                     .upper_share = share};
+}
+
+OutlierCounts classify_outliers(std::map<std::string, Repetitions> const& cases) {
+    OutlierCounts counts;
+    for (auto const& [key, repetitions] : cases) {
+        std::vector<double> logs;
+        for (auto const& [number, launch] : repetitions) {
+            for (double const ms : launch.times_ms) logs.push_back(std::log(ms));
+        }
+        if (logs.size() < fewest_repetitions_with_fences) continue;
+        counts.repetitions += static_cast<int>(logs.size());
+        double const lower = quantile(logs, 0.25);
+        double const upper = quantile(logs, 0.75);
+        double const range = upper - lower;
+        for (double const value : logs) {
+            if (value > upper + 3 * range) {
+                ++counts.severe_slow;
+            } else if (value > upper + 1.5 * range) {
+                ++counts.mild_slow;
+            } else if (value < lower - 3 * range) {
+                ++counts.severe_fast;
+            } else if (value < lower - 1.5 * range) {
+                ++counts.mild_fast;
+            }
+        }
+    }
+    return counts;
+}
+
+std::string to_string(OutlierCounts const& outliers) {
+    if (outliers.repetitions == 0) return "too few repetitions of any case to tell outliers";
+    char text[160];
+    std::snprintf(text, sizeof text,
+                  "%d of %d repetitions are slow outliers (%d severe), %d fast (%d severe)",
+                  outliers.mild_slow + outliers.severe_slow, outliers.repetitions,
+                  outliers.severe_slow, outliers.mild_fast + outliers.severe_fast,
+                  outliers.severe_fast);
+    return text;
 }
 
 }  // namespace derate

@@ -43,4 +43,23 @@ struct TwoPeaks {
 /// Source: Ashman, Bird, Zepf, "Detecting bimodality in astronomical datasets", AJ 108 (1994).
 [[nodiscard]] std::optional<TwoPeaks> find_two_peaks(Repetitions const& repetitions);
 
+/// Repetitions far from the rest of their case, by Tukey's fences on the logarithm: mild beyond 1.5
+/// interquartile ranges of the quartiles, severe beyond 3. They are counted, never dropped.
+///
+/// Source: Tukey, "Exploratory Data Analysis", Addison-Wesley 1977, section 2D.
+struct OutlierCounts {
+    int repetitions = 0;  ///< of cases with eight or more of them: fewer have no quartiles
+    int mild_slow = 0;
+    int severe_slow = 0;
+    int mild_fast = 0;
+    int severe_fast = 0;
+
+    friend bool operator==(OutlierCounts const&, OutlierCounts const&) = default;
+};
+
+[[nodiscard]] OutlierCounts classify_outliers(std::map<std::string, Repetitions> const& cases);
+
+/// "31 of 4530 repetitions are slow outliers (12 severe), 3 fast (0 severe)".
+[[nodiscard]] std::string to_string(OutlierCounts const& outliers);
+
 }  // namespace derate

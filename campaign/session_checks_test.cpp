@@ -6,6 +6,8 @@
 #include <cmath>
 #include <random>
 
+#include "campaign/drift.hpp"
+
 namespace derate {
 namespace {
 
@@ -80,6 +82,40 @@ TEST(CompareWithItself, FewerThanFourLaunchesSayNothing) {
     std::mt19937_64 random{5};
     auto const few = drawn(random, 3, 3, [](std::mt19937_64&) { return 1.0; });
     EXPECT_EQ(compare_with_itself({{"k", few}}).cases, 0);
+}
+
+TEST(Outliers, AreCountedByTukeysFencesOnTheLogarithm) {
+    // Logarithms 0, 0.01, ..., 0.09, 0.2, 1: quartiles 0.0275 and 0.0825, fences at 0.165 and
+    // 0.2475.
+    std::vector<double> times;
+    for (int i = 0; i < 10; ++i) times.push_back(std::exp(0.01 * i));
+    times.push_back(std::exp(0.2));
+    times.push_back(std::exp(1.0));
+    std::map<std::string, Repetitions> cases;
+    cases["a"][0].times_ms = times;
+    cases["few"][0].times_ms = {1, 1, 1, 1, 1, 1, 9};
+    EXPECT_EQ(classify_outliers(cases),
+              (OutlierCounts{.repetitions = 12, .mild_slow = 1, .severe_slow = 1}));
+    EXPECT_EQ(to_string(classify_outliers(cases)),
+              "2 of 12 repetitions are slow outliers (1 severe), 0 fast (0 severe)");
+    for (auto& time : cases["a"][0].times_ms) time = 1 / time;
+    EXPECT_EQ(classify_outliers(cases),
+              (OutlierCounts{.repetitions = 12, .mild_fast = 1, .severe_fast = 1}));
+}
+
+TEST(Drift, GoesOnWhereTheMachineWasRestarted) {
+    // The second launch came after a restart: the clock began anew.
+    std::map<std::string, std::vector<DriftSample>> series;
+    for (int i = 0; i < 8; ++i) {
+        series["compute"].push_back(
+            {.launch = i / 4,
+             .time_ns = (i < 4 ? 1'000'000'000'000 : 5'000'000'000) + i % 4 * 1'000'000'000LL,
+             .time_ms = 1 + 0.02 * i});
+    }
+    auto const drift = analyse_drift(series);
+    ASSERT_EQ(drift.size(), 1);
+    // 0.14 from first to last about a median of 1.07.
+    EXPECT_NEAR(drift[0].relative_trend, 0.14 / 1.07, 0.02);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "campaign/imprecise_cases.hpp"
 #include "campaign/session_checks.hpp"
 #include "campaign/stop_rule.hpp"
+#include "cli/measuring.hpp"
 #include "core/statistics/quantiles.hpp"
 
 namespace derate::cli {
@@ -214,7 +215,8 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
     for (auto const& [reason, count] : stop_counts(result))
         all += text(" %d %s;", count, reason.c_str());
     all += "\n\nThe session against itself: " +
-           to_string(compare_with_itself(result.samples.isolated)) + ".\n";
+           to_string(compare_with_itself(result.samples.isolated)) +
+           ". Outliers: " + to_string(classify_outliers(result.samples.isolated)) + ".\n";
     all +=
         "\n| drift probe | samples | median ms | trend | range (5 - 95 %) | drifted |\n"
         "|---|---:|---:|---:|---:|---|\n";
@@ -239,6 +241,9 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
         all += "\n## What could not be timed\n\n";
         for (auto const& [name, reason] : result.samples.failures) {
             all += "- `" + name + "`: " + reason + "\n";
+            auto const found = std::ranges::find(result.cases, name, &DistinctCase::key);
+            if (found == result.cases.end()) continue;
+            all += "  (`" + repro_line(settings, *found) + "`)\n";
         }
     }
     all += text("\n## Trust\n\nGrade %s.\n\n", std::string{to_string(summary.trust.grade)}.c_str());
@@ -261,6 +266,7 @@ nlohmann::json measuring_json(CampaignResult const& result, CampaignSettings con
     using nlohmann::json;
     auto const time = measuring_time(result, settings);
     auto const self = compare_with_itself(result.samples.isolated);
+    auto const outliers = classify_outliers(result.samples.isolated);
     json imprecise = json::array();
     for (auto const& item : imprecise_cases(result, settings, wide)) {
         imprecise.push_back(
@@ -284,6 +290,12 @@ nlohmann::json measuring_json(CampaignResult const& result, CampaignSettings con
             {"share_of_time_within_2_percent", precise_share(result, 0.02)},
             {"stopped", stop_counts(result)},
             {"wider_than_3_percent", imprecise},
+            {"outliers",
+             {{"repetitions", outliers.repetitions},
+              {"mild_slow", outliers.mild_slow},
+              {"severe_slow", outliers.severe_slow},
+              {"mild_fast", outliers.mild_fast},
+              {"severe_fast", outliers.severe_fast}}},
             {"self_comparison",
              {{"cases", self.cases},
               {"alarms", self.alarms},

@@ -101,6 +101,13 @@ std::string table_of(CampaignResult const& result, CampaignSettings const& setti
         text += "    " + std::to_string(part.subgraph.id) + " " + part.subgraph.fusion_pattern +
                 ": " + *part.failure + "\n";
     }
+    for (auto const& item : result.cases) {
+        if (item.state != measurement.cache_state || !result.samples.failures.contains(item.key)) {
+            continue;
+        }
+        if (settings.models[item.model].name != measurement.model) continue;
+        text += "    to see it: " + repro_line(settings, item) + "\n";
+    }
     return text;
 }
 
@@ -138,12 +145,13 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
     auto const samples = outputs.size() == 1 && outputs[0] == flags.output
                              ? samples_beside(flags.output)
                              : flags.output / "measurement.samples.jsonl";
-    auto const machine = machine_environment();
     CampaignFiles const files{.samples = samples,
                               .bench_program = find_bench_program(flags.measuring.device)};
-    auto const printer = std::make_unique<ProgressPrinter>(common.quiet);
+    auto const machine = machine_environment(settings, files.bench_program);
+    auto printer = std::make_unique<ProgressPrinter>(common.quiet);
     auto const result = run_campaign(settings, files, machine,
                                      [&](CampaignProgress const& now) { (*printer)(now); });
+    printer.reset();
 
     auto const hardware_id =
         flags.hardware.empty() ? hardware_id_of(result.samples.environment) : flags.hardware;
@@ -182,6 +190,7 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
                 stop_summary(result).c_str());
     std::printf("%.0f %% of the isolated time within 3 %%; %s\n", 100 * precise_share(result, 0.03),
                 to_string(compare_with_itself(result.samples.isolated)).c_str());
+    std::printf("%s\n", to_string(classify_outliers(result.samples.isolated)).c_str());
     std::printf("trust grade %s\n", std::string{to_string(trust.grade)}.c_str());
     for (auto const& reason : trust.reasons) {
         std::printf("  at best %s: %s (%s)\n", std::string{to_string(reason.at_best)}.c_str(),
