@@ -7,6 +7,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "workloads/descriptor.hpp"
+
 namespace derate {
 namespace {
 
@@ -73,8 +75,7 @@ std::vector<DistinctCase> distinct_cases(CampaignSettings const& settings) {
                 auto key = key_of_case(settings, model, subgraph, state);
                 if (!seen.insert(key).second) continue;
                 cases.push_back({.key = std::move(key),
-                                 .name = std::string{to_string(subgraph.type)} + "/" +
-                                         descriptor_hash(subgraph.descriptor),
+                                 .name = case_name(subgraph.type, subgraph.descriptor),
                                  .model = m,
                                  .subgraph = subgraph.id,
                                  .state = state,

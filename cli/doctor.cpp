@@ -12,7 +12,7 @@
 namespace derate::cli {
 namespace {
 
-/// Where derate-bench lies, or why it cannot be started.
+/// Where derate-bench lies, or why it cannot time anything.
 struct BenchState {
     std::string device;
     std::string path;   ///< empty: not there
@@ -21,7 +21,12 @@ struct BenchState {
 
 BenchState look_for_bench(std::string const& device) {
     try {
-        return {.device = device, .path = find_bench_program(device).string(), .fault = {}};
+        auto const path = find_bench_program(device);
+        // A program that was built on another machine may find no GPU here.
+        bool const answers = device == "cpu" || ask_for_environment(path).has_value();
+        return {.device = device,
+                .path = path.string(),
+                .fault = answers ? "" : "it finds no GPU, or no driver for it"};
     } catch (EnvironmentRefused const& error) {
         return {.device = device, .path = {}, .fault = error.what()};
     }

@@ -186,7 +186,7 @@ std::string repro_line(CampaignSettings const& settings, DistinctCase const& ite
                 std::to_string(settings.threads) + " --cache-state " +
                 std::string{to_string(item.state)} + " --seed " + std::to_string(settings.seed);
     if (!settings.cpus.empty()) line += " --cpus " + cpu_list(settings.cpus);
-    return line + " --benchmark_filter='^" + item.name + "$'";
+    return line + " --benchmark_filter='^" + item.name + "/'";
 }
 
 std::string format_time_ms(double time_ms, std::optional<double> half_width) {
@@ -303,10 +303,11 @@ void print_dry_run(CampaignSettings const& settings, bool as_json) {
             return entry.second.kind == StepKind::isolated;
         }));
     std::printf(
-        "\n%zu distinct cases and %zu whole models, in the order in which the first launch (%zu "
+        "\n%zu distinct cases and %zu whole model%s, in the order in which the first launch (%zu "
         "steps) comes to them; %s; seed %llu; about %d s\n",
-        order.size() - wholes, wholes, plan.steps.size(), to_string(settings.rules).c_str(),
-        static_cast<unsigned long long>(settings.seed), static_cast<int>(std::ceil(expected_s)));
+        order.size() - wholes, wholes, wholes == 1 ? "" : "s", plan.steps.size(),
+        to_string(settings.rules).c_str(), static_cast<unsigned long long>(settings.seed),
+        static_cast<int>(std::ceil(expected_s)));
     if (!cases.empty()) {
         std::printf("one case alone: %s\n", repro_line(settings, cases.front()).c_str());
     }

@@ -4,7 +4,8 @@ it end, and compares what it wrote with an undisturbed run.
 
 With --bench it starts a program that follows derate-bench's protocol with drawn times, so that an
 undisturbed run can be told apart from a resumed one to the last digit. Without, derate-bench itself
-times one small model: then the same repetitions must be there and the same files, whatever the times.
+times small models: then the same repetitions must be there and the same files of the same form; what
+they say depends on the times.
 Fails when a line of a samples file does not parse, an output file is half-written, a repetition is
 there twice, or the ends differ.
 """
@@ -40,17 +41,14 @@ def repetitions(samples):
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")  # a campaign's id is one
 
 
-def without_dates(value, drawn):
-    """A measurement or curve file without what tells two visits apart; of real times only that they
-    are there."""
+def without_dates(value):
+    """A measurement or curve file without what tells two visits apart."""
     if isinstance(value, dict):
         apart = {"date", "campaign", "environment_hash", "samples_sha256", "sha256", "load_average"}
-        return {key: without_dates(item, drawn) for key, item in value.items() if key not in apart}
+        return {key: without_dates(item) for key, item in value.items() if key not in apart}
     if isinstance(value, list):
-        return [without_dates(item, drawn) for item in value]
-    if isinstance(value, str) and DATE.fullmatch(value):
-        return "date"
-    return "number" if isinstance(value, float) and not drawn else value
+        return [without_dates(item) for item in value]
+    return "date" if isinstance(value, str) and DATE.fullmatch(value) else value
 
 
 def read_outputs(folder):
@@ -66,7 +64,8 @@ def read_outputs(folder):
 
 
 def outputs(folder, drawn):
-    return {name: without_dates(value, drawn) for name, value in read_outputs(folder).items()}
+    return {name: without_dates(value) if drawn else sorted(value)
+            for name, value in read_outputs(folder).items()}
 
 
 def check_nothing_is_half_written(folder):
@@ -162,7 +161,19 @@ def compare(undisturbed, disturbed, drawn):
             expected, found = ({place: step[:2] for place, step in steps.items()}
                                for steps in (expected, found))
         assert expected == found, f"{other}: other repetitions than undisturbed"
-    assert outputs(undisturbed, drawn) == outputs(disturbed, drawn), "the output files differ"
+    differing = differences(outputs(undisturbed, drawn), outputs(disturbed, drawn))
+    assert not differing, "the output files differ: " + "; ".join(differing[:5])
+
+
+def differences(expected, found, where=""):
+    """Places in which two JSON values differ."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        return [place for key in {**expected, **found}
+                for place in differences(expected.get(key), found.get(key), f"{where}/{key}")]
+    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        return [place for i, (a, b) in enumerate(zip(expected, found))
+                for place in differences(a, b, f"{where}/{i}")]
+    return [] if expected == found else [f"{where}: {str(expected)[:80]}, {str(found)[:80]}"]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/format_quantity.hpp"
+#include "core/plan.hpp"
 
 namespace derate {
 namespace {
@@ -209,6 +210,11 @@ std::string xml_escaped(std::string const& text) {
 }  // namespace
 
 std::string recommendation_text(Recommendation const& r) {
+    // Descriptors fill lines; the names are those of derate measure's cases.
+    std::vector<std::string> kernels;
+    for (auto const& shape : r.shapes) {
+        kernels.push_back(std::string{to_string(r.type)} + "/" + descriptor_hash(shape));
+    }
     auto text = std::string{to_string(r.type)} + ", " + r.size + ": ";
     if (r.unseen_regime) text += "no calibration case shows this kind of kernel. ";
     text +=
@@ -216,7 +222,7 @@ std::string recommendation_text(Recommendation const& r) {
         " % of the uncertainty comes from here; measured, the median half-width would fall from " +
         percent(r.half_width_percent) + " to about " + percent(r.narrowed_half_width_percent) +
         ". Takes about " + number(std::max(1.0, r.seconds), 0) + " s. Calibrate on " +
-        joined(r.models, ", ") + ", or measure " + joined(r.shapes, "; ") + ".";
+        joined(r.models, ", ") + ", which have " + joined(kernels, ", ") + ".";
     return text;
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "core/input_error.hpp"
+#include "core/plan.hpp"
 
 namespace derate {
 namespace {
@@ -419,14 +420,7 @@ std::string format_descriptor(ExportedProgram const& extracted) {
 ExportedProgram parse_descriptor(std::string_view descriptor) { return Parser{descriptor}.parse(); }
 
 std::string case_name(OperationType type, std::string_view descriptor) {
-    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, 64 bits
-    for (unsigned char const c : descriptor) {
-        hash ^= c;
-        hash *= 0x100000001b3;
-    }
-    std::array<char, 17> digits;
-    std::snprintf(digits.data(), digits.size(), "%016llx", static_cast<unsigned long long>(hash));
-    return std::string{to_string(type)} + "/" + digits.data();
+    return std::string{to_string(type)} + "/" + descriptor_hash(descriptor);
 }
 
 }  // namespace derate
