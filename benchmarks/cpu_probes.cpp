@@ -18,6 +18,7 @@
 
 #include "benchmarks/fma_loops.hpp"
 #include "benchmarks/timing_device.hpp"
+#include "core/usable_memory.hpp"
 
 namespace derate::benchmarks {
 namespace {
@@ -117,8 +118,7 @@ struct Streams {
 std::size_t elements_of_peak_streams() {
     constexpr long least_bytes = 128L << 20;
     long const cache_bytes = ::sysconf(_SC_LEVEL3_CACHE_SIZE);
-    long const memory_bytes = ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE);
-    long const most_bytes = std::max(least_bytes, memory_bytes / 8 / 3);
+    auto const most_bytes = std::max(least_bytes, static_cast<long>(usable_memory_bytes() / 4 / 3));
     auto const bytes = std::clamp(cache_bytes, least_bytes, most_bytes);
     return static_cast<std::size_t>(bytes) / sizeof(float);
 }

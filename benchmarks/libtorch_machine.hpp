@@ -31,10 +31,10 @@ class LibTorchMachine : public TimedMachine {
         return on_usable_device([&] { return models_.at(model)->time_in_context(policy); });
     }
     [[nodiscard]] double time_drift_probe(std::size_t probe) override {
-        return device_.time_drift_probe(probe);
+        return on_usable_device([&] { return device_.time_drift_probe(probe); });
     }
     [[nodiscard]] std::vector<PeakResult> measure_peaks() override {
-        return device_.measure_peaks();
+        return on_usable_device([&] { return device_.measure_peaks(); });
     }
     [[nodiscard]] Environment describe() override { return device_.describe(); }
 

@@ -43,9 +43,7 @@ std::vector<DriftOfProbe> analyse_drift(
     for (auto const& [probe, unsorted] : series) {
         if (unsorted.size() < 4) continue;
         auto samples = unsorted;
-        std::ranges::sort(samples, {}, [](DriftSample const& sample) {
-            return std::pair{sample.launch, sample.time_ns};
-        });
+        std::ranges::stable_sort(samples, {}, &DriftSample::launch);  // else in the file's order
         begin_again_after_restarts(samples);
         std::vector<double> times;
         for (auto const& sample : samples) times.push_back(sample.time_ms);

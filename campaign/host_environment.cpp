@@ -252,47 +252,26 @@ std::vector<int> choose_cpus(std::span<int const> allowed, std::size_t count,
         int thread;    // 0: the first of its core
     };
     std::vector<Cpu> cpus;
-    std::map<std::pair<int, int>, int> threads_of_core;
+    std::map<std::string, int> threads_of_core;
     // From the last on, so that it is its core's first.
     for (auto cpu = allowed.rbegin(); cpu != allowed.rend(); ++cpu) {
         auto const folder = root / "sys/devices/system/cpu" / ("cpu" + std::to_string(*cpu));
-        auto const package = integer_of(first_line(folder / "topology/physical_package_id"));
-        auto const core = integer_of(first_line(folder / "topology/core_id"));
+        auto const siblings = first_line(folder / "topology/thread_siblings_list");
         cpus.push_back(
             {.number = *cpu,
              .clock = number_of(first_line(folder / "cpufreq/cpuinfo_max_freq")).value_or(0),
-             .thread = package && core ? threads_of_core[{*package, *core}]++ : 0});
+             .thread = siblings ? threads_of_core[*siblings]++ : 0});
     }
-    // One socket's favoured cores are a few per cent faster; small cores are slower by a fifth or
-    // more.
+    // Favoured cores of one kind are a few per cent faster, small cores a tenth or more slower.
     double const fastest = std::ranges::max(cpus, {}, &Cpu::clock).clock;
     std::ranges::stable_sort(cpus, {}, [fastest](Cpu const& cpu) {
-        return std::pair{cpu.clock < 0.85 * fastest, cpu.thread};
+        bool const small = cpu.clock > 0 && cpu.clock < 0.9 * fastest;
+        return std::pair{small, cpu.thread};
     });
     std::vector<int> chosen;
     for (auto const& cpu : std::span{cpus}.first(count)) chosen.push_back(cpu.number);
     std::ranges::sort(chosen);
     return chosen;
-}
-
-double usable_memory_bytes(fs::path const& root) {
-    double free_bytes = 8e9;
-    std::ifstream file{root / "proc/meminfo"};
-    std::string name;
-    double kibibytes = 0;
-    for (std::string unit; file >> name >> kibibytes; std::getline(file, unit)) {
-        if (name == "MemAvailable:") free_bytes = kibibytes * 1024;
-    }
-    // Versions 2 and 1; "max", or a number near 2^63, is no limit.
-    for (auto const& [limit_file, used_file] :
-         {std::pair{"sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"},
-          {"sys/fs/cgroup/memory/memory.limit_in_bytes",
-           "sys/fs/cgroup/memory/memory.usage_in_bytes"}}) {
-        auto const limit = number_of(first_line(root / limit_file));
-        auto const used = number_of(first_line(root / used_file));
-        if (limit && used) free_bytes = std::min(free_bytes, std::max(0.0, *limit - *used));
-    }
-    return free_bytes / 2;
 }
 
 Environment read_host_environment(fs::path const& root, std::span<int const> cpus_timed_on) {

@@ -11,11 +11,11 @@ namespace derate {
 /// What /proc and /sys say of the machine; null where they are silent. Never fails: a field that
 /// cannot be read is unknown.
 ///
-/// \param root  "/" in earnest; a folder with recorded files in tests (in all of this file)
+/// \param root  "/" in earnest; a folder with recorded files in tests
 ///
-/// \param cpus  the CPUs to be timed on, whose governor and clock are told; empty: CPU 0's
+/// \param cpus_timed_on  whose governor and clock are told; empty: CPU 0's
 [[nodiscard]] Environment read_host_environment(std::filesystem::path const& root = "/",
-                                                std::span<int const> cpus = {});
+                                                std::span<int const> cpus_timed_on = {});
 
 /// A name for the machine that another person with the same hardware would get too: that of the
 /// graphics processor where one was timed ("nvidia-geforce-rtx-4090"), else of the processor.
@@ -36,10 +36,6 @@ namespace derate {
 /// \param allowed  ascending, at least `count` of them
 [[nodiscard]] std::vector<int> choose_cpus(std::span<int const> allowed, std::size_t count,
                                            std::filesystem::path const& root = "/");
-
-/// Half of the memory that is free for this process, in bytes: of the machine, or of its control
-/// group where that has a limit. Half, so that a machine in use is not driven out of memory.
-[[nodiscard]] double usable_memory_bytes(std::filesystem::path const& root = "/");
 
 /// "zen4" for AMD family 25 model 17; empty where the table has no entry.
 [[nodiscard]] std::string microarchitecture(Environment const& environment);

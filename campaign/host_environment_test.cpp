@@ -95,8 +95,9 @@ TEST_F(HostEnvironment, TimesOnLargeCoresOneThreadOfEachTheLastFirst) {
     // A hybrid processor: cores 0 and 1 with two threads each (CPUs 0 to 3), small cores 2 and 3.
     for (int cpu = 0; cpu < 6; ++cpu) {
         auto const folder = "sys/devices/system/cpu/cpu" + std::to_string(cpu);
-        put(folder + "/topology/physical_package_id", "0\n");
-        put(folder + "/topology/core_id", std::to_string(cpu < 4 ? cpu / 2 : cpu - 2) + "\n");
+        auto const first = cpu < 4 ? cpu / 2 * 2 : cpu;
+        put(folder + "/topology/thread_siblings_list",
+            std::to_string(first) + (cpu < 4 ? "-" + std::to_string(first + 1) : "") + "\n");
         put(folder + "/cpufreq/cpuinfo_max_freq", cpu < 4 ? "4900000\n" : "3600000\n");
     }
     std::vector<int> const allowed{0, 1, 2, 3, 4, 5};
@@ -118,17 +119,6 @@ TEST_F(HostEnvironment, GovernorIsThatOfTheCpusTimedOn) {
     EXPECT_EQ(environment.governor, "performance");
     EXPECT_EQ(environment.clock_max_hz, 4.9e9);
     EXPECT_EQ(read_host_environment(root_).governor, "powersave");
-}
-
-TEST_F(HostEnvironment, MemoryOfAControlGroupIsTheLimit) {
-    put("proc/meminfo", "MemTotal: 16000000 kB\nMemFree: 100 kB\nMemAvailable: 8000000 kB\n");
-    EXPECT_EQ(usable_memory_bytes(root_), 8000000 * 1024.0 / 2);
-    put("sys/fs/cgroup/memory.max", "max\n");
-    put("sys/fs/cgroup/memory.current", "1000\n");
-    EXPECT_EQ(usable_memory_bytes(root_), 8000000 * 1024.0 / 2) << "no limit";
-    put("sys/fs/cgroup/memory.max", "3000000000\n");
-    put("sys/fs/cgroup/memory.current", "1000000000\n");
-    EXPECT_EQ(usable_memory_bytes(root_), 1e9);
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "core/input_error.hpp"
 #include "core/json/file.hpp"
 #include "core/json/plan_json.hpp"
+#include "core/usable_memory.hpp"
 
 namespace derate {
 namespace {
@@ -55,18 +56,6 @@ double memory_for_models_bytes(Environment const& environment) {
                                         : bytes;
 }
 
-/// Two models of one name would be taken for one: their times would be pooled.
-void refuse_equal_labels(CampaignSettings const& settings) {
-    std::set<std::string> seen;
-    for (auto const& model : settings.models) {
-        auto const label = model_label(model.name, model.batch);
-        if (!seen.insert(label).second) {
-            throw InputError{"--model", "two models are called " + label,
-                             "each model once, and files of different names"};
-        }
-    }
-}
-
 fs::path plan_path(fs::path const& samples) {
     auto path = samples;
     return path += ".plan";
@@ -86,7 +75,8 @@ class Campaign {
         refuse_equal_labels(settings);
         if (samples_.settings) {
             check_same_settings();
-            if (!samples_.finished) check_same_machine(machine);
+            if (!samples_.finished && samples_.machine) check_same_machine(machine);
+            if (!samples_.machine) append_machine(machine);  // killed between the first two lines
             resumed_ = true;
         } else if (!samples_.launches.empty()) {
             throw InputError{files.samples.string(), "its first line is no campaign line",
@@ -124,6 +114,10 @@ class Campaign {
         header.rules = to_string(settings_.rules);
         header.reason = date;
         append(header);
+        append_machine(machine);
+    }
+
+    void append_machine(Environment const& machine) {
         SampleRecord environment{.kind = SampleKind::environment, .launch = -1};
         environment.environment = as_timed_on(machine);
         append(environment);
@@ -137,7 +131,7 @@ class Campaign {
 
     /// Repetitions of two machines, or of one before and after an update, are two measurements.
     void check_same_machine(Environment const& machine) const {
-        auto const before = without_volatile_fields(samples_.machine);
+        auto const before = without_volatile_fields(*samples_.machine);
         auto const now = without_volatile_fields(as_timed_on(machine));
         std::string differing;
         for_each_environment_field([&](char const* name, auto member) {
@@ -216,10 +210,13 @@ class Campaign {
         std::string const& name, std::map<std::string, Repetitions> const& timed,
         std::string const& owner) const {
         if (samples_.failures.contains(name)) return StopReason::failed;
-        if (samples_.failures.contains(owner) && !timed.contains(name)) return StopReason::failed;
-        auto const found = timed.find(name);
-        if (found == timed.end()) return std::nullopt;
-        return stop_reason(found->second, settings_.rules);
+        std::optional<StopReason> reason;
+        if (auto const found = timed.find(name); found != timed.end()) {
+            reason = stop_reason(found->second, settings_.rules);
+        }
+        // What its owner leaves unfinished stays so.
+        if (!reason && samples_.failures.contains(owner)) return StopReason::failed;
+        return reason;
     }
 
     [[nodiscard]] std::string label(CampaignModel const& model) const {
@@ -308,21 +305,20 @@ class Campaign {
             // The order was drawn before; sequence numbers of the file mean that plan.
             auto plan = plan_from_json(read_text(path), path.string());
             auto const& begun = samples_.launches.rbegin()->second;
-            // What has failed is not tried again.
+            // What has failed is not tried again. The file may name what was done before.
+            plan.done.clear();
             for (std::size_t i = 0; i < plan.steps.size(); ++i) {
                 auto const sequence = static_cast<std::int64_t>(i);
                 if (begun.done.contains(sequence) || has_failed(plan.steps[i], plan)) {
                     plan.done.push_back(sequence);
                 }
             }
-            // Peaks come before the first step, and what time is left is less by what was spent.
+            // Peaks come before the first step.
             plan.peaks = plan.peaks && begun.done.size() == 0;
-            if (plan.time_limit_s > 0) {
-                plan.time_limit_s = std::max(1.0, plan.time_limit_s - begun.seen_s);
-            }
             return plan;
         }
         int const launch = last_launch() + 1;
+        crashed_step_.reset();
         // Plans of ever fewer repetitions a launch.
         std::vector<Plan> plans;
         auto settings = settings_;
@@ -395,8 +391,8 @@ class Campaign {
     }
 
     /// A second crash at one step is laid to its case: it is recorded as failed, and the launch
-    /// goes on. Where the next step of the same model crashes too before anything of it was
-    /// recorded, it was the model, which may be too large to load.
+    /// goes on. Where another step of the same model crashes too and nothing of it was timed in
+    /// this launch, it was the model, which may be too large to load.
     void handle_crash(ChildExit const& end, bool went_on) {
         if (end.code == 2 || end.code == 4) {
             throw EnvironmentRefused{files_.bench_program.filename().string(),
@@ -428,7 +424,8 @@ class Campaign {
             planned.kind == StepKind::isolated ? plan_.cases[planned.index].model : planned.index;
         failure.model = plan_.models[model].name;
         failure.batch = plan_.models[model].batch;
-        bool const again = std::exchange(crashed_model_, model) == model && !went_on;
+        bool const again =
+            std::exchange(crashed_model_, model) == model && !is_timed_in_this_launch(model);
         if (planned.kind == StepKind::isolated && !again) {
             failure.case_key = plan_.cases[planned.index].key;
         }
@@ -444,6 +441,18 @@ class Campaign {
         auto const& model = plan.models[isolated ? plan.cases[step.index].model : step.index];
         return samples_.failures.contains(model_label(model.name, model.batch)) ||
                (isolated && samples_.failures.contains(plan.cases[step.index].key));
+    }
+
+    [[nodiscard]] bool is_timed_in_this_launch(std::size_t model) const {
+        auto const& done = samples_.launches.at(plan_.launch).done;
+        for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+            auto const& step = plan_.steps[i];
+            if (step.kind == StepKind::drift || has_failed(step, plan_)) continue;
+            auto const of =
+                step.kind == StepKind::isolated ? plan_.cases[step.index].model : step.index;
+            if (of == model && done.contains(static_cast<std::int64_t>(i))) return true;
+        }
+        return false;
     }
 
     /// First step that has no record and is no drift probe.
@@ -577,6 +586,17 @@ class Campaign {
 };
 
 }  // namespace
+
+void refuse_equal_labels(CampaignSettings const& settings) {
+    std::set<std::string> seen;
+    for (auto const& model : settings.models) {
+        auto const label = model_label(model.name, model.batch);
+        if (!seen.insert(label).second) {
+            throw InputError{"--model", "two models are called " + label,
+                             "each model once, and files of different names"};
+        }
+    }
+}
 
 CampaignResult run_campaign(CampaignSettings const& settings, CampaignFiles const& files,
                             Environment const& machine,

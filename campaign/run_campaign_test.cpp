@@ -23,8 +23,9 @@ namespace fs = std::filesystem;
 class RunCampaign : public testing::Test {
   protected:
     ~RunCampaign() override {
-        for (auto const* name : {"SYNTHETIC_PAUSE_US", "SYNTHETIC_CRASH_AT", "SYNTHETIC_CRASH_IN",
-                                 "SYNTHETIC_FAIL_CASE", "SYNTHETIC_TEAR_AT"}) {
+        for (auto const* name :
+             {"SYNTHETIC_PAUSE_US", "SYNTHETIC_CRASH_AT", "SYNTHETIC_CRASH_IN",
+              "SYNTHETIC_CRASH_CASES", "SYNTHETIC_FAIL_CASE", "SYNTHETIC_TEAR_AT"}) {
             ::unsetenv(name);
         }
     }
@@ -271,6 +272,36 @@ TEST_F(RunCampaign, ModelThatCrashesAgainAndAgainFailsAsAWhole) {
         << second.subgraphs[0].failure.value_or("");
     EXPECT_EQ(result.stop_reasons.at(key_of("b")), StopReason::failed);
     EXPECT_EQ(result.stop_reasons.at(key_of("c")), StopReason::exact);
+}
+
+TEST_F(RunCampaign, CrashesOfTwoKernelsFarApartAreTwoFailures) {
+    // Both are in the first model, of which something else is timed before the second crashes.
+    ::setenv("SYNTHETIC_CRASH_CASES", (key_of("a") + "," + key_of("b")).c_str(), 1);
+    auto settings = small_settings();
+    settings.seed = 1;
+    auto const result = run_campaign(settings, files(), {});
+    EXPECT_TRUE(result.samples.finished);
+    EXPECT_EQ(result.samples.failures.size(), 2);
+    EXPECT_TRUE(result.samples.failures.contains(key_of("a")));
+    EXPECT_TRUE(result.samples.failures.contains(key_of("b")));
+    EXPECT_EQ(result.samples.isolated.at(key_of("c")).size(), 3);
+    (void)repetitions_of(files().samples);  // none is there twice
+}
+
+TEST_F(RunCampaign, GoesOnWhereTheMachinesLineIsMissing) {
+    auto const settings = small_settings();
+    auto const undisturbed = run_campaign(settings, files(), {.cpu_name = "one"});
+    auto const text = [&] {
+        std::ifstream file{files().samples};
+        std::string first;
+        std::getline(file, first);
+        return first + "\n";
+    }();
+    std::ofstream{files().samples, std::ios::trunc} << text;
+    auto const result = run_campaign(settings, files(), {.cpu_name = "one"});
+    EXPECT_TRUE(result.samples.finished);
+    EXPECT_EQ(result.samples.environment.cpu_name, "one");
+    EXPECT_EQ(result.samples.repetitions, undisturbed.samples.repetitions);
 }
 
 TEST_F(RunCampaign, ReasonsForStoppingAreInTheSamples) {

@@ -68,9 +68,9 @@ struct LaunchProgress {
 struct Samples {
     std::optional<std::string> settings{};  ///< of the campaign line
     std::optional<std::string> rules{};
-    std::string campaign{};     ///< its id
-    Environment environment{};  ///< machine and libraries
-    Environment machine{};      ///< of it, what the campaign's first process saw of the machine
+    std::string campaign{};                         ///< its id
+    Environment environment{};                      ///< machine and libraries
+    std::optional<Environment> machine{};           ///< of it, what its first process saw
     std::map<std::string, Repetitions> isolated{};  ///< by case key
     std::map<std::string, Repetitions> whole{};     ///< by model_label()
     /// By model_label() and launch: one vector a run, by Subgraph::id.

@@ -33,8 +33,9 @@ enum class StopReason {
 /// `noise_floor`: from the tenth launch on, when at this spread even max_launches would leave the
 /// interval more than twice as wide as asked; `launches`: max_launches are done. Comparing with the
 /// interval of half the launches would not do: that of five is itself known to 35 % only, and one
-/// in eight cases of independent normal launches is not a tenth narrower after ten. \return  empty
-/// while the case is to go on
+/// in eight cases of independent normal launches is not a tenth narrower after ten.
+///
+/// \return  empty while the case is to go on
 [[nodiscard]] std::optional<StopReason> stop_reason(Repetitions const& repetitions,
                                                     CampaignRules const& rules);
 

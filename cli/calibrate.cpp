@@ -171,6 +171,7 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     auto const precision = precision_to_measure(flags.measuring.precision);
     auto const choice = choose_models(flags, precision);
     auto const settings = campaign_of(flags, choice, precision);
+    refuse_equal_labels(settings);
     if (flags.measuring.dry_run) {
         print_dry_run(settings, common.json);
         return exit_pass;

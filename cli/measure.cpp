@@ -94,19 +94,20 @@ std::string table_of(CampaignResult const& result, CampaignSettings const& setti
         std::snprintf(line, sizeof line, "%.3f", measurement.whole_model->center_ms / parts_ms);
         add("whole over parts", line);
     }
+    auto const model = std::ranges::find_if(settings.models, [&](CampaignModel const& candidate) {
+        return model_label(candidate.name, candidate.batch) == label;
+    });
     add("subgraphs", std::to_string(measurement.subgraphs.size()) + ", " + std::to_string(failed) +
                          " without a time");
     for (auto const& part : measurement.subgraphs) {
         if (!part.failure) continue;
         text += "    " + std::to_string(part.subgraph.id) + " " + part.subgraph.fusion_pattern +
                 ": " + *part.failure + "\n";
-    }
-    for (auto const& item : result.cases) {
-        if (item.state != measurement.cache_state || !result.samples.failures.contains(item.key)) {
-            continue;
+        auto const key = key_of_case(settings, *model, part.subgraph, measurement.cache_state);
+        auto const item = std::ranges::find(result.cases, key, &DistinctCase::key);
+        if (item != result.cases.end()) {
+            text += "      to see it: " + repro_line(settings, *item) + "\n";
         }
-        if (settings.models[item.model].name != measurement.model) continue;
-        text += "    to see it: " + repro_line(settings, item) + "\n";
     }
     return text;
 }
@@ -132,6 +133,7 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
         settings.models.push_back(
             campaign_model(load_model(name, flags.measuring.batch, precision)));
     }
+    refuse_equal_labels(settings);
     if (flags.measuring.dry_run) {
         print_dry_run(settings, common.json);
         return exit_pass;

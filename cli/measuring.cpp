@@ -19,6 +19,8 @@
 #include "campaign/plan_making.hpp"
 #include "cli/revision.hpp"
 #include "core/input_error.hpp"
+#include "core/usable_memory.hpp"
+#include "workloads/model_set.hpp"
 
 namespace derate::cli {
 namespace {
@@ -41,6 +43,16 @@ std::vector<int> cpus_for(int threads) {
                          "no more threads than CPUs"};
     }
     return choose_cpus(allowed, static_cast<std::size_t>(threads));
+}
+
+/// One word of a shell, whatever is in it.
+std::string shell_quoted(std::string const& text) {
+    constexpr std::string_view plain =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+=:@%,";
+    if (text.find_first_not_of(plain) == std::string::npos) return text;
+    std::string quoted = "'";
+    for (char const c : text) quoted += c == '\'' ? std::string{"'\\''"} : std::string{c};
+    return quoted + "'";
 }
 
 double steady_now_s() {
@@ -181,11 +193,23 @@ Environment machine_environment(CampaignSettings const& settings, fs::path const
 
 std::string repro_line(CampaignSettings const& settings, DistinctCase const& item) {
     auto const& model = settings.models[item.model];
-    auto line = std::string{settings.device == "cpu" ? "derate-bench" : "derate-bench-cuda"} +
-                " --model " + model.file.string() + " --threads " +
-                std::to_string(settings.threads) + " --cache-state " +
-                std::string{to_string(item.state)} + " --seed " + std::to_string(settings.seed);
-    if (!settings.cpus.empty()) line += " --cpus " + cpu_list(settings.cpus);
+    auto line =
+        std::string{settings.device == "cpu" ? "derate-bench" : "derate-bench-cuda"} + " --model ";
+    // A shipped model by its name; the probes have none, and a person's file is where it is.
+    if (model.file.parent_path() == models_directory() && model.name != "probes") {
+        line += model.name + " --batch " + std::to_string(model.batch) + " --precision " +
+                std::string{to_string(model.precision)};
+    } else {
+        line += shell_quoted(fs::absolute(model.file).string());
+    }
+    line += " --threads " + std::to_string(settings.threads) + " --cache-state " +
+            std::string{to_string(item.state)} + " --seed " + std::to_string(settings.seed);
+    if (!settings.cpus.empty()) {
+        line += " --cpus ";
+        for (auto const cpu : settings.cpus) {
+            line += (cpu == settings.cpus.front() ? "" : ",") + std::to_string(cpu);
+        }
+    }
     return line + " --benchmark_filter='^" + item.name + "/'";
 }
 
@@ -303,8 +327,8 @@ void print_dry_run(CampaignSettings const& settings, bool as_json) {
             return entry.second.kind == StepKind::isolated;
         }));
     std::printf(
-        "\n%zu distinct cases and %zu whole model%s, in the order in which the first launch (%zu "
-        "steps) comes to them; %s; seed %llu; about %d s\n",
+        "\n%zu distinct cases and %zu whole model%s, in the order in which a first launch with all "
+        "repetitions (%zu steps) comes to them; %s; seed %llu; about %d s\n",
         order.size() - wholes, wholes, wholes == 1 ? "" : "s", plan.steps.size(),
         to_string(settings.rules).c_str(), static_cast<unsigned long long>(settings.seed),
         static_cast<int>(std::ceil(expected_s)));

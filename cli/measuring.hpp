@@ -75,9 +75,9 @@ class ProgressPrinter {
 /// "[12/96] conv2d/9b2f00c3a1d4e587 0.347 ms +-1.8% (target 2%) launch 2 eta 04:10".
 [[nodiscard]] std::string progress_line(CampaignProgress const& progress);
 
-/// What `--dry-run` prints: every case and whole model in the order of the first launch, as its
-/// seed draws it, with its guessed time and (as JSON) the command that times it alone; and the
-/// expected wall time.
+/// What `--dry-run` prints: every case and whole model in the order of a first launch with all its
+/// repetitions, as the seed draws it (a budget may leave some out), with its guessed time and (as
+/// JSON) the command that times it alone; and the expected wall time.
 void print_dry_run(CampaignSettings const& settings, bool as_json);
 
 /// "0.347 ms +-1.8%": as many digits as the interval leaves meaning to.

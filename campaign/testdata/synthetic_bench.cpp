@@ -109,7 +109,8 @@ int run(char const* plan_file, char const* samples_file) {
     auto const crash_at = number_from_environment("SYNTHETIC_CRASH_AT", -1);
     auto const tear_at = number_from_environment("SYNTHETIC_TEAR_AT", -1);
     auto const* fail_case = std::getenv("SYNTHETIC_FAIL_CASE");
-    auto const* crash_in = std::getenv("SYNTHETIC_CRASH_IN");  // a model's name
+    auto const* crash_in = std::getenv("SYNTHETIC_CRASH_IN");        // a model's name
+    auto const* crash_cases = std::getenv("SYNTHETIC_CRASH_CASES");  // their keys
     bool out_of_time = false;
     for (std::int64_t sequence = 0; sequence < static_cast<std::int64_t>(plan.steps.size());
          ++sequence) {
@@ -155,7 +156,10 @@ int run(char const* plan_file, char const* samples_file) {
             record.model = plan.models[model].name;
             record.batch = plan.models[model].batch;
         }
-        if (crash_in != nullptr && record.model == crash_in) {
+        bool const crashes = (crash_in != nullptr && record.model == crash_in) ||
+                             (crash_cases != nullptr && record.case_key &&
+                              std::string{crash_cases}.find(*record.case_key) != std::string::npos);
+        if (crashes) {
             std::signal(SIGSEGV, SIG_DFL);
             std::raise(SIGSEGV);
         }
