@@ -113,8 +113,8 @@ struct Streams {
 };
 
 /// Elements of an array of the peaks' probes: 128 MiB, or the size of the last-level cache where
-/// that is larger, so that three of them are well beyond it; an eighth of the memory at most in
-/// all.
+/// that is larger, so that three of them are well beyond it; all of them take an eighth of the free
+/// memory at most.
 std::size_t elements_of_peak_streams() {
     constexpr long least_bytes = 128L << 20;
     long const cache_bytes = ::sysconf(_SC_LEVEL3_CACHE_SIZE);

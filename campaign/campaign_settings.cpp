@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
+
+#include "core/input_error.hpp"
 
 namespace derate {
 namespace {
@@ -76,6 +79,17 @@ std::string to_string(CampaignRules const& rules) {
     if (rules.budget_s) text += ", budget " + number(*rules.budget_s) + " s";
     if (!rules.stop_early) text += ", exact";
     return text;
+}
+
+void refuse_equal_labels(CampaignSettings const& settings) {
+    std::set<std::string> seen;
+    for (auto const& model : settings.models) {
+        auto const label = model_label(model.name, model.batch);
+        if (!seen.insert(label).second) {
+            throw InputError{"--model", "two models are called " + label,
+                             "each model once, and files of different names"};
+        }
+    }
 }
 
 }  // namespace derate

@@ -83,4 +83,8 @@ struct CampaignSettings {
     std::vector<CampaignModel> models{};
 };
 
+/// Two models of one name and batch size would be taken for one: their times would be pooled.
+/// \throws InputError  there are two
+void refuse_equal_labels(CampaignSettings const& settings);
+
 }  // namespace derate

@@ -12,7 +12,6 @@ namespace derate {
 /// cannot be read is unknown.
 ///
 /// \param root  "/" in earnest; a folder with recorded files in tests
-///
 /// \param cpus_timed_on  whose governor and clock are told; empty: CPU 0's
 [[nodiscard]] Environment read_host_environment(std::filesystem::path const& root = "/",
                                                 std::span<int const> cpus_timed_on = {});

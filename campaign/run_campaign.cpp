@@ -7,7 +7,6 @@
 #include <cstring>
 #include <ctime>
 #include <memory>
-#include <set>
 #include <utility>
 
 #include "campaign/child_process.hpp"
@@ -586,17 +585,6 @@ class Campaign {
 };
 
 }  // namespace
-
-void refuse_equal_labels(CampaignSettings const& settings) {
-    std::set<std::string> seen;
-    for (auto const& model : settings.models) {
-        auto const label = model_label(model.name, model.batch);
-        if (!seen.insert(label).second) {
-            throw InputError{"--model", "two models are called " + label,
-                             "each model once, and files of different names"};
-        }
-    }
-}
 
 CampaignResult run_campaign(CampaignSettings const& settings, CampaignFiles const& files,
                             Environment const& machine,

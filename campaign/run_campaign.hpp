@@ -58,8 +58,4 @@ struct CampaignFiles {
 /// Wall time the first launches take, by guess, for `--dry-run`.
 [[nodiscard]] double expected_campaign_seconds(CampaignSettings const& settings);
 
-/// Two models of one name and batch size would be taken for one: their times would be pooled.
-/// \throws InputError  there are two
-void refuse_equal_labels(CampaignSettings const& settings);
-
 }  // namespace derate
