@@ -89,6 +89,11 @@ int print_environment() {
 int run(char const* plan_file, char const* samples_file) {
     auto const plan = plan_from_json(read_text(plan_file), plan_file);
     Writer writer{samples_file};
+    // derate-bench searches them as a plan promises them: ascending, each once.
+    if (std::ranges::adjacent_find(plan.done, std::ranges::greater_equal{}) != plan.done.end()) {
+        std::fprintf(stderr, "synthetic_bench: the plan's done steps are not ascending\n");
+        return 2;
+    }
     std::set<std::int64_t> const done{plan.done.begin(), plan.done.end()};
     auto const began = monotonic_ns();
 
