@@ -12,6 +12,7 @@
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
 #include "workloads/descriptor.hpp"
+#include "workloads/input_values.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"
 
@@ -59,7 +60,8 @@ nlohmann::json count_to_json(double count) {
     return count;
 }
 
-nlohmann::json to_json(LoadedModel const& model, Partition const& cut) {
+nlohmann::json to_json(LoadedModel const& model, Partition const& cut,
+                       ProgramValues const& values_in) {
     nlohmann::json json{{"model", model.name},
                         {"model_family", model.family},
                         {"precision", to_string(model.precision)},
@@ -68,10 +70,21 @@ nlohmann::json to_json(LoadedModel const& model, Partition const& cut) {
                         {"flop_rule", flop_rule},
                         {"torch_version", model.program.torch_version},
                         {"unknown_operators", unknown_operators(model.program)},
+                        {"value_rule", value_rule},
+                        {"inputs", nlohmann::json::array()},
+                        {"value_notes", values_in.notes},
                         {"subgraphs", nlohmann::json::array()}};
+    for (auto const& input : model.program.inputs) {
+        if (!values_in.inputs.contains(input.value)) continue;
+        auto const index = static_cast<std::size_t>(input.value);
+        json["inputs"].push_back({{"name", input.name},
+                                  {"kind", to_string(input.kind)},
+                                  {"shape", model.program.values[index].sizes},
+                                  {"values", values_in.words[index]}});
+    }
     double work = 0;
     double bytes = 0;
-    for (auto const& [subgraph, nodes, activations, weights, outputs] : cut.subgraphs) {
+    for (auto const& [subgraph, nodes, activations, weights, values, outputs] : cut.subgraphs) {
         auto const traffic = subgraph.traffic.total().value();
         work += subgraph.work.value();
         bytes += traffic;
@@ -174,10 +187,16 @@ Run add_inspect(CLI::App& command) {
                          "derate: %s: work unknown, counted as one FLOP per element returned\n",
                          names.c_str());
         }
+        auto const values = values_of(model.program);
+        if (!common.quiet) {
+            for (auto const& note : values.notes) {
+                std::fprintf(stderr, "derate: %s\n", note.c_str());
+            }
+        }
         if (common.json) {
             // A file's name need not be UTF-8.
             auto const replace = nlohmann::json::error_handler_t::replace;
-            std::puts(to_json(model, cut).dump(2, ' ', false, replace).c_str());
+            std::puts(to_json(model, cut, values).dump(2, ' ', false, replace).c_str());
         } else {
             print_text(model, cut);
         }

@@ -65,6 +65,7 @@ class Writer {
             if (!first) text_ += ' ';
             first = false;
             declare(input.value);
+            if (!input.values.empty()) (text_ += '~') += input.values;
         }
         for (auto const& node : program_.nodes) {
             text_ += separator;
@@ -165,7 +166,8 @@ class Parser {
             program_.inputs.push_back(
                 {.kind = name.starts_with('x') ? InputKind::user_input : InputKind::parameter,
                  .value = id,
-                 .name = name});
+                 .name = name,
+                 .values = accept("~") ? parse_values_word() : std::string{}});
             if (!at(separator)) expect(" ");
         }
         expect(separator);
@@ -266,6 +268,13 @@ class Parser {
         if (!ids_.emplace(value.name, id).second) refuse("one tensor a name");
         program_.values.push_back(std::move(value));
         return id;
+    }
+
+    /// "causal", "ids:30522"
+    std::string parse_values_word() {
+        std::string word{parse_word()};
+        if (accept(":")) (word += ':') += parse_word();
+        return word;
     }
 
     ValueId parse_known_value() {
@@ -375,7 +384,12 @@ ExportedProgram extract_subgraph(ExportedProgram const& program, ProgramSubgraph
     };
     auto const adopt_input = [&](ValueId id, char prefix, std::size_t number, InputKind kind) {
         auto const name = numbered(prefix, number);
-        extracted.inputs.push_back({.kind = kind, .value = adopt(id, name), .name = name});
+        auto const values = subgraph.values.find(id);
+        extracted.inputs.push_back(
+            {.kind = kind,
+             .value = adopt(id, name),
+             .name = name,
+             .values = values == subgraph.values.end() ? std::string{} : values->second});
     };
     for (std::size_t i = 0; i < subgraph.activations.size(); ++i) {
         adopt_input(subgraph.activations[i], 'x', i, InputKind::user_input);

@@ -14,8 +14,10 @@ namespace derate {
 [[nodiscard]] ExportedProgram extract_subgraph(ExportedProgram const& program,
                                                ProgramSubgraph const& subgraph);
 
-/// Canonical text of an extracted subgraph: operators, arguments, shapes, strides and dtypes, and
-/// which inputs are weights. Holds no values.
+/// Canonical text of an extracted subgraph: operators, arguments, shapes, strides and dtypes, which
+/// inputs are weights, and of inputs whose values decide its time what kind these are of
+/// ("x0:int64[8,20]~ids:30522", ProgramValues::words). So that the text alone tells kernels apart,
+/// wherever kernels are compared. Holds no values themselves.
 ///
 /// Example, a convolution without bias and its ReLU:
 /// `x0:float32[1,3,8,8] w0:float32[4,3,1,1] | t0:float32[1,4,8,8]=aten.conv2d(input=x0,weight=w0) |

@@ -30,8 +30,8 @@ TEST(Descriptor, OfEveryShippedSubgraphTurnsBackIntoTheCase) {
 
 TEST(Descriptor, CutAgainIsOneSubgraphOfTheSameTypeWorkAndTraffic) {
     for (auto const* name : {"resnet18", "mobilenet_v3_large", "gpt2", "vit_b_16"}) {
-        for (auto const& [subgraph, nodes, activations, weights, outputs] :
-             partition(load_model(name).program).subgraphs) {
+        for (auto const& part : partition(load_model(name).program).subgraphs) {
+            auto const& subgraph = part.subgraph;
             auto const again = partition(parse_descriptor(subgraph.descriptor));
             ASSERT_EQ(again.subgraphs.size(), 1U) << subgraph.descriptor;
             auto const& only = again.subgraphs.front().subgraph;
@@ -99,7 +99,8 @@ TEST(Descriptor, RefusesDamageSayingWhere) {
             << whole.substr(0, kept);
     }
     for (auto const* text : {"x0:float33[2] | x0", "x0:float32[2] x0:float32[2] | x0",
-                             "x0:float32[2] | x1", "x0:float32[2]/[1,1] | x0", "x0 | x0"}) {
+                             "x0:float32[2] | x1", "x0:float32[2]~ | x0", "x0:float32[2]~ids: | x0",
+                             "x0:float32[2]/[1,1] | x0", "x0 | x0"}) {
         EXPECT_THROW(static_cast<void>(parse_descriptor(text)), InputError) << text;
     }
 }

@@ -130,6 +130,8 @@ struct ProgramInput {
     ValueId value = 0;
     std::string
         name;  ///< of the parameter in the module ("layer1.0.conv1.weight"), or of the input
+    /// Of an extracted subgraph: the word of ProgramValues::words, where the time depends on it.
+    std::string values{};
 
     friend bool operator==(ProgramInput const&, ProgramInput const&) = default;
 };

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "workloads/descriptor.hpp"
+#include "workloads/input_values.hpp"
 #include "workloads/node_attributes.hpp"
 #include "workloads/node_shapes.hpp"
 #include "workloads/operator_table.hpp"
@@ -269,10 +270,30 @@ std::string fusion_pattern_of(ExportedProgram const& program, Storage const& sto
     return pattern;
 }
 
+/// Words for the inputs from which the run makes what decides its time, or that are it.
+std::map<ValueId, std::string> deciding_words(ExportedProgram const& program,
+                                              ProgramValues const& values,
+                                              ProgramSubgraph const& run) {
+    std::set<ValueId> deciding;
+    for (auto position = run.nodes.rbegin(); position != run.nodes.rend(); ++position) {
+        auto const& node = program.nodes[static_cast<std::size_t>(*position)];
+        for (auto const id : deciding_values(program, node)) deciding.insert(id);
+        for (auto const id : tensors_returned(node)) {
+            if (deciding.erase(id) == 0) continue;
+            auto const read = tensors_read(node);
+            deciding.insert(read.begin(), read.end());
+        }
+    }
+    std::map<ValueId, std::string> words;
+    for (auto const id : deciding) words[id] = values.words[static_cast<std::size_t>(id)];
+    return words;
+}
+
 }  // namespace
 
 Partition partition(ExportedProgram const& program) {
     Storage const storage{program};
+    auto const values = values_of(program);
     auto const starts = cut_runs(program, storage);
     Partition result;
     result.subgraphs.reserve(starts.size());
@@ -286,6 +307,7 @@ Partition partition(ExportedProgram const& program) {
             run.subgraph.nodes.push_back(
                 describe_node(program, program.nodes[static_cast<std::size_t>(node)]));
         }
+        run.values = deciding_words(program, values, run);
         run.subgraph.descriptor = format_descriptor(extract_subgraph(program, run));
         result.subgraphs.push_back(std::move(run));
     }

@@ -1,4 +1,6 @@
 #pragma once
+#include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +21,8 @@ struct ProgramSubgraph {
     /// parameters, buffers and constants of the program or views of them, `activations` all else.
     std::vector<ValueId> activations;
     std::vector<ValueId> weights;
+    /// Words of ProgramValues::words for those of them whose values decide its time.
+    std::map<ValueId, std::string> values;
     /// Tensors it makes (or changes in place) that a later node reads or the program returns.
     std::vector<ValueId> outputs;
 };

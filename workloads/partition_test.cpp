@@ -271,7 +271,7 @@ TEST(Partition, OfEveryShippedModelHoldsEveryNodeOnceInOrder) {
             EXPECT_THAT(unknown_operators(program), IsEmpty()) << file.path;
             int next = 0;
             double work = 0;
-            for (auto const& [subgraph, nodes, activations, weights, outputs] :
+            for (auto const& [subgraph, nodes, activations, weights, values, outputs] :
                  partition(program).subgraphs) {
                 ASSERT_FALSE(nodes.empty());
                 for (auto const node : nodes) ASSERT_EQ(node, next++) << file.path;

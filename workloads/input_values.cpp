@@ -1,0 +1,1186 @@
+#include "workloads/input_values.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "core/plan.hpp"
+#include "workloads/descriptor.hpp"
+#include "workloads/node_shapes.hpp"
+#include "workloads/operator_table.hpp"
+#include "workloads/partition.hpp"
+
+namespace derate {
+namespace {
+
+using Names = std::set<std::string_view>;
+
+std::string_view functional_name(ProgramNode const& node) {
+    auto name = operator_name(node);
+    if (is_in_place(node)) name.remove_suffix(1);
+    return name;
+}
+
+std::optional<ValueId> tensor_of(ProgramNode const& node, std::string_view argument) {
+    auto const* given = node.find_argument(argument);
+    auto const* tensor = given == nullptr ? nullptr : std::get_if<TensorArgument>(given);
+    return tensor == nullptr ? std::nullopt : std::optional{tensor->value};
+}
+
+std::int64_t extent(TensorValue const& value, std::int64_t dimension) {
+    auto const rank = static_cast<std::int64_t>(value.sizes.size());
+    if (dimension < 0) dimension += rank;
+    return dimension >= 0 && dimension < rank ? value.sizes[static_cast<std::size_t>(dimension)]
+                                              : 1;
+}
+
+std::int64_t integer_argument(ProgramNode const& node, std::string_view name,
+                              std::int64_t otherwise) {
+    return static_cast<std::int64_t>(number_argument(node, name, static_cast<double>(otherwise)));
+}
+
+bool is_mask(TensorValue const& value) { return value.dtype == ScalarType::boolean; }
+
+// ---------------------------------------------------------------------------------------------
+// What indexes
+
+enum class IndexKind {
+    read,     // which rows are read, or added to: any, often the same ones
+    write,    // which rows are written: each once
+    offsets,  // where bags begin
+    lengths,  // how long sequences are
+};
+
+struct IndexUse {
+    ValueId ids = 0;
+    IndexKind kind = IndexKind::read;
+    std::int64_t bound = 1;  // values lie below it; of offsets: not above it
+    std::int64_t total = 0;  // sum of the lengths, last of the offsets, where the call fixes it
+};
+
+Names const along_one_dimension{"index_select",   "gather",        "index_add", "index_copy",
+                                "index_fill",     "index_reduce",  "scatter",   "scatter_add",
+                                "scatter_reduce", "take_along_dim"};
+Names const by_index_lists{"index", "_unsafe_index", "index_put", "_unsafe_index_put",
+                           "_index_put_impl"};
+Names const bags{"embedding_bag", "_embedding_bag", "_embedding_bag_forward_only",
+                 "embedding_bag_byte", "embedding_bag_4bit"};
+Names const losses{"nll_loss",         "nll_loss_nd",        "nll_loss2d",
+                   "nll_loss_forward", "nll_loss2d_forward", "cross_entropy_loss"};
+
+/// The dimensions of `self` that the entries of an index list stand for.
+void add_index_list(std::vector<IndexUse>& uses, ExportedProgram const& program,
+                    ProgramNode const& node) {
+    auto const self = tensor_of(node, "self");
+    auto const* given = node.find_argument("indices");
+    if (!self || given == nullptr) return;
+    std::vector<std::optional<ValueId>> entries;
+    if (auto const* list = std::get_if<TensorListArgument>(given)) {
+        entries.assign(list->values.begin(), list->values.end());
+    } else if (auto const* optional = std::get_if<OptionalTensorListArgument>(given)) {
+        entries = optional->values;
+    }
+    bool const writes = operator_name(node).find("put") != std::string_view::npos &&
+                        !flag_argument(node, "accumulate", false);
+    std::int64_t dimension = 0;
+    for (auto const& entry : entries) {
+        std::int64_t covered = 1;
+        if (entry) {
+            auto const& index = value_of(program, *entry);
+            if (is_mask(index)) {
+                covered = static_cast<std::int64_t>(index.sizes.size());
+            } else {
+                // Rows are written once each where one list of them says which.
+                bool const once = writes && index.sizes.size() <= 1;
+                uses.push_back({.ids = *entry,
+                                .kind = once ? IndexKind::write : IndexKind::read,
+                                .bound = extent(value_of(program, *self), dimension)});
+            }
+        }
+        dimension += covered;
+    }
+}
+
+std::vector<IndexUse> index_uses(ExportedProgram const& program, ProgramNode const& node) {
+    std::vector<IndexUse> uses;
+    auto const name = functional_name(node);
+    auto const size_of = [&](std::string_view argument, std::int64_t dimension) {
+        auto const* tensor = tensor_argument(program, node, argument);
+        return tensor == nullptr ? 1 : extent(*tensor, dimension);
+    };
+    auto const add = [&](std::string_view argument, std::int64_t bound,
+                         IndexKind kind = IndexKind::read, std::int64_t total = 0) {
+        auto const ids = tensor_of(node, argument);
+        if (!ids || is_mask(value_of(program, *ids))) return;
+        uses.push_back({.ids = *ids, .kind = kind, .bound = bound, .total = total});
+    };
+    auto const* result = first_result(program, node);
+    // Lengths that share all rows evenly.
+    auto const add_shares = [&](std::string_view argument, std::int64_t rows) {
+        auto const* lengths = tensor_argument(program, node, argument);
+        if (lengths == nullptr) return;
+        auto const count = std::max<std::int64_t>(lengths->element_count(), 1);
+        add(argument, (rows + count - 1) / count + 1, IndexKind::lengths, rows);
+    };
+    if (name == "embedding" || name == "embedding_renorm") {
+        add("indices", size_of("weight", 0));
+    } else if (bags.contains(name)) {
+        add("indices", size_of("weight", 0));
+        auto const* ids = tensor_argument(program, node, "indices");
+        auto const end = ids == nullptr ? 0 : ids->element_count();
+        add("offsets", end, IndexKind::offsets,
+            flag_argument(node, "include_last_offset", false) ? end : 0);
+    } else if (along_one_dimension.contains(name)) {
+        auto const* self = tensor_argument(program, node, "self");
+        auto const* given = node.find_argument("dim");
+        auto const bound = self == nullptr ? 1
+                           : given == nullptr || std::holds_alternative<std::monostate>(*given)
+                               ? self->element_count()
+                               : extent(*self, integer_argument(node, "dim", 0));
+        auto const kind = name == "index_copy" ? IndexKind::write : IndexKind::read;
+        add(name == "take_along_dim" ? "indices" : "index", bound, kind);
+    } else if (name == "take" || name == "put") {
+        auto const* self = tensor_argument(program, node, "self");
+        add("index", self == nullptr ? 1 : self->element_count());
+    } else if (by_index_lists.contains(name)) {
+        add_index_list(uses, program, node);
+    } else if (name == "one_hot") {
+        auto const classes = integer_argument(node, "num_classes", -1);
+        add("self", classes > 0 || result == nullptr ? classes : extent(*result, -1));
+    } else if (losses.contains(name)) {
+        auto const* self = tensor_argument(program, node, "self");
+        auto const* target = tensor_argument(program, node, "target");
+        if (self != nullptr && target != nullptr && !is_floating_point(target->dtype)) {
+            add("target", extent(*self, self->sizes.size() > 1 ? 1 : 0));
+        }
+    } else if (name == "_pack_padded_sequence") {
+        bool const batch_first = flag_argument(node, "batch_first", false);
+        add("lengths", size_of("input", batch_first ? 1 : 0) + 1, IndexKind::lengths,
+            result == nullptr ? 0 : extent(*result, 0));
+    } else if (name == "segment_reduce") {
+        auto const rows = size_of("data", integer_argument(node, "axis", 0));
+        add_shares("lengths", rows);
+    } else if (name == "repeat_interleave") {
+        auto const* repeats = tensor_argument(program, node, "repeats");
+        if (repeats != nullptr && result != nullptr) {
+            auto const rows = tensor_of(node, "self") && node.find_argument("dim") != nullptr
+                                  ? extent(*result, integer_argument(node, "dim", 0))
+                                  : result->element_count();
+            add_shares("repeats", rows);
+        }
+    }
+    return uses;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Ranges
+
+/// Least and greatest value; one of each, or one for each column of the last dimension.
+struct Range {
+    std::vector<double> low;
+    std::vector<double> high;
+
+    static Range of(double low, double high) { return {.low = {low}, .high = {high}}; }
+    [[nodiscard]] std::size_t columns() const { return low.size(); }
+    [[nodiscard]] double least() const { return *std::ranges::min_element(low); }
+    [[nodiscard]] double greatest() const { return *std::ranges::max_element(high); }
+    [[nodiscard]] bool is_empty() const {
+        for (std::size_t i = 0; i < columns(); ++i) {
+            if (std::ceil(low[i]) > std::floor(high[i])) return true;
+        }
+        return false;
+    }
+    /// The values that are allowed in every column.
+    [[nodiscard]] Range in_one() const {
+        return of(*std::ranges::max_element(low), *std::ranges::min_element(high));
+    }
+    /// All values of all columns.
+    [[nodiscard]] Range hull() const { return of(least(), greatest()); }
+};
+
+template <class Combine>
+std::optional<Range> combined(Range const& a, Range const& b, Combine const& combine) {
+    auto const columns = std::max(a.columns(), b.columns());
+    if ((a.columns() != 1 && a.columns() != columns) ||
+        (b.columns() != 1 && b.columns() != columns)) {
+        return std::nullopt;
+    }
+    Range result;
+    for (std::size_t i = 0; i < columns; ++i) {
+        auto const at = [i](std::vector<double> const& list) {
+            return list[list.size() == 1 ? 0 : i];
+        };
+        auto const [low, high] = combine(at(a.low), at(a.high), at(b.low), at(b.high));
+        result.low.push_back(low);
+        result.high.push_back(high);
+    }
+    return result;
+}
+
+Range intersection(Range const& a, Range const& b) {
+    auto const both = [](double a_low, double a_high, double b_low, double b_high) {
+        return std::pair{std::max(a_low, b_low), std::min(a_high, b_high)};
+    };
+    auto const columns = combined(a, b, both);
+    return columns ? *columns : *combined(a.in_one(), b.in_one(), both);
+}
+
+template <class T>
+double element_at(std::vector<std::byte> const& bytes, std::size_t index) {
+    T element{};
+    std::memcpy(&element, bytes.data() + index * sizeof element, sizeof element);
+    return static_cast<double>(element);
+}
+
+std::optional<double> constant_element(TensorValue const& value,
+                                       std::vector<std::byte> const& bytes, std::size_t index) {
+    switch (value.dtype) {
+        case ScalarType::uint8:
+        case ScalarType::boolean:
+            return element_at<std::uint8_t>(bytes, index);
+        case ScalarType::int8:
+            return element_at<std::int8_t>(bytes, index);
+        case ScalarType::int16:
+            return element_at<std::int16_t>(bytes, index);
+        case ScalarType::int32:
+            return element_at<std::int32_t>(bytes, index);
+        case ScalarType::int64:
+            return element_at<std::int64_t>(bytes, index);
+        case ScalarType::float32:
+            return element_at<float>(bytes, index);
+        case ScalarType::float64:
+            return element_at<double>(bytes, index);
+        case ScalarType::float16:
+        case ScalarType::bfloat16:
+            return std::nullopt;
+    }
+    return std::nullopt;
+}
+
+/// Of a tensor whose values the export holds, by column of its last dimension.
+std::optional<Range> range_of_constant(TensorValue const& value,
+                                       std::vector<std::byte> const& bytes) {
+    constexpr std::size_t most_columns = 4096;
+    auto const count = static_cast<std::size_t>(value.element_count());
+    auto const last = static_cast<std::size_t>(extent(value, -1));
+    auto const element_bytes = static_cast<std::size_t>(bytes_per_element(value.dtype));
+    if (count == 0 || bytes.size() != count * element_bytes) return std::nullopt;
+    auto const columns = last <= most_columns ? std::max<std::size_t>(last, 1) : 1;
+    Range range{.low = std::vector(columns, std::numeric_limits<double>::infinity()),
+                .high = std::vector(columns, -std::numeric_limits<double>::infinity())};
+    for (std::size_t i = 0; i < count; ++i) {
+        auto const element = constant_element(value, bytes, i);
+        if (!element) return std::nullopt;
+        auto& low = range.low[i % columns];
+        auto& high = range.high[i % columns];
+        low = std::min(low, *element);
+        high = std::max(high, *element);
+    }
+    return range;
+}
+
+// ---------------------------------------------------------------------------------------------
+// What operators do to values
+
+/// Their results hold values of their inputs and no others.
+Names const moves{"clone",
+                  "copy",
+                  "lift_fresh_copy",
+                  "roll",
+                  "flip",
+                  "repeat",
+                  "tile",
+                  "tril",
+                  "triu",
+                  "repeat_interleave",
+                  "pad",
+                  "constant_pad_nd",
+                  "cat",
+                  "concat",
+                  "hstack",
+                  "vstack",
+                  "stack",
+                  "index",
+                  "_unsafe_index",
+                  "index_select",
+                  "gather",
+                  "take_along_dim",
+                  "take",
+                  "where",
+                  "masked_fill",
+                  "scatter",
+                  "index_put",
+                  "index_copy",
+                  "slice_scatter",
+                  "select_scatter",
+                  "masked_scatter",
+                  "max",
+                  "min",
+                  "amax",
+                  "amin",
+                  "sort",
+                  "topk",
+                  "floor",
+                  "ceil",
+                  "round",
+                  "trunc",
+                  "fliplr",
+                  "flipud",
+                  "rot90",
+                  "masked_select",
+                  "unsafe_chunk",
+                  "cummax",
+                  "cummin",
+                  "dropout",
+                  "_to_copy",
+                  "type_as",
+                  "to",
+                  "median",
+                  "mode",
+                  "kthvalue",
+                  "column_stack",
+                  "dstack",
+                  "fill",
+                  "rot90",
+                  "block_diag"};
+/// Of these results only the first holds values; the second says where they were.
+Names const with_places{"sort",   "topk",   "max",  "min",     "cummax",
+                        "cummin", "median", "mode", "kthvalue"};
+/// Whatever goes in, what comes out is bounded by the operator itself.
+Names const forgetful{"argmax",       "argmin",
+                      "argsort",      "nonzero",
+                      "searchsorted", "bucketize",
+                      "multinomial",  "eq",
+                      "ne",           "lt",
+                      "le",           "gt",
+                      "ge",           "isnan",
+                      "isfinite",     "isinf",
+                      "logical_and",  "logical_or",
+                      "logical_not",  "logical_xor",
+                      "any",          "all",
+                      "isin",         "equal",
+                      "arange",       "zeros",
+                      "ones",         "full",
+                      "zeros_like",   "ones_like",
+                      "full_like",    "new_zeros",
+                      "new_ones",     "new_full",
+                      "empty",        "empty_like",
+                      "new_empty",    "scalar_tensor",
+                      "eye",          "linspace",
+                      "rand",         "randn",
+                      "randint",      "sign",
+                      "sgn",          "sigmoid",
+                      "tanh",         "softmax",
+                      "_softmax",     "hardsigmoid",
+                      "sin",          "cos",
+                      "one_hot",      "meshgrid",
+                      "tril_indices", "triu_indices"};
+Names const comparisons{"eq", "ne", "lt", "le", "gt", "ge"};
+Names const conjunctions{"logical_and", "logical_or", "bitwise_and", "bitwise_or", "__and__",
+                         "__or__",      "mul",        "maximum",     "minimum"};
+Names const negations{"logical_not", "bitwise_not", "rsub"};
+Names const rectifiers{"relu", "relu6", "hardtanh", "threshold"};
+Names const max_pools{"max_pool1d",
+                      "max_pool2d",
+                      "max_pool3d",
+                      "max_pool2d_with_indices",
+                      "max_pool3d_with_indices",
+                      "max_pool1d_with_indices",
+                      "adaptive_max_pool1d",
+                      "adaptive_max_pool2d",
+                      "adaptive_max_pool3d",
+                      "fractional_max_pool2d"};
+
+bool moves_values(ProgramNode const& node) {
+    auto const* row = find_operator(node);
+    if (row != nullptr &&
+        (row->kind == OperatorKind::view || row->kind == OperatorKind::maybe_view ||
+         row->kind == OperatorKind::dropout)) {
+        return true;
+    }
+    return operator_namespace(node) == "aten" && moves.contains(functional_name(node));
+}
+
+/// It looks at pixels and their neighbours: what reaches it from outside is an image.
+bool reads_map(ProgramNode const& node) {
+    auto const* row = find_operator(node);
+    auto const name = functional_name(node);
+    return (row != nullptr &&
+            (row->kind == OperatorKind::convolution || row->kind == OperatorKind::pool)) ||
+           max_pools.contains(name) || name.starts_with("upsample_") ||
+           name.starts_with("_upsample_") || name == "grid_sampler" || name == "im2col";
+}
+
+/// Elementwise on floats or a norm: a map stays a map.
+bool keeps_map(ProgramNode const& node) {
+    auto const* row = find_operator(node);
+    return row != nullptr &&
+           (row->kind == OperatorKind::elementwise || row->kind == OperatorKind::activation ||
+            row->kind == OperatorKind::norm);
+}
+
+/// What later nodes want of a tensor.
+struct Wanted {
+    std::optional<Range> range;  // as an index
+    bool once = false;           // as an index of what is written: no value twice
+    std::optional<std::int64_t> offsets_end;
+    std::optional<std::int64_t> longest;  // as a length
+    std::int64_t total = 0;               // of all lengths
+    bool keep = false;                    // as a mask: true is what counts
+    bool drop = false;                    // as a mask: true is what does not count
+    bool map = false;
+    std::string lost;  // an index, by an operator that cannot be followed back
+
+    void add(Wanted const& other) {
+        if (other.range) range = range ? intersection(*range, *other.range) : *other.range;
+        once = once || other.once;
+        auto const least = [](auto& kept, auto const& value) {
+            if (value && (!kept || *value < *kept)) kept = value;
+        };
+        least(offsets_end, other.offsets_end);
+        least(longest, other.longest);
+        if (total == 0) total = other.total;
+        keep = keep || other.keep;
+        drop = drop || other.drop;
+        map = map || other.map;
+        if (lost.empty()) lost = other.lost;
+    }
+};
+
+class Backward {
+  public:
+    explicit Backward(ExportedProgram const& program)
+        : program_{program}, known_(program.values.size()), wanted_(program.values.size()) {
+        for (auto const& [id, bytes] : program.constants) {
+            known_[index(id)] = range_of_constant(value_of(program, id), bytes);
+        }
+        for (auto const& node : program.nodes) evaluate(node);
+        for (auto node = program.nodes.rbegin(); node != program.nodes.rend(); ++node) {
+            follow(*node);
+            note_own_wants(*node);
+        }
+    }
+
+    [[nodiscard]] Wanted const& of(ValueId id) const { return wanted_[index(id)]; }
+    /// The tensor depends on nothing but the export.
+    [[nodiscard]] std::optional<Range> const& known(ValueId id) const { return known_[index(id)]; }
+
+  private:
+    static std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
+
+    /// Range of a number or of a tensor that depends on the export alone.
+    [[nodiscard]] std::optional<Range> constant(ProgramNode const& node,
+                                                std::string_view argument) const {
+        auto const* given = node.find_argument(argument);
+        if (given == nullptr) return std::nullopt;
+        if (auto const* tensor = std::get_if<TensorArgument>(given)) return known(tensor->value);
+        if (auto const* integer = std::get_if<std::int64_t>(given)) {
+            auto const number = static_cast<double>(*integer);
+            return Range::of(number, number);
+        }
+        if (auto const* real = std::get_if<double>(given)) return Range::of(*real, *real);
+        return std::nullopt;
+    }
+
+    /// Ranges of what the graph makes of constants alone: arange, and sums and products of them.
+    void evaluate(ProgramNode const& node) {
+        auto const made = tensors_returned(node);
+        auto const read = tensors_read(node);
+        if (made.size() != 1) return;
+        auto const name = functional_name(node);
+        auto const& result = value_of(program_, made.front());
+        auto& range = known_[index(made.front())];
+        if (read.empty()) {
+            if (name == "arange" && !is_mask(result) && result.element_count() > 0) {
+                auto const start = number_argument(node, "start", 0);
+                auto const step = number_argument(node, "step", 1);
+                range.emplace();
+                for (std::int64_t i = 0; i < result.element_count(); ++i) {
+                    range->low.push_back(start + step * static_cast<double>(i));
+                }
+                range->high = range->low;
+            } else if (name == "zeros") {
+                range = Range::of(0, 0);
+            } else if (name == "ones") {
+                range = Range::of(1, 1);
+            } else if (name == "full") {
+                range = constant(node, "fill_value");
+            }
+            return;
+        }
+        auto const& self = known(read.front());
+        if (!self) return;
+        if (read.size() == 1 && moves_values(node) && name != "pad" && name != "constant_pad_nd") {
+            auto const& from = value_of(program_, read.front());
+            bool const same_columns =
+                self->columns() == static_cast<std::size_t>(extent(result, -1)) &&
+                extent(from, -1) == extent(result, -1) && name != "transpose" &&
+                name != "permute" && name != "flip" && name != "roll";
+            range = same_columns ? *self : self->hull();
+            return;
+        }
+        auto const other = constant(node, "other");
+        if (!other) return;
+        auto const alpha = number_argument(node, "alpha", 1);
+        if (name == "add" || name == "sub") {
+            auto const factor = name == "add" ? alpha : -alpha;
+            range = combined(*self, *other, [&](double a, double b, double c, double d) {
+                return factor >= 0 ? std::pair{a + factor * c, b + factor * d}
+                                   : std::pair{a + factor * d, b + factor * c};
+            });
+        } else if (name == "mul") {
+            range = combined(*self, *other, [](double a, double b, double c, double d) {
+                auto const [low, high] = std::minmax({a * c, a * d, b * c, b * d});
+                return std::pair{low, high};
+            });
+        }
+    }
+
+    void want(ValueId id, Wanted const& wanted) {
+        if (known(id)) return;
+        auto own = wanted;
+        // Columns are those of the last dimension.
+        if (own.range && own.range->columns() != 1 &&
+            own.range->columns() != static_cast<std::size_t>(extent(value_of(program_, id), -1))) {
+            own.range = own.range->in_one();
+        }
+        wanted_[index(id)].add(own);
+    }
+
+    void note_own_wants(ProgramNode const& node) {
+        for (auto const& use : index_uses(program_, node)) {
+            Wanted wanted;
+            auto const bound = static_cast<double>(std::max<std::int64_t>(use.bound, 1));
+            switch (use.kind) {
+                case IndexKind::write:
+                    wanted.once = true;
+                    [[fallthrough]];
+                case IndexKind::read:
+                    wanted.range = Range::of(0, bound - 1);
+                    break;
+                case IndexKind::offsets:
+                    wanted.offsets_end = use.bound;
+                    wanted.total = use.total;
+                    break;
+                case IndexKind::lengths:
+                    wanted.longest = std::max<std::int64_t>(use.bound - 1, 1);
+                    wanted.total = use.total;
+                    break;
+            }
+            want(use.ids, wanted);
+        }
+        auto const name = functional_name(node);
+        if (reads_map(node)) {
+            if (auto const read = tensors_read(node); !read.empty()) {
+                want(read.front(), {.map = true});
+            }
+        }
+        auto const want_mask = [&](std::string_view argument, bool keeps) {
+            auto const mask = tensor_of(node, argument);
+            if (mask) want(*mask, {.keep = keeps, .drop = !keeps});
+        };
+        if (name == "where") {
+            // The branch that is the same everywhere is what stands for "not this".
+            auto const is_plain = [&](std::string_view argument) {
+                auto const* tensor = tensor_argument(program_, node, argument);
+                return tensor == nullptr || tensor->element_count() == 1;
+            };
+            want_mask("condition", !is_plain("self") || is_plain("other"));
+        } else if (name == "masked_fill") {
+            want_mask("mask", false);
+        } else if (name == "masked_scatter" || name == "masked_select") {
+            want_mask("mask", true);
+        } else if (auto const mask = tensor_of(node, "attn_mask");
+                   mask && is_mask(value_of(program_, *mask))) {
+            want_mask("attn_mask", true);
+        }
+    }
+
+    void follow(ProgramNode const& node) {
+        auto const made = tensors_returned(node);
+        if (made.empty()) return;
+        auto const name = functional_name(node);
+        Wanted wanted;
+        for (auto const id : made) {
+            wanted.add(of(id));
+            if (with_places.contains(name)) break;
+        }
+        follow_uses(node, name, wanted);
+        bool const is_index =
+            wanted.range || wanted.offsets_end || wanted.longest || !wanted.lost.empty();
+        if (!is_index) return;
+        Wanted index;
+        index.range = wanted.range;
+        index.once = wanted.once;
+        index.offsets_end = wanted.offsets_end;
+        index.longest = wanted.longest;
+        index.total = wanted.total;
+        index.lost = wanted.lost;
+        if (moves_values(node)) {
+            // Values move to other columns here, unless nothing but a dtype changes.
+            auto const read = moved(node);
+            for (auto const id : read) {
+                auto moved_index = index;
+                if (index.range &&
+                    value_of(program_, id).sizes != value_of(program_, made.front()).sizes) {
+                    moved_index.range = index.range->in_one();
+                }
+                want(id, moved_index);
+            }
+            return;
+        }
+        if (forgetful.contains(name)) return;
+        if (index.range && invert(node, name, index)) return;
+        for (auto const id : tensors_read(node)) {
+            auto const& value = value_of(program_, id);
+            if (known(id) || is_mask(value)) continue;
+            want(id, {.lost = index.lost.empty() ? node.target : index.lost});
+        }
+    }
+
+    /// The tensors whose values the call's result holds: not its own ids and masks.
+    [[nodiscard]] std::vector<ValueId> moved(ProgramNode const& node) const {
+        auto read = tensors_read(node);
+        for (auto const& use : index_uses(program_, node)) std::erase(read, use.ids);
+        for (auto const* mask : {"condition", "mask"}) {
+            if (auto const id = tensor_of(node, mask)) std::erase(read, *id);
+        }
+        std::erase_if(read, [&](ValueId id) {
+            auto const& value = value_of(program_, id);
+            return is_mask(value) && functional_name(node).find("index") == 0;
+        });
+        // These take a shape or a dtype from their second tensor.
+        Names const by_example{"type_as", "view_as", "expand_as", "reshape_as"};
+        if (by_example.contains(functional_name(node)) && read.size() > 1) read.resize(1);
+        return read;
+    }
+
+    /// Masks and maps.
+    void follow_uses(ProgramNode const& node, std::string_view name, Wanted const& wanted) {
+        if (!wanted.keep && !wanted.drop && !wanted.map) return;
+        Wanted uses{.keep = wanted.keep, .drop = wanted.drop, .map = wanted.map};
+        auto const read = tensors_read(node);
+        if (read.empty()) return;
+        if (comparisons.contains(name)) {
+            follow_comparison(node, name, uses);
+            return;
+        }
+        bool const one_minus = name == "sub" && constant(node, "self").has_value();
+        if (negations.contains(name) || one_minus) std::swap(uses.keep, uses.drop);
+        if (moves_values(node)) {
+            for (auto const id : moved(node)) want(id, uses);
+        } else if (negations.contains(name) || one_minus || conjunctions.contains(name)) {
+            for (auto const id : read) want(id, uses);
+        } else if (uses.map && keeps_map(node)) {
+            for (auto const id : read) want(id, {.map = true});
+        }
+    }
+
+    void follow_comparison(ProgramNode const& node, std::string_view name, Wanted uses) {
+        auto const self = tensor_of(node, "self");
+        auto const other_id = tensor_of(node, "other");
+        auto const self_known = constant(node, "self");
+        auto const other = constant(node, "other");
+        uses.map = false;
+        if (self && other) {
+            // Against a row of positions it is a length; against a number, a flag.
+            if (other->least() < other->greatest()) {
+                want(*self, {.longest = static_cast<std::int64_t>(other->greatest()) + 1});
+                return;
+            }
+            bool const swaps = (name == "eq" && other->least() == 0) || name == "lt" ||
+                               name == "le" || (name == "ne" && other->least() != 0);
+            if (swaps) std::swap(uses.keep, uses.drop);
+            want(*self, uses);
+        } else if (other_id && self_known && self_known->least() < self_known->greatest()) {
+            want(*other_id, {.longest = static_cast<std::int64_t>(self_known->greatest()) + 1});
+        }
+    }
+
+    /// One operand is a constant: what the other may be. Both vary: a share each.
+    bool invert(ProgramNode const& node, std::string_view name, Wanted const& index) {
+        auto const& range = *index.range;
+        auto const self = tensor_of(node, "self");
+        auto const other_id = tensor_of(node, "other");
+        auto const self_constant = constant(node, "self");
+        auto const other = constant(node, "other");
+        auto const give = [&](std::optional<ValueId> id, std::optional<Range> allowed) {
+            if (!id || !allowed) return false;
+            auto wanted = index;
+            wanted.range = std::move(allowed);
+            want(*id, wanted);
+            return true;
+        };
+        auto const each = [&](Range const& by, auto const& combine) {
+            auto exact = combined(range, by, combine);
+            return exact ? exact : combined(range.in_one(), by.hull(), combine);
+        };
+        auto const alpha = number_argument(node, "alpha", 1);
+        if (name == "add" || name == "sub") {
+            auto const factor = name == "add" ? alpha : -alpha;
+            auto const less = [factor](double low, double high, double c, double d) {
+                return factor >= 0 ? std::pair{low - factor * c, high - factor * d}
+                                   : std::pair{low - factor * d, high - factor * c};
+            };
+            if (other) return give(self, each(*other, less));
+            if (factor == 0) return give(self, range);
+            if (self_constant && name == "add" && factor == 1)
+                return give(other_id, each(*self_constant, less));
+            if (self_constant && name == "sub" && factor == -1) {
+                return give(other_id,
+                            each(*self_constant, [](double low, double high, double c, double d) {
+                                return std::pair{d - high, c - low};
+                            }));
+            }
+            if (!self || !other_id || std::abs(factor) != 1) return false;
+            auto const whole = range.in_one();
+            auto const low = whole.least();
+            auto const high = whole.greatest();
+            if (low > 0 || high < 0) return false;
+            if (factor > 0) {
+                auto const half = Range::of(std::ceil(low / 2), std::floor(high / 2));
+                return give(self, half) && give(other_id, half);
+            }
+            auto const middle = std::floor((low + high) / 2);
+            return give(self, Range::of(middle, high)) &&
+                   give(other_id, Range::of(0, middle - low));
+        }
+        if (name == "rsub" && other && alpha == 1) {
+            return give(self, each(*other, [](double low, double high, double c, double d) {
+                            return std::pair{d - high, c - low};
+                        }));
+        }
+        if (name == "neg" || name == "negative") {
+            return give(self, combined(range, range, [](double low, double high, double, double) {
+                            return std::pair{-high, -low};
+                        }));
+        }
+        if (name == "abs" || name == "relu") {
+            return give(self, combined(range, range, [](double low, double high, double, double) {
+                            return std::pair{std::max(low, 0.0), high};
+                        }));
+        }
+        auto const divide = [](double low, double high, double c, double d) {
+            auto const [least, most] =
+                c > 0 ? std::pair{low / (low < 0 ? d : c), high / d} : std::pair{high / c, low / d};
+            return std::pair{std::ceil(least), std::floor(most)};
+        };
+        if (name == "mul" && (other || self_constant)) {
+            auto const& by = other ? *other : *self_constant;
+            auto const target = other ? self : other_id;
+            if (by.least() == 0 && by.greatest() == 0) return give(target, range);
+            // A factor that may be 0 makes 0, which must be allowed.
+            if (by.least() < 0 && by.greatest() > 0) return false;
+            if (by.least() == 0) return give(target, each(Range::of(1, by.greatest()), divide));
+            return give(target, each(by, divide));
+        }
+        if (name == "mul" && self && other_id) {
+            // A mask leaves ids or makes them 0.
+            auto const flags = [&](ValueId id) { return comes_from_mask(id); };
+            auto const whole = range.in_one();
+            if (whole.least() > 0) return false;
+            if (flags(*other_id)) return give(self, range);
+            if (flags(*self)) return give(other_id, range);
+            auto const root = Range::of(0, std::floor(std::sqrt(whole.greatest())));
+            return give(self, root) && give(other_id, root);
+        }
+        if (name == "floor_divide" || name == "div" || name == "bitwise_right_shift" ||
+            name == "__rshift__") {
+            if (!other || other->least() != other->greatest()) return false;
+            bool const shifts = name.find("shift") != std::string_view::npos;
+            auto const by = shifts ? std::exp2(other->least()) : other->least();
+            auto const* mode = node.find_argument("rounding_mode");
+            bool const rounds =
+                name != "div" || (mode != nullptr && std::holds_alternative<std::string>(*mode));
+            if (by <= 0) return false;
+            return give(self, combined(range, range, [&](double low, double high, double, double) {
+                            return std::pair{low * by, high * by + (rounds ? by - 1 : 0)};
+                        }));
+        }
+        if (name == "bitwise_left_shift" || name == "__lshift__") {
+            if (!other || other->least() != other->greatest()) return false;
+            auto const by = std::exp2(other->least());
+            return give(self, each(Range::of(by, by), divide));
+        }
+        if ((name == "remainder" || name == "fmod" || name == "bitwise_and" || name == "__and__") &&
+            other && other->least() > 0) {
+            // Within the divisor nothing is folded back, so that every row is reached evenly.
+            bool const masks = name.find("and") != std::string_view::npos;
+            return give(self, each(*other, [masks](double low, double high, double c, double) {
+                            return std::pair{std::max(low, 0.0), std::min(high, masks ? c : c - 1)};
+                        }));
+        }
+        if (name == "clamp" || name == "clip" || name == "clamp_min" || name == "clamp_max" ||
+            name == "hardtanh") {
+            auto const bound = [&](std::string_view argument, std::string_view second) {
+                auto const found = constant(node, argument);
+                return found ? found : constant(node, second);
+            };
+            Range allowed = range;
+            if (auto const least = bound("min", "min_val"); least && name != "clamp_max") {
+                allowed = intersection(
+                    allowed, Range::of(least->greatest(), std::numeric_limits<double>::infinity()));
+            }
+            if (auto const most = bound("max", "max_val"); most && name != "clamp_min") {
+                allowed = intersection(
+                    allowed, Range::of(-std::numeric_limits<double>::infinity(), most->least()));
+            }
+            return give(self, allowed);
+        }
+        if ((name == "maximum" || name == "minimum") && self && other_id) {
+            bool const took_self = self_constant || give(self, range);
+            bool const took_other = other || give(other_id, range);
+            return took_self && took_other;
+        }
+        if ((name == "cumsum" || name == "sum") && self) {
+            auto const& from = value_of(program_, *self);
+            if (is_mask(from) || comes_from_mask(*self)) return true;
+            auto const* result = first_result(program_, node);
+            auto const terms = name == "cumsum"
+                                   ? extent(from, integer_argument(node, "dim", 0))
+                                   : from.element_count() /
+                                         std::max<std::int64_t>(
+                                             result == nullptr ? 1 : result->element_count(), 1);
+            auto const whole = range.in_one();
+            if (whole.least() > 0) return false;
+            return give(
+                self,
+                Range::of(0, std::floor(whole.greatest() /
+                                        static_cast<double>(std::max<std::int64_t>(terms, 1)))));
+        }
+        return false;
+    }
+
+    /// A mask under another dtype: its elements are 0 and 1.
+    [[nodiscard]] bool comes_from_mask(ValueId id) const {
+        if (is_mask(value_of(program_, id))) return true;
+        for (auto const& node : program_.nodes) {
+            auto const made = tensors_returned(node);
+            if (made.size() != 1 || made.front() != id) continue;
+            auto const read = tensors_read(node);
+            return read.size() == 1 && moves_values(node) && comes_from_mask(read.front());
+        }
+        return false;
+    }
+
+    ExportedProgram const& program_;
+    std::vector<std::optional<Range>> known_;
+    std::vector<Wanted> wanted_;
+};
+
+// ---------------------------------------------------------------------------------------------
+// What inputs hold
+
+bool is_named_position(std::string_view name) {
+    return name.find("position") != std::string_view::npos || name == "pos" || name == "pos_ids";
+}
+
+InputValues mask_of(TensorValue const& value, Wanted const& wanted) {
+    auto const rank = value.sizes.size();
+    InputValues values{.pattern = ValuePattern::halves};
+    values.inverted = wanted.drop && !wanted.keep;
+    if (rank >= 2 && extent(value, -1) == extent(value, -2) && extent(value, -1) > 1) {
+        values.pattern = ValuePattern::causal;
+    } else if (rank <= 2 || extent(value, -2) == 1) {
+        values.pattern = ValuePattern::padding;
+    }
+    return values;
+}
+
+InputValues values_of_input(ProgramInput const& input, TensorValue const& value,
+                            Wanted const& wanted, std::vector<std::string>& notes) {
+    auto const note = [&](std::string const& why) {
+        notes.push_back(input.name + ": " + why + ", so it holds 0 and 1");
+    };
+    bool const is_float = is_floating_point(value.dtype);
+    bool const is_small_map = wanted.map && value.sizes.size() >= 3;
+    if (is_mask(value)) return mask_of(value, wanted);
+    if (!wanted.lost.empty()) {
+        note("its way to a table leads through " + wanted.lost + ", which cannot be followed back");
+        return {.pattern = ValuePattern::spread};
+    }
+    if (wanted.range) {
+        auto range = *wanted.range;
+        if (range.is_empty()) range = range.in_one();
+        if (range.is_empty()) {
+            note("no value of it is a row of every table that it reaches");
+            return {.pattern = ValuePattern::spread};
+        }
+        InputValues values{.pattern = ValuePattern::spread, .low = {}, .high = {}};
+        for (std::size_t i = 0; i < range.columns(); ++i) {
+            constexpr double farthest = 1e15;  // exact in a double, and beyond every table
+            values.low.push_back(
+                static_cast<std::int64_t>(std::max(std::ceil(range.low[i]), -farthest)));
+            values.high.push_back(
+                static_cast<std::int64_t>(std::min(std::floor(range.high[i]), farthest)));
+        }
+        if (wanted.once || is_named_position(input.name)) {
+            auto const last = std::max<std::int64_t>(extent(value, -1), 1);
+            auto const whole = range.in_one();
+            bool const fits = !whole.is_empty() &&
+                              static_cast<double>(last) <= whole.greatest() - whole.least() + 1;
+            if (fits) {
+                values.pattern = ValuePattern::ascending;
+                values.low = {static_cast<std::int64_t>(std::ceil(whole.least()))};
+                values.high = {static_cast<std::int64_t>(std::floor(whole.greatest()))};
+                // A cache that is written to is half full.
+                if (wanted.once) values.low[0] += (values.high[0] - values.low[0] + 1 - last) / 2;
+            }
+        }
+        return values;
+    }
+    if (wanted.offsets_end) {
+        return {.pattern = ValuePattern::offsets,
+                .low = {0},
+                .high = {*wanted.offsets_end},
+                .total = wanted.total};
+    }
+    if (wanted.longest) {
+        return {.pattern = ValuePattern::lengths,
+                .low = {std::max<std::int64_t>((*wanted.longest + 1) / 2, 1)},
+                .high = {*wanted.longest},
+                .total = wanted.total};
+    }
+    if (is_small_map) return {.pattern = ValuePattern::smooth};
+    if (is_float) return {.pattern = ValuePattern::normal};
+    return mask_of(value, wanted);
+}
+
+std::string word_of(InputValues const& values) {
+    auto const inverted = [&](char const* word) {
+        return values.inverted ? std::string{"not_"} + word : std::string{word};
+    };
+    switch (values.pattern) {
+        case ValuePattern::normal:
+            return "noise";
+        case ValuePattern::smooth:
+            return "smooth";
+        case ValuePattern::spread: {
+            // Over how many rows, of the column that spreads widest.
+            std::int64_t rows = 1;
+            for (std::size_t i = 0; i < values.low.size(); ++i) {
+                rows = std::max(rows, values.high[i] - values.low[i] + 1);
+            }
+            return (values.low.size() == 1 ? "ids:" : "ids_by_column:") + std::to_string(rows);
+        }
+        case ValuePattern::ascending:
+            return "ascending";
+        case ValuePattern::offsets:
+            return "offsets";
+        case ValuePattern::lengths:
+            return "lengths:" + std::to_string(values.high.front());
+        case ValuePattern::causal:
+            return inverted("causal");
+        case ValuePattern::padding:
+            return inverted("padding");
+        case ValuePattern::halves:
+            return inverted("halves");
+    }
+    return {};
+}
+
+// ---------------------------------------------------------------------------------------------
+// What all other tensors hold
+
+bool is_spread(std::string const& word) { return word.starts_with("ids"); }
+
+bool is_float_word(std::string const& word) {
+    return word.starts_with("smooth") || word.starts_with("noise");
+}
+
+/// Their results are independent of where in a map an element lies.
+bool mixes_places(ProgramNode const& node) {
+    auto const* row = find_operator(node);
+    if (row == nullptr) return true;
+    switch (row->kind) {
+        case OperatorKind::linear:
+        case OperatorKind::matmul:
+        case OperatorKind::attention:
+        case OperatorKind::recurrent:
+        case OperatorKind::embedding:
+        case OperatorKind::gather:
+            return true;
+        default:
+            return false;
+    }
+}
+
+/// Rearranging leaves ids as spread as they were, but not a mask in one piece.
+bool keeps_blocks(ProgramNode const& node) {
+    static Names const keeping{
+        "view",         "_unsafe_view", "view_as",   "unflatten", "expand",          "expand_as",
+        "broadcast_to", "squeeze",      "unsqueeze", "alias",     "detach",          "lift_fresh",
+        "reshape",      "reshape_as",   "flatten",   "ravel",     "contiguous",      "to",
+        "_to_copy",     "type_as",      "clone",     "copy",      "lift_fresh_copy", "repeat",
+        "dropout"};
+    return operator_namespace(node) == "aten" && keeping.contains(functional_name(node));
+}
+
+class Forward {
+  public:
+    Forward(ExportedProgram const& program, Backward const& backward,
+            std::vector<std::string>& words)
+        : program_{program},
+          backward_{backward},
+          words_{words},
+          is_weight_(program.values.size(), false) {
+        for (auto const& input : program.inputs) {
+            is_weight_[static_cast<std::size_t>(input.value)] = input.kind != InputKind::user_input;
+        }
+    }
+
+    void pass(std::size_t position) {
+        auto const& node = program_.nodes[position];
+        auto const read = tensors_read(node);
+        std::optional<std::string> made_word;
+        for (auto const id : tensors_returned(node)) {
+            auto& word = words_[static_cast<std::size_t>(id)];
+            if (is_floating_point(value_of(program_, id).dtype)) {
+                word = float_word(node, read);
+            } else if (auto const same = same_word(node, read)) {
+                word = *same;
+            } else {
+                if (!made_word) made_word = word_of_making(position);
+                word = *made_word;
+            }
+        }
+    }
+
+  private:
+    [[nodiscard]] std::string const& word(ValueId id) const {
+        return words_[static_cast<std::size_t>(id)];
+    }
+
+    [[nodiscard]] std::string float_word(ProgramNode const& node,
+                                         std::vector<ValueId> const& read) const {
+        auto const name = functional_name(node);
+        if (read.empty() || mixes_places(node)) return "noise";
+        bool smooth = true;
+        bool rectified = true;
+        bool any = false;
+        auto const* row = find_operator(node);
+        bool const several = name == "cat" || name == "concat" || name == "stack" ||
+                             (row != nullptr && row->kind == OperatorKind::elementwise);
+        for (auto const id : read) {
+            if (any && !several) break;
+            if (is_weight(id) && read.size() > 1) continue;
+            any = true;
+            smooth = smooth && word(id).starts_with("smooth");
+            rectified = rectified && word(id).ends_with("_relu");
+        }
+        if (!any) return "noise";
+        if (rectifiers.contains(name)) {
+            rectified = true;
+        } else if (!moves_values(node) && !max_pools.contains(name)) {
+            rectified = false;
+        }
+        return std::string{smooth ? "smooth" : "noise"} + (rectified ? "_relu" : "");
+    }
+
+    [[nodiscard]] bool is_weight(ValueId id) const {
+        return is_weight_[static_cast<std::size_t>(id)];
+    }
+
+    /// Values that are moved, or shifted by a constant, are the same to a clock.
+    [[nodiscard]] std::optional<std::string> same_word(ProgramNode const& node,
+                                                       std::vector<ValueId> const& read) const {
+        if (read.empty()) return std::nullopt;
+        auto const name = functional_name(node);
+        auto const& first = word(read.front());
+        if (is_float_word(first)) return std::nullopt;
+        if (moves_values(node)) {
+            if (read.size() == 1 && (is_spread(first) || keeps_blocks(node))) return first;
+            bool const joins = name == "cat" || name == "concat" || name == "stack";
+            bool const alike =
+                std::ranges::all_of(read, [&](ValueId id) { return word(id) == first; });
+            if (joins && alike && is_spread(first)) return first;
+            return std::nullopt;
+        }
+        static Names const shifts{"add",       "sub",       "mul",  "rsub",      "neg", "clamp",
+                                  "clamp_min", "clamp_max", "clip", "remainder", "fmod"};
+        if (!shifts.contains(name) || !(is_spread(first) || first == "ascending")) {
+            return std::nullopt;
+        }
+        auto const only_first = std::ranges::all_of(read, [&](ValueId id) {
+            return id == read.front() || backward_.known(id).has_value();
+        });
+        if (!only_first) return std::nullopt;
+        // Values were drawn so that clamps and remainders leave them as they are.
+        return first;
+    }
+
+    /// Made by this operator, with these arguments, of those: equal words for equal makings.
+    [[nodiscard]] std::string word_of_making(std::size_t position) const {
+        ProgramSubgraph alone;
+        alone.nodes = {static_cast<int>(position)};
+        for (auto const id : tensors_read(program_.nodes[position])) {
+            if (std::ranges::find(alone.activations, id) == alone.activations.end()) {
+                alone.activations.push_back(id);
+            }
+            alone.values[id] = word(id);
+        }
+        alone.outputs = tensors_returned(program_.nodes[position]);
+        return "made:" + descriptor_hash(format_descriptor(extract_subgraph(program_, alone)));
+    }
+
+    ExportedProgram const& program_;
+    Backward const& backward_;
+    std::vector<std::string>& words_;
+    std::vector<bool> is_weight_;
+};
+
+}  // namespace
+
+ProgramValues values_of(ExportedProgram const& program) {
+    ProgramValues result;
+    result.words.resize(program.values.size());
+    Backward const backward{program};
+    for (auto const& input : program.inputs) {
+        auto const& value = value_of(program, input.value);
+        auto& word = result.words[static_cast<std::size_t>(input.value)];
+        if (auto const known = program.constants.find(input.value);
+            known != program.constants.end()) {
+            std::string_view const bytes{reinterpret_cast<char const*>(known->second.data()),
+                                         known->second.size()};
+            word = "table:" + descriptor_hash(bytes);
+        } else if (input.kind == InputKind::user_input || !is_floating_point(value.dtype)) {
+            auto const values =
+                values_of_input(input, value, backward.of(input.value), result.notes);
+            word = word_of(values);
+            result.inputs.emplace(input.value, values);
+        } else {
+            word = "noise";
+        }
+        if (!input.values.empty()) word = input.values;
+    }
+    Forward forward{program, backward, result.words};
+    for (std::size_t i = 0; i < program.nodes.size(); ++i) forward.pass(i);
+    return result;
+}
+
+std::vector<ValueId> deciding_values(ExportedProgram const& program, ProgramNode const& node) {
+    std::vector<ValueId> deciding;
+    for (auto const& use : index_uses(program, node)) deciding.push_back(use.ids);
+    auto const name = functional_name(node);
+    for (auto const* mask : {"condition", "mask"}) {
+        auto const id = tensor_of(node, mask);
+        if (id && (name == "where" || name.starts_with("masked_"))) deciding.push_back(*id);
+    }
+    if (by_index_lists.contains(name)) {
+        for (auto const id : tensors_read(node)) {
+            if (is_mask(value_of(program, id)) && id != tensor_of(node, "self")) {
+                deciding.push_back(id);
+            }
+        }
+    }
+    if (max_pools.contains(name)) {
+        if (auto const read = tensors_read(node); !read.empty()) deciding.push_back(read.front());
+    }
+    return deciding;
+}
+
+}  // namespace derate

@@ -1,0 +1,335 @@
+#include "workloads/input_values.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+
+#include "workloads/descriptor.hpp"
+#include "workloads/model_set.hpp"
+#include "workloads/partition.hpp"
+
+namespace derate {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+/// Values of the first input of a program that is written down as a descriptor.
+InputValues first_input(std::string const& text) {
+    auto const program = parse_descriptor(text);
+    return values_of(program).inputs.at(program.inputs.at(0).value);
+}
+
+/// The ids x0 go through `way` (from x0 to t9) into a table of 100 rows.
+InputValues through(std::string const& way, std::string const& ids = "int64[4,6]") {
+    return first_input("x0:" + ids + " w0:float32[100,8] | " + way +
+                       " | t1:float32[4,6,8]=" + "aten.embedding(weight=w0,indices=t9) | t1");
+}
+
+void expect_spread(InputValues const& values, std::int64_t low, std::int64_t high,
+                   std::string const& what) {
+    EXPECT_EQ(values.pattern, ValuePattern::spread) << what;
+    EXPECT_THAT(values.low, ElementsAre(low)) << what;
+    EXPECT_THAT(values.high, ElementsAre(high)) << what;
+}
+
+TEST(InputValues, IdsAreFollowedBackToTheInput) {
+    struct Case {
+        char const* way;
+        std::int64_t low;
+        std::int64_t high;
+    };
+    for (auto const& [way, low, high] : {
+             Case{"t9:int64[4,6]=aten.alias(self=x0)", 0, 99},
+             Case{"t0:int64[24]=aten.flatten(self=x0) | t9:int64[4,6]=aten.view(self=t0,"
+                  "size=[4,6])",
+                  0, 99},
+             Case{"t9:int64[4,5]/[6,1]=aten.slice.Tensor(self=x0,dim=1,start=1,end=6)", 0, 99},
+             Case{"t9:int64[4,6]=aten.add.Tensor(self=x0,other=1)", -1, 98},
+             Case{"t9:int64[4,6]=aten.add.Tensor(self=x0,other=3,alpha=2)", -6, 93},
+             Case{"t9:int64[4,6]=aten.add_.Tensor(self=x0,other=1)", -1, 98},
+             Case{"t9:int64[4,6]=aten.sub.Tensor(self=x0,other=10)", 10, 109},
+             Case{"t9:int64[4,6]=aten.rsub.Scalar(self=x0,other=99)", 0, 99},
+             Case{"t9:int64[4,6]=aten.neg(self=x0)", -99, 0},
+             Case{"t9:int64[4,6]=aten.mul.Tensor(self=x0,other=4)", 0, 24},
+             Case{"t9:int64[4,6]=aten.mul.Tensor(self=x0,other=-4)", -24, 0},
+             Case{"t9:int64[4,6]=aten.floor_divide(self=x0,other=4)", 0, 399},
+             Case{"t9:int64[4,6]=aten.div.Tensor_mode(self=x0,other=4,rounding_mode=\"floor\")", 0,
+                  399},
+             Case{"t9:int64[4,6]=aten.remainder.Scalar(self=x0,other=50)", 0, 49},
+             Case{"t9:int64[4,6]=aten.remainder.Scalar(self=x0,other=5000)", 0, 99},
+             Case{"t9:int64[4,6]=aten.bitwise_and.Scalar(self=x0,other=63)", 0, 63},
+             Case{"t9:int64[4,6]=aten.bitwise_right_shift.Tensor_Scalar(self=x0,other=3)", 0, 799},
+             Case{"t9:int64[4,6]=aten.clamp(self=x0,min=5,max=60)", 5, 60},
+             Case{"t9:int64[4,6]=aten.clamp_min(self=x0,min=5)", 5, 99},
+             Case{"t9:int64[4,6]=aten.clamp(self=x0,max=1000)", 0, 99},
+             Case{"t9:int64[4,6]=aten.cumsum(self=x0,dim=1)", 0, 16},
+             Case{"t0:int32[4,6]=aten.to.dtype(self=x0,dtype=dtype:int32) | "
+                  "t2:int32[4,6]=aten.clamp(self=t0,min=0,max=40) | "
+                  "t9:int64[4,6]=aten._to_copy(self=t2,dtype=dtype:int64)",
+                  0, 40},
+             Case{"t0:int64[8,6]=aten.cat(tensors={x0,x0},dim=0) | "
+                  "t9:int64[4,6]=aten.slice.Tensor(self=t0,dim=0,start=2,end=6)",
+                  0, 99},
+             Case{"t0:bool[4,6]=aten.ge.Scalar(self=x0,other=7) | "
+                  "t2:int64[4,6]=aten.add.Tensor(self=x0,other=2) | "
+                  "t9:int64[4,6]=aten.where.self(condition=t0,self=t2,other=x0)",
+                  0, 97},
+             Case{"t0:bool[4,6]=aten.eq.Scalar(self=x0,other=7) | "
+                  "t9:int64[4,6]=aten.masked_fill.Scalar(self=x0,mask=t0,value=0)",
+                  0, 99},
+         }) {
+        expect_spread(through(way), low, high, way);
+    }
+}
+
+TEST(InputValues, IdsGivenAsFloatsAreSpreadToo) {
+    expect_spread(through("t9:int64[4,6]=aten.to.dtype(self=x0,dtype=dtype:int64)", "float32[4,6]"),
+                  0, 99, "a cast");
+}
+
+TEST(InputValues, EveryOperatorThatIndexesBounds) {
+    struct Case {
+        char const* program;
+        std::int64_t high;
+    };
+    for (auto const& [program, high] : {
+             Case{"x0:int64[9] w0:float32[50,4] x1:int64[3] | t0:float32[3,4],t1:int64[9],"
+                  "t2:int64[3],t3:int64[3]=aten.embedding_bag.padding_idx(weight=w0,indices=x0,"
+                  "offsets=x1,scale_grad_by_freq=false,mode=0,sparse=false,"
+                  "per_sample_weights=none,include_last_offset=false,padding_idx=none) | t0",
+                  49},
+             Case{"x0:int64[5] x1:float32[3,40] | t0:float32[3,5]=aten.index_select(self=x1,"
+                  "dim=-1,index=x0) | t0",
+                  39},
+             Case{"x0:int64[5] x1:float32[3,40] | t0:float32[3,5]=aten.index.Tensor(self=x1,"
+                  "indices=?{_,x0}) | t0",
+                  39},
+             Case{"x0:int64[3,5] x1:float32[3,40] | t0:float32[3,5]=aten.gather(self=x1,dim=1,"
+                  "index=x0) | t0",
+                  39},
+             Case{"x0:int64[3,5] x1:float32[3,40] | t0:float32[3,5]=aten.take_along_dim(self=x1,"
+                  "indices=x0,dim=1) | t0",
+                  39},
+             Case{"x0:int64[5] x1:float32[3,40] | t0:float32[5]=aten.take(self=x1,index=x0) | t0",
+                  119},
+             Case{"x0:int64[3,5] x1:float32[3,40] x2:float32[3,5] | t0:float32[3,40]="
+                  "aten.scatter_add(self=x1,dim=1,index=x0,src=x2) | t0",
+                  39},
+             Case{"x0:int64[7] | t0:int64[7,12]=aten.one_hot(self=x0,num_classes=12) | t0", 11},
+             Case{"x0:int64[2] x1:float32[2,17] | t0:float32[]=aten.cross_entropy_loss(self=x1,"
+                  "target=x0) | t0",
+                  16},
+         }) {
+        expect_spread(first_input(program), 0, high, program);
+    }
+}
+
+TEST(InputValues, TheSmallestOfSeveralTablesBounds) {
+    expect_spread(first_input("x0:int64[6] w0:float32[1000,4] w1:float32[30,4] | "
+                              "t0:float32[6,4]=aten.embedding(weight=w0,indices=x0) | "
+                              "t1:int64[6]=aten.sub.Tensor(self=x0,other=5) | "
+                              "t2:float32[6,4]=aten.embedding(weight=w1,indices=t1) | t0,t2"),
+                  5, 34, "0 to 999 and 5 to 34");
+}
+
+TEST(InputValues, EveryColumnHasItsTableWhereOffsetsAreKnown) {
+    // Three fields of 10, 1000 and 5 values in one table, as recommenders keep them.
+    auto program = parse_descriptor(
+        "x0:int64[2,3] w1:int64[3] w0:float32[1015,4] | "
+        "t0:int64[2,3]=aten.add.Tensor(self=x0,other=w1) | "
+        "t1:float32[2,3,4]=aten.embedding(weight=w0,indices=t0) | t1");
+    std::vector<std::byte> bytes(24);
+    std::int64_t const offsets[] = {0, 10, 1010};
+    std::memcpy(bytes.data(), offsets, sizeof offsets);
+    program.constants[program.inputs.at(1).value] = bytes;
+    auto const values = values_of(program);
+    auto const& ids = values.inputs.at(program.inputs.at(0).value);
+    EXPECT_THAT(ids.low, ElementsAre(0, -10, -1010));
+    EXPECT_THAT(ids.high, ElementsAre(1014, 1004, 4));
+    EXPECT_FALSE(values.inputs.contains(program.inputs.at(1).value)) << "the export has its values";
+    EXPECT_THAT(values.words.at(static_cast<std::size_t>(program.inputs.at(1).value)),
+                StartsWith("table:"));
+}
+
+TEST(InputValues, WhatCannotBeFollowedBackSaysSo) {
+    auto const program = parse_descriptor(
+        "x0:int64[6] x1:int64[6] w0:float32[1000,4] | "
+        "t0:int64[6]=aten.bitwise_xor.Tensor(self=x0,other=x1) | "
+        "t1:float32[6,4]=aten.embedding(weight=w0,indices=t0) | t1");
+    auto const values = values_of(program);
+    expect_spread(values.inputs.at(0), 0, 1, "fallen back");
+    EXPECT_THAT(values.notes,
+                ElementsAre(AllOf(StartsWith("x0: "), HasSubstr("aten.bitwise_xor")),
+                            AllOf(StartsWith("x1: "), HasSubstr("aten.bitwise_xor"))));
+    auto const apart = parse_descriptor(
+        "x0:int64[6] w0:float32[10,4] | t0:int64[6]=aten.add.Tensor(self=x0,other=50) | "
+        "t1:float32[6,4]=aten.embedding(weight=w0,indices=t0) | "
+        "t2:float32[6,4]=aten.embedding(weight=w0,indices=x0) | t1,t2");
+    EXPECT_THAT(values_of(apart).notes, ElementsAre(HasSubstr("no value of it is a row")));
+}
+
+TEST(InputValues, OffsetsAndLengthsAndWrittenPlacesAreValid) {
+    auto const bag = parse_descriptor(
+        "x0:int64[9] x1:int64[4] w0:float32[50,4] | t0:float32[3,4],t1:int64[9],t2:int64[3],"
+        "t3:int64[3]=aten.embedding_bag.padding_idx(weight=w0,indices=x0,offsets=x1,"
+        "scale_grad_by_freq=false,mode=0,sparse=false,per_sample_weights=none,"
+        "include_last_offset=true,padding_idx=none) | t0");
+    EXPECT_EQ(values_of(bag).inputs.at(1),
+              (InputValues{.pattern = ValuePattern::offsets, .low = {0}, .high = {9}, .total = 9}));
+    EXPECT_EQ(
+        first_input("x0:int64[3] x1:float32[3,10,4] | t0:float32[20,4],t1:int64[10]="
+                    "aten._pack_padded_sequence(input=x1,lengths=x0,batch_first=true) | t0"),
+        (InputValues{.pattern = ValuePattern::lengths, .low = {5}, .high = {10}, .total = 20}));
+    // A length that a row of positions is compared with.
+    EXPECT_EQ(
+        first_input("x0:int64[3,1] x1:float32[3,8] | t0:int64[8]=aten.arange(end=8) | "
+                    "t1:bool[3,8]=aten.lt.Tensor(self=t0,other=x0) | "
+                    "t2:float32[3,8]=aten.masked_fill.Scalar(self=x1,mask=t1,value=0.0) | t2"),
+        (InputValues{.pattern = ValuePattern::lengths, .low = {4}, .high = {8}}));
+    auto const written = first_input(
+        "x0:int64[2] x1:float32[1,64,4] x2:float32[1,2,4] | t0:float32[1,64,4]="
+        "aten.index_copy(self=x1,dim=1,index=x0,source=x2) | t0");
+    EXPECT_EQ(written.pattern, ValuePattern::ascending);
+    EXPECT_THAT(written.low, ElementsAre(31));
+}
+
+TEST(InputValues, MasksComeInBlocks) {
+    auto const masked = [](std::string const& mask, std::string const& scores) {
+        return first_input("x0:bool" + mask + " x1:float32" + scores + " | t0:float32" + scores +
+                           "=aten.masked_fill.Scalar(self=x1,mask=x0,value=-inf) | t0");
+    };
+    auto const causal = masked("[16,16]", "[2,4,16,16]");
+    EXPECT_EQ(causal.pattern, ValuePattern::causal);
+    EXPECT_TRUE(causal.inverted) << "what is true is filled";
+    EXPECT_EQ(masked("[2,1,1,16]", "[2,4,16,16]").pattern, ValuePattern::padding);
+    EXPECT_EQ(masked("[2,5,16]", "[2,5,16]").pattern, ValuePattern::halves);
+    auto const kept = first_input(
+        "x0:bool[16,16] x1:float32[2,16,16] x2:float32[] | t0:float32[2,16,16]="
+        "aten.where.self(condition=x0,self=x1,other=x2) | t0");
+    EXPECT_EQ(kept.pattern, ValuePattern::causal);
+    EXPECT_FALSE(kept.inverted);
+    auto const flipped = first_input(
+        "x0:bool[16,16] x1:float32[2,16,16] x2:float32[] | t1:bool[16,16]=aten.logical_not(self=x0)"
+        " | t0:float32[2,16,16]=aten.where.self(condition=t1,self=x1,other=x2) | t0");
+    EXPECT_TRUE(flipped.inverted);
+    // An attention mask of integers: 1 is a token.
+    auto const numbers = first_input(
+        "x0:int64[2,16] x1:float32[2,16] | t0:bool[2,16]=aten.eq.Scalar(self=x0,other=0) | "
+        "t1:float32[2,16]=aten.masked_fill.Scalar(self=x1,mask=t0,value=-inf) | t1");
+    EXPECT_EQ(numbers.pattern, ValuePattern::padding);
+    EXPECT_FALSE(numbers.inverted);
+}
+
+TEST(InputValues, ImagesAreSmoothAndFeaturesAreNot) {
+    auto const conv = [](std::string const& before) {
+        return first_input("x0:float32[1,3,32,32] w0:float32[4,3,3,3] | " + before +
+                           "t1:float32[1,4,30,30]=aten.conv2d(input=t0,weight=w0) | t1")
+            .pattern;
+    };
+    EXPECT_EQ(conv("t0:float32[1,3,32,32]=aten.div.Tensor(self=x0,other=255.0) | "),
+              ValuePattern::smooth);
+    EXPECT_EQ(first_input("x0:uint8[1,3,32,32] w0:float32[4,3,3,3] | "
+                          "t0:float32[1,3,32,32]=aten.to.dtype(self=x0,dtype=dtype:float32) | "
+                          "t1:float32[1,4,30,30]=aten.conv2d(input=t0,weight=w0) | t1")
+                  .pattern,
+              ValuePattern::smooth);
+    EXPECT_EQ(first_input("x0:float32[8,32] w0:float32[4,32] | "
+                          "t0:float32[8,4]=aten.linear(input=x0,weight=w0) | t0")
+                  .pattern,
+              ValuePattern::normal);
+}
+
+std::string descriptor_of(ExportedProgram const& program, std::string const& pattern) {
+    for (auto const& part : partition(program).subgraphs) {
+        if (part.subgraph.fusion_pattern.find(pattern) != std::string::npos) {
+            return part.subgraph.descriptor;
+        }
+    }
+    return {};
+}
+
+TEST(ValueWords, TellKernelsOfOneShapeApart) {
+    std::string const table = " w0:float32[100,8] | ";
+    std::string const lookup = "t9:float32[6,8]=aten.embedding(weight=w0,indices=";
+    auto const direct =
+        descriptor_of(parse_descriptor("x0:int64[6]" + table + lookup + "x0) | t9"), "Embedding");
+    auto const hot = descriptor_of(
+        parse_descriptor("x0:int64[6]" + table + "t0:int64[6]=aten.clamp(self=x0,min=0,max=3) | " +
+                         lookup + "t0) | t9"),
+        "Embedding");
+    auto const computed = descriptor_of(
+        parse_descriptor("x0:float32[6,5]" + table + "t0:int64[6]=aten.argmax(self=x0,dim=1) | " +
+                         lookup + "t0) | t9"),
+        "Embedding");
+    EXPECT_THAT(direct, HasSubstr("x0:int64[6]~ids:100 "));
+    EXPECT_THAT(hot, HasSubstr("x0:int64[6]~ids:4 "));
+    EXPECT_THAT(computed, HasSubstr("x0:int64[6]~made:"));
+}
+
+TEST(ValueWords, OfAPoolSayWhetherItsMapIsSmoothAndRectified) {
+    std::string const conv =
+        "x0:float32[1,3,32,32] w0:float32[4,3,3,3] | t0:float32[1,4,30,30]="
+        "aten.conv2d(input=x0,weight=w0) | ";
+    auto const pooled = [&](std::string const& between, std::string const& map) {
+        return descriptor_of(
+            parse_descriptor(conv + between + "t8:float32[1,4,15,15]=aten.max_pool2d(self=" + map +
+                             ",kernel_size=[2,2]) | t8"),
+            "MaxPool2d");
+    };
+    EXPECT_THAT(pooled("", "t0"), HasSubstr("~smooth "));
+    EXPECT_THAT(pooled("t1:float32[1,4,30,30]=aten.relu(self=t0) | ", "t1"),
+                HasSubstr("~smooth_relu "));
+    auto const text = descriptor_of(
+        parse_descriptor("x0:int64[2,32] w0:float32[100,8] | "
+                         "t0:float32[2,32,8]=aten.embedding(weight=w0,indices=x0) | "
+                         "t1:float32[2,8,32]/[256,1,8]=aten.transpose.int(self=t0,dim0=1,dim1=2) | "
+                         "t2:float32[2,8,16]=aten.max_pool1d(self=t1,kernel_size=[2]) | t2"),
+        "MaxPool1d");
+    EXPECT_THAT(text, HasSubstr("~noise"));
+}
+
+TEST(ValueWords, EqualMakingsAreEqualAcrossModels) {
+    // A causal mask made in the graph, in two models that differ elsewhere.
+    std::string const mask =
+        "t1:int64[8]=aten.arange(end=8) | t2:int64[8,1]=aten.unsqueeze(self=t1,dim=1) | "
+        "t3:bool[8,8]=aten.gt.Tensor(self=t1,other=t2) | ";
+    std::string const fill =
+        "t9:float32[8,8]=aten.masked_fill.Scalar(self=x0,mask=t3,value=-inf) | t9";
+    auto const one =
+        descriptor_of(parse_descriptor("x0:float32[8,8] | " + mask + fill), "masked_fill");
+    auto const other = descriptor_of(
+        parse_descriptor("x0:float32[8,8] x1:int64[3] | t7:int64[3]=aten.neg(self=x1) | " + mask +
+                         fill),
+        "masked_fill");
+    auto flipped = mask;
+    flipped.replace(flipped.find("aten.gt"), 7, "aten.lt");
+    auto const inverse =
+        descriptor_of(parse_descriptor("x0:float32[8,8] | " + flipped + fill), "masked_fill");
+    EXPECT_THAT(one, HasSubstr("~made:"));
+    EXPECT_EQ(one, other);
+    EXPECT_NE(one, inverse);
+}
+
+TEST(ValueWords, StandOnlyWhereValuesDecide) {
+    auto const text =
+        descriptor_of(parse_descriptor("x0:float32[8,32] w0:float32[4,32] | "
+                                       "t0:float32[8,4]=aten.linear(input=x0,weight=w0) | t0"),
+                      "Linear");
+    EXPECT_THAT(text, Not(HasSubstr("~")));
+}
+
+TEST(InputValues, ShippedModelsNeedNoFallBack) {
+    for (auto const& entry : read_catalogue(models_directory())) {
+        auto const values = values_of(read_exported_program(entry.files.front().path));
+        EXPECT_THAT(values.notes, IsEmpty()) << entry.name;
+    }
+}
+
+}  // namespace
+}  // namespace derate
