@@ -10,9 +10,11 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <stdexcept>
 
 #include "benchmarks/scalar_types.hpp"
 #include "core/cannot_time.hpp"
+#include "workloads/input_values.hpp"
 
 namespace derate::benchmarks {
 namespace {
@@ -56,37 +58,6 @@ Distribution distribution_of(ProgramInput const& input, TensorValue const& tenso
     return {.offset = is_factor ? one_in_tenth_deviations : 0, .scale = scaled(0.1, 1)};
 }
 
-/// Rows of the table that the token ids index: of the first embedding that reads them, directly or
-/// through nodes that pass them on unchanged.
-std::uint64_t token_bound(ExportedProgram const& program, ValueId input) {
-    std::vector<bool> carries_ids(program.values.size(), false);
-    carries_ids[static_cast<std::size_t>(input)] = true;
-    for (auto const& node : program.nodes) {
-        auto const name = operator_name(node);
-        if (name == "embedding") {
-            auto const* ids = node.find_argument("indices");
-            auto const* table = node.find_argument("weight");
-            if (ids == nullptr || table == nullptr) continue;
-            auto const* id_tensor = std::get_if<TensorArgument>(ids);
-            auto const* table_tensor = std::get_if<TensorArgument>(table);
-            if (id_tensor == nullptr || table_tensor == nullptr) continue;
-            if (!carries_ids[static_cast<std::size_t>(id_tensor->value)]) continue;
-            auto const rows =
-                program.values[static_cast<std::size_t>(table_tensor->value)].sizes.at(0);
-            return static_cast<std::uint64_t>(std::max<std::int64_t>(rows, 1));
-        }
-        if (name == "view" || name == "reshape" || name == "alias") {
-            auto const read = tensors_read(node);
-            if (!read.empty() && carries_ids[static_cast<std::size_t>(read.front())]) {
-                for (auto const made : tensors_returned(node)) {
-                    carries_ids[static_cast<std::size_t>(made)] = true;
-                }
-            }
-        }
-    }
-    return 2;
-}
-
 /// Calls `fill(first, count)` for pieces of 0..count - 1, on the threads that the timing uses.
 template <class Fill>
 void in_pieces(std::int64_t count, Fill const& fill) {
@@ -95,12 +66,166 @@ void in_pieces(std::int64_t count, Fill const& fill) {
                      [&](std::int64_t begin, std::int64_t end) { fill(begin, end - begin); });
 }
 
+/// Value of an integer or boolean input at row-major position `i`.
+class IntegerValues {
+  public:
+    IntegerValues(InputValues const& values, TensorValue const& tensor, SeededValues const& seeded)
+        : values_{values},
+          seeded_{seeded},
+          count_{tensor.element_count()},
+          columns_{tensor.sizes.empty() ? 1 : std::max<std::int64_t>(tensor.sizes.back(), 1)},
+          rows_{tensor.sizes.size() < 2 ? 1
+                                        : std::max<std::int64_t>(*(tensor.sizes.end() - 2), 1)} {}
+
+    [[nodiscard]] std::int64_t operator()(std::int64_t i) const {
+        auto const column = i % columns_;
+        auto const row = i / columns_;
+        switch (values_.pattern) {
+            case ValuePattern::normal:
+            case ValuePattern::smooth:
+                break;  // of floating-point numbers
+            case ValuePattern::spread: {
+                auto const of = [&](std::vector<std::int64_t> const& list) {
+                    return list[static_cast<std::size_t>(column) % list.size()];
+                };
+                return of(values_.low) + random_below(i, of(values_.high) - of(values_.low) + 1);
+            }
+            case ValuePattern::ascending:
+                return values_.low.front() + column;
+            case ValuePattern::offsets: {
+                auto const steps = values_.total > 0 ? count_ - 1 : count_;
+                return values_.high.front() * i / std::max<std::int64_t>(steps, 1);
+            }
+            case ValuePattern::lengths:
+                return length(i);
+            case ValuePattern::causal:
+                return flag(column <= row % rows_);
+            case ValuePattern::padding:
+                return flag(columns_ == 1 ||
+                            column < columns_ - 1 - random_below(row, columns_ / 2));
+            case ValuePattern::halves:
+                return flag(columns_ > 1 ? column < (columns_ + 1) / 2 : i < (count_ + 1) / 2);
+        }
+        throw std::logic_error{"value pattern out of range"};
+    }
+
+  private:
+    [[nodiscard]] std::int64_t random_below(std::int64_t i, std::int64_t bound) const {
+        return static_cast<std::int64_t>(seeded_.bits(static_cast<std::uint64_t>(i)) %
+                                         static_cast<std::uint64_t>(bound));
+    }
+    [[nodiscard]] std::int64_t flag(bool is_kept) const {
+        return is_kept != values_.inverted ? 1 : 0;
+    }
+    [[nodiscard]] std::int64_t length(std::int64_t i) const {
+        auto const longest = values_.high.front();
+        if (values_.total == 0) {
+            auto const span = longest - values_.low.front();
+            return longest - span * i / std::max<std::int64_t>(count_ - 1, 1);
+        }
+        // The first is the longest, the others share what it leaves.
+        auto const first = std::min(longest, values_.total - (count_ - 1));
+        if (i == 0) return first;
+        auto const left = values_.total - first;
+        return left / (count_ - 1) + (i - 1 < left % (count_ - 1) ? 1 : 0);
+    }
+
+    InputValues const& values_;
+    SeededValues const& seeded_;
+    std::int64_t count_;
+    std::int64_t columns_;
+    std::int64_t rows_;
+};
+
+/// A low-frequency field with a little noise on it, as images are: nodes of a coarse lattice in all
+/// dimensions but the first (at most the last four), linear between them. In integers up to the
+/// last step, so that C++ and Python agree.
+class SmoothField {
+  public:
+    SmoothField(TensorValue const& tensor, std::string const& name)
+        : sizes_{tensor.sizes},
+          noise_{name},
+          first_{
+              std::max<std::size_t>(1, sizes_.size() - std::min<std::size_t>(sizes_.size(), 4))} {
+        std::int64_t nodes = 1;
+        for (std::size_t d = 0; d < sizes_.size(); ++d) {
+            lattice_.push_back(d < first_ ? sizes_[d] : sizes_[d] / cell + 2);
+            nodes *= lattice_.back();
+        }
+        SeededValues const seeded{name + "~field"};
+        nodes_.resize(static_cast<std::size_t>(nodes));
+        for (std::size_t i = 0; i < nodes_.size(); ++i) nodes_[i] = irwin_hall(seeded.bits(i));
+        auto const dimensions = static_cast<double>(sizes_.size() - first_);
+        unit_ = std::int64_t{1} << (4 * (sizes_.size() - first_));
+        auto const unit = static_cast<double>(unit_);
+        scale_ = static_cast<float>(
+            1 / (unit * std::sqrt(irwin_hall_variance *
+                                  (std::pow(2.0 / 3.0, dimensions) + noise_share * noise_share))));
+    }
+
+    void fill(std::span<float> values, std::int64_t first) const {
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            values[i] = at(first + static_cast<std::int64_t>(i));
+        }
+    }
+
+  private:
+    static constexpr std::int64_t cell = 16;
+    static constexpr double noise_share = 1.0 / 16;
+
+    static std::int64_t irwin_hall(std::uint64_t z) {
+        return static_cast<std::int64_t>((z & 0xFFFF) + (z >> 16 & 0xFFFF) + (z >> 32 & 0xFFFF) +
+                                         (z >> 48)) -
+               irwin_hall_mean;
+    }
+
+    [[nodiscard]] float at(std::int64_t i) const {
+        std::array<std::int64_t, 4> inside{};  // of a cell, by dimension from first_ on
+        std::int64_t node = 0;
+        std::int64_t stride = 1;
+        std::array<std::int64_t, 4> step{};
+        auto rest = i;
+        for (std::size_t d = sizes_.size(); d-- > 0;) {
+            auto const at = rest % sizes_[d];
+            rest /= sizes_[d];
+            node += (d < first_ ? at : at / cell) * stride;
+            if (d >= first_) {
+                inside[d - first_] = at % cell;
+                step[d - first_] = stride;
+            }
+            stride *= lattice_[d];
+        }
+        auto const dimensions = sizes_.size() - first_;
+        std::int64_t sum = 0;
+        for (std::size_t corner = 0; corner < std::size_t{1} << dimensions; ++corner) {
+            std::int64_t weight = 1;
+            auto of = node;
+            for (std::size_t d = 0; d < dimensions; ++d) {
+                bool const far = (corner >> d & 1) != 0;
+                weight *= far ? inside[d] : cell - inside[d];
+                if (far) of += step[d];
+            }
+            if (weight != 0) sum += weight * nodes_[static_cast<std::size_t>(of)];
+        }
+        sum += irwin_hall(noise_.bits(static_cast<std::uint64_t>(i))) * (unit_ / cell);
+        return static_cast<float>(sum) * scale_;
+    }
+
+    std::vector<std::int64_t> sizes_;
+    SeededValues noise_;
+    std::size_t first_;
+    std::vector<std::int64_t> lattice_;
+    std::vector<std::int64_t> nodes_;
+    std::int64_t unit_ = 1;
+    float scale_ = 1;
+};
+
+/// \param values  what is drawn; null for floating-point weights
 at::Tensor contiguous_values(ExportedProgram const& program, ProgramInput const& input,
-                             SeededValues const& seeded) {
+                             InputValues const* values, std::string const& name) {
     auto const& value = program.values[static_cast<std::size_t>(input.value)];
     auto const type = to_c10(value.dtype);
     at::Tensor tensor = at::empty(value.sizes, at::TensorOptions{}.dtype(type));
-    auto const count = tensor.numel();
     if (auto const known = program.constants.find(input.value); known != program.constants.end()) {
         if (known->second.size() != tensor.nbytes()) {
             throw CannotTime{"constant '" + input.name + "' has another size than its shape says"};
@@ -108,26 +233,41 @@ at::Tensor contiguous_values(ExportedProgram const& program, ProgramInput const&
         std::memcpy(tensor.mutable_data_ptr(), known->second.data(), known->second.size());
         return tensor;
     }
-    if (is_floating_point(value.dtype)) {
-        auto const [offset, scale] = distribution_of(input, value);
-        at::Tensor values = value.dtype == ScalarType::float32
+    SeededValues const seeded{name};
+    auto const in_floats = [&](auto const& fill) {
+        at::Tensor floats = value.dtype == ScalarType::float32
                                 ? tensor
                                 : at::empty(value.sizes, at::TensorOptions{}.dtype(at::kFloat));
-        auto* const data = values.mutable_data_ptr<float>();
-        in_pieces(count, [&, offset = offset, scale = scale](auto first, auto size) {
-            seeded.fill_normal({data + first, static_cast<std::size_t>(size)},
-                               static_cast<std::uint64_t>(first), offset, scale);
+        auto* const data = floats.mutable_data_ptr<float>();
+        in_pieces(tensor.numel(), [&](auto first, auto size) {
+            fill(std::span{data + first, static_cast<std::size_t>(size)}, first);
         });
-        return values.to(type);
+        return floats;
+    };
+    if (values == nullptr || values->pattern == ValuePattern::normal) {
+        auto const distribution = distribution_of(input, value);
+        return in_floats([&](std::span<float> piece, std::int64_t first) {
+                   seeded.fill_normal(piece, static_cast<std::uint64_t>(first), distribution.offset,
+                                      distribution.scale);
+               })
+            .to(type);
     }
-    auto const bound = value.dtype == ScalarType::boolean    ? 2
-                       : input.kind == InputKind::user_input ? token_bound(program, input.value)
-                                                             : 2;
+    if (values->pattern == ValuePattern::smooth) {
+        SmoothField const field{value, name};
+        bool const is_image = !is_floating_point(value.dtype);
+        return in_floats([&](std::span<float> piece, std::int64_t first) {
+                   field.fill(piece, first);
+                   if (!is_image) return;
+                   for (auto& element : piece) {  // as a camera gives it
+                       element = std::clamp(std::nearbyint(element * 48 + 128), 0.0F, 255.0F);
+                   }
+               })
+            .to(type);
+    }
     at::Tensor integers = at::empty(value.sizes, at::TensorOptions{}.dtype(at::kLong));
     auto* const data = integers.mutable_data_ptr<std::int64_t>();
-    for (std::int64_t i = 0; i < count; ++i) {
-        data[i] = static_cast<std::int64_t>(seeded.bits(static_cast<std::uint64_t>(i)) % bound);
-    }
+    IntegerValues const of{*values, value, seeded};
+    for (std::int64_t i = 0; i < integers.numel(); ++i) data[i] = of(i);
     return integers.to(type);
 }
 
@@ -157,11 +297,14 @@ void SeededValues::fill_normal(std::span<float> values, std::uint64_t first, std
 TensorSlots seeded_inputs(ExportedProgram const& program, std::uint64_t seed,
                           std::string const& device) {
     TensorSlots slots(program.values.size());
+    auto const drawn = values_of(program).inputs;
     try {
         for (auto const& input : program.inputs) {
             auto const& value = program.values[static_cast<std::size_t>(input.value)];
+            auto const found = drawn.find(input.value);
             at::Tensor tensor =
-                contiguous_values(program, input, SeededValues{signature_name(input, seed)});
+                contiguous_values(program, input, found == drawn.end() ? nullptr : &found->second,
+                                  signature_name(input, seed));
             if (tensor.strides() != c10::IntArrayRef{value.strides} && tensor.numel() > 0) {
                 at::Tensor strided =
                     at::empty_strided(value.sizes, value.strides, tensor.options());

@@ -11,7 +11,7 @@
 
 namespace derate::benchmarks {
 
-/// Elements of rule `seeded_values_1` (ctest/seeded_values.py), which C++ and Python agree on to
+/// Elements of rule `seeded_values_2` (ctest/seeded_values.py), which C++ and Python agree on to
 /// the last bit: value i depends on the tensor's name and i only.
 struct SeededValues {
     std::uint64_t hash = 0;  ///< FNV-1a (64 bit) of the tensor's name
@@ -28,8 +28,9 @@ struct SeededValues {
 };
 
 /// One tensor for each of the program's inputs, in its slot, every other slot undefined: weights
-/// scaled by fan-in, user inputs standard normal, token ids within their embedding table, integer
-/// tables with the values of the export. Contiguous or as the export strides them.
+/// scaled by fan-in, tables with the values of the export, user inputs as values_of() says: ids
+/// spread over the rows of their tables, masks in blocks, maps smooth, all else standard normal.
+/// Contiguous or as the export strides them.
 ///
 /// \param seed    0 is the rule as it stands; another gives other values of the same kind
 /// \param device  "cpu" or "cuda"

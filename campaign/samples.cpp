@@ -189,8 +189,7 @@ std::vector<LaunchTimes> launch_times(Repetitions const& repetitions) {
                             .min_ms = times.front(),
                             .max_ms = times.back(),
                             .least_ms = least_ms(launch, steady),
-                            .steady = steady,
-                            .launch = number});
+                            .steady = steady});
     }
     return launches;
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Writes benchmarks/testdata/eager_golden.json: what PyTorch eager computes for shipped exports.
 
-Weights and inputs follow rule seeded_values_1 (seeded_values.py), so they need not be in the tree. The
+Weights and inputs follow rule seeded_values_2 (seeded_values.py), so they need not be in the tree. The
 models run on the CPU with one thread, in inference mode, with PyTorch's fused multi-head-attention fast
 path off, because an export never takes it.
 
-    {"values": "seeded_values_1", "torch_version": ..., "threads": 1, "cpu_capability": ...,
+    {"values": "seeded_values_2", "torch_version": ..., "threads": 1, "cpu_capability": ...,
      "models": [{"file": name in workloads/models, "model", "batch", "precision",
                  "input": {"name", "shape", "dtype", "bound": rows of the embedding table or null},
                  "output": {"shape", "dtype", "max_abs", "sha256", "samples": [[index, value], ...]}}]}
@@ -75,7 +75,7 @@ def fill(module: torch.nn.Module, document: dict) -> None:
 
 
 def embedding_rows(graph: dict, input_name: str) -> int:
-    """Bound of an integer input, as seeded_values.py defines it."""
+    """Bound of an integer input that reaches a table directly, as those of the shipped models do."""
     same = {input_name}
     for node in graph["nodes"]:
         arguments = {a["name"]: a["arg"].get("as_tensor", {}).get("name") for a in node["inputs"]}
@@ -109,7 +109,7 @@ def subject(model: export_models.Model, batch: int, precision: str) -> Subject:
     sample = export_models.sample_input(model, batch, precision)
     shape, bound = tuple(sample.shape), None
     if sample.is_floating_point():
-        values = torch.from_numpy(seeded_values.float_input(name, shape)).to(sample.dtype)
+        values = torch.from_numpy(seeded_values.map_input(name, shape)).to(sample.dtype)
     else:
         bound = embedding_rows(document["graph_module"]["graph"], name)
         values = torch.from_numpy(seeded_values.integer_input(name, shape, bound))
@@ -156,7 +156,7 @@ def main() -> None:
         print(entry["file"], entry["output"]["shape"], entry["output"]["max_abs"], flush=True)
         entries.append(entry)
     header = {
-        "values": "seeded_values_1",
+        "values": "seeded_values_2",
         "torch_version": torch.__version__.split("+")[0],
         "threads": 1,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),

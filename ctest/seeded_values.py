@@ -1,6 +1,7 @@
 """Values of weights and inputs that C++ and Python agree on to the last bit, without shipping any.
 
-Rule `seeded_values_1`. A tensor's values depend on its name and its shape only. Names are those of
+Rule `seeded_values_2`. A tensor's values depend on its name, its shape and, of inputs, on what the graph
+does with them (workloads/input_values.hpp, docs/measuring.md). Names are those of
 the export's signature: `parameter_name`, `buffer_name`, `tensor_constant_name`, and for a user input
 the name of its argument ("x", "input_ids").
 
@@ -22,7 +23,7 @@ uniforms: Irwin-Hall), within 3.5 standard deviations. An element of floating-po
     value = float32(n + offset) * scale          one float32 multiplication; n + offset is exact
 
     tensor                                                    r     f        offset   distribution
-    user input                                                1     1        0        N(0, 1)
+    user input that is no map                                 1     1        0        N(0, 1)
     weight of 2 or more dimensions                            1     fan_in   0        N(0, 1/fan_in)
     weight of 0 or 1 dimensions, last part of its name
         "weight" or "running_var"                             0.1   1        378372   N(1, 0.1^2)
@@ -34,14 +35,27 @@ uniforms: Irwin-Hall), within 3.5 standard deviations. An element of floating-po
 ("Weight" is every parameter, buffer and constant.) running_var is thus always above 0.6. For
 bfloat16, float16 and float64 the float32 value is converted, to nearest even.
 
+A user input of 3 or more dimensions that reaches a convolution, pool or interpolation is a map: a coarse
+lattice of nodes in all dimensions but the first (at most the last four, d of them), linear in between, and
+a sixteenth of noise. With c_k = i_k div 16 and t_k = i_k mod 16 of these dimensions' indices,
+
+    F = sum over the 2^d corners b of  n_field[lattice index of (i_0, ..., c_k + b_k, ...)]
+                                       * product over k of (b_k ? t_k : 16 - t_k)
+    value = float32(F + n * 16^(d-1)) * float32(1 / (16^d * sqrt(1431655765.0 * ((2/3)^d + 1/256))))
+
+where n_field is n of the name followed by "~field", counted row-major in the lattice, whose extent is
+size div 16 + 2 in these dimensions and the size in the others. An integer map is round(48 value + 128), within
+0 to 255.
+
 Elements of other types:
 
     tensor whose values the export holds (derate_constants)   those values
-    integer user input                                        z mod bound
-    boolean user input                                        z & 1
+    ids                                                       low + z mod (high - low + 1)
+    padding mask, 1 or true for the first elements of a row   the first columns - 1 - z mod (columns div 2)
+                                                              of row r (z of element r)
+    all others                                                made of positions alone, see the code
 
-    bound = number of rows of the table of the first aten.embedding node that reads the input, directly or
-    through view, reshape or alias nodes; 2 if there is none.
+Ids are bounded by the tables that they reach: low 0 and high rows - 1 where they reach one directly.
 
 Reference values, tensor "conv1.weight" of shape (64, 3, 7, 7), as `python seeded_values.py` prints them:
 
@@ -109,6 +123,36 @@ def float_input(name: str, shape: tuple[int, ...]) -> numpy.ndarray:
     return scaled(name, shape, 1.0, 1, 0)
 
 
+CELL = 16
+NOISE_SHARE = 1 / 16
+
+
+def map_input(name: str, shape: tuple[int, ...]) -> numpy.ndarray:
+    """float32 values of a user input that convolutions, pools or interpolations read."""
+    first = max(1, len(shape) - 4)
+    dimensions = len(shape) - first
+    lattice = [size if d < first else size // CELL + 2 for d, size in enumerate(shape)]
+    nodes = nearly_normal(name + "~field", math.prod(lattice)).astype(numpy.int64).reshape(lattice)
+    total = numpy.zeros(shape, dtype=numpy.int64)
+    for corner in range(1 << dimensions):
+        weight = numpy.ones((1,) * len(shape), dtype=numpy.int64)
+        index = []
+        for d, size in enumerate(shape):
+            along = numpy.arange(size).reshape([-1 if k == d else 1 for k in range(len(shape))])
+            if d < first:
+                index.append(along)
+                continue
+            far = corner >> (d - first) & 1
+            index.append(along // CELL + far)
+            weight = weight * (along % CELL if far else CELL - along % CELL)
+        total += weight * nodes[tuple(index)]
+    unit = CELL**dimensions
+    noise = nearly_normal(name, math.prod(shape)).astype(numpy.int64).reshape(shape)
+    total += noise * (unit // CELL)
+    variance = IRWIN_HALL_VARIANCE * ((2.0 / 3.0) ** dimensions + NOISE_SHARE * NOISE_SHARE)
+    return total.astype(numpy.float32) * numpy.float32(1 / (unit * math.sqrt(variance)))
+
+
 def integer_input(name: str, shape: tuple[int, ...], bound: int) -> numpy.ndarray:
     z = element_bits(name, math.prod(shape)) % numpy.uint64(bound)
     return z.astype(numpy.int64).reshape(shape)
@@ -122,3 +166,6 @@ if __name__ == "__main__":
     ):
         digits = value.item().hex().replace("0000000p", "p")
         print(f"element {i}: z {int(z):#018x}  n {n:6d}  value {value:19.16f} ({digits})")
+    field = map_input("x0", (2, 3, 40, 50))
+    for value in (field[0, 0, 0, 0], field[1, 2, 39, 49]):
+        print(f"map x0 of shape (2, 3, 40, 50): {value:19.16f} ({value.item().hex()})")

@@ -4,7 +4,7 @@
     python time_eager.py [--threads 1] [--batch 1] [--precision fp32] [--runs 20] [--rounds 5] [NAME...]
 
 Prints JSON: per model the median, quartiles and number of forward passes in milliseconds, and what ran
-them. Weights and input follow seeded_values_1. Every round visits all models, so that a slow minute of
+them. Weights and input follow seeded_values_2. Every round visits all models, so that a slow minute of
 the host falls on all of them; the first three passes of each visit are not counted. PyTorch's
 multi-head-attention fast path is off, as in the exports; --fast-path leaves it on. Python eager runs the
 same kernels as derate and adds the interpreter's own time, about 10 us an operator.
