@@ -4,7 +4,6 @@
 #include <compare>
 #include <map>
 #include <optional>
-#include <set>
 #include <stdexcept>
 #include <tuple>
 #include <utility>
@@ -19,21 +18,27 @@ constexpr std::string_view probe_family = "probe";
 // ---------------------------------------------------------------------------------------------
 // Timings
 
-auto launch_key(LaunchTimes const& launch) {
+/// What was timed in it, without its number.
+auto content_of(LaunchTimes const& launch) {
     return std::tie(launch.times_ms.count, launch.times_ms.mean,
                     launch.times_ms.sum_squared_deviations, launch.lower_quartile_ms,
                     launch.median_ms, launch.upper_quartile_ms, launch.min_ms, launch.max_ms,
                     launch.least_ms, launch.steady);
 }
 
-struct LaunchOrder {
+struct ContentOrder {
     bool operator()(LaunchTimes const& a, LaunchTimes const& b) const {
-        return launch_key(a) < launch_key(b);
+        return content_of(a) < content_of(b);
     }
 };
 
-// Timings of one thing from several parts. What they have in common counts once; which part came
-// first has no effect, because content alone orders the launches.
+/// How often each content occurs.
+using LaunchCounts = std::map<LaunchTimes, std::size_t, ContentOrder>;
+
+// Timings of one thing from several parts of one campaign. A launch is known by its number, so that
+// what two parts have in common counts once; where a file has no numbers, by its content: then a
+// content counts as often as the part that holds most of it says, numbered or not. Which part came
+// first has no effect.
 class TimingUnion {
   public:
     void add(std::optional<Timing> const& timing, std::string_view where, std::string const& what) {
@@ -44,18 +49,47 @@ class TimingUnion {
                                  "one of the two files, or campaigns named apart"};
             }
             without_launches_ = *timing;
-        } else {
-            launches_.insert(timing->launches.begin(), timing->launches.end());
+            return;
+        }
+        LaunchCounts counts;
+        for (auto const& launch : timing->launches) {
+            ++counts[launch];
+            if (!launch.launch) continue;
+            auto const [known, is_new] = numbered_.try_emplace(*launch.launch, launch);
+            if (!is_new && !(known->second == launch)) {
+                throw InputError{where,
+                                 "launch " + std::to_string(*launch.launch) + " of " + what +
+                                     " was timed twice in one campaign, differently",
+                                 "one of the two files, or campaigns named apart"};
+            }
+        }
+        for (auto const& [launch, count] : counts) {
+            auto& most = counts_[launch];
+            most = std::max(most, count);
         }
     }
 
+    /// Numbered launches in their order, then those known by content alone in that of their content.
     [[nodiscard]] std::optional<Timing> timing() const {
-        if (launches_.empty()) return without_launches_;
-        return timing_of({launches_.begin(), launches_.end()});
+        std::vector<LaunchTimes> launches;
+        LaunchCounts numbered;
+        for (auto const& [number, launch] : numbered_) {
+            launches.push_back(launch);
+            ++numbered[launch];
+        }
+        for (auto const& [launch, count] : counts_) {
+            for (auto known = numbered[launch]; known < count; ++known) {
+                launches.push_back(launch);
+                launches.back().launch = std::nullopt;
+            }
+        }
+        if (launches.empty()) return without_launches_;
+        return timing_of(std::move(launches));
     }
 
   private:
-    std::set<LaunchTimes, LaunchOrder> launches_;
+    std::map<int, LaunchTimes> numbered_;
+    LaunchCounts counts_;
     std::optional<Timing> without_launches_;
 };
 

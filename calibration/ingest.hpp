@@ -28,14 +28,16 @@ struct EvidencePart {
 ///
 /// Parts must agree in hardware, precision, threads, cache state, partition and FLOP rule.
 /// Campaigns are the same when id, origin and environment are. Within a campaign a case's launches
-/// are united; what is equal in content counts once, so a file given twice changes nothing, and the
-/// order of the parts does not matter: the result is the same bit for bit. Of several measured
+/// are united: a launch is known by its number, in files that number none by its content, which
+/// counts as often as the part that holds most of it says. So a file given twice changes nothing,
+/// and the order of the parts does not matter: the result is the same bit for bit. Of several measured
 /// peaks the one of the latest campaign is kept (the efficiencies of all are fractions of it; times
 /// do not depend on it).
 ///
 /// \param parts  one or more
-/// \throws InputError  naming two parts that do not belong together and in what they differ, or two
-///                     different timings of one subgraph that no launches tell apart
+/// \throws InputError  naming two parts that do not belong together and in what they differ, two
+///                     different timings of one subgraph that no launches tell apart, or two of
+///                     one launch
 [[nodiscard]] Evidence merge(std::span<EvidencePart const> parts);
 
 }  // namespace derate

@@ -150,6 +150,62 @@ TEST(Merge, UnitesLaunchesOfOneCampaign) {
     EXPECT_DOUBLE_EQ(merged.cases.at(0).timing->center_ms, 1.5);
 }
 
+LaunchTimes numbered(int number, std::vector<double> times) {
+    auto result = launch(std::move(times));
+    result.launch = number;
+    return result;
+}
+
+std::vector<LaunchTimes> launches_of_merged(std::vector<std::vector<LaunchTimes>> const& files) {
+    std::vector<EvidencePart> parts;
+    for (auto const& launches : files) {
+        parts.push_back(part(measurement("net", {measured(0, "d", timing_of(launches))})));
+    }
+    return merge(parts).cases.at(0).timing->launches;
+}
+
+// Two launches may take the same times to the last digit: where a clock is coarse they do. Slow,
+// quick, slow, quick is their order, and a fifth that repeats the first is a fifth.
+TEST(Merge, NumberedLaunchesKeepTheirOrderAndTheirTwins) {
+    std::vector const in_order{numbered(0, {3, 3}), numbered(1, {1, 1}), numbered(2, {3, 3}),
+                               numbered(4, {1, 1}), numbered(10, {3, 3})};
+    EXPECT_EQ(launches_of_merged({in_order}), in_order);
+    EXPECT_EQ(launches_of_merged({in_order, in_order}), in_order);
+    EXPECT_EQ(launches_of_merged({{in_order[3], in_order[4], in_order[1]},
+                                  {in_order[1], in_order[2], in_order[0]}}),
+              in_order);
+}
+
+TEST(Merge, WithoutNumbersAContentCountsAsOftenAsTheFileThatHoldsMostOfItSays) {
+    auto const slow = launch({3, 3});
+    auto const quick = launch({1, 1});
+    EXPECT_EQ(launches_of_merged({{slow, quick, slow}}), (std::vector{quick, slow, slow}));
+    EXPECT_EQ(launches_of_merged({{slow, quick, slow}, {slow, quick}, {slow}}),
+              (std::vector{quick, slow, slow}));
+}
+
+// A file of before launches had numbers, and one of the same campaign with them.
+TEST(Merge, AnUnnumberedLaunchIsTheNumberedOneOfEqualContent) {
+    auto const slow = launch({3, 3});
+    std::vector const in_order{numbered(0, {3, 3}), numbered(1, {1, 1}), numbered(2, {3, 3})};
+    EXPECT_EQ(launches_of_merged({{slow, slow}, in_order}), in_order);
+    EXPECT_EQ(launches_of_merged({in_order, {slow, slow, launch({2, 2})}}),
+              (std::vector{in_order[0], in_order[1], in_order[2], launch({2, 2})}));
+    EXPECT_EQ(launches_of_merged({{slow, slow}, {in_order[0]}}), (std::vector{in_order[0], slow}));
+}
+
+TEST(Merge, RefusesTwoContentsOfOneLaunch) {
+    auto const net = [](LaunchTimes const& launch) {
+        return part(measurement("net", {measured(0, "d", timing_of({launch}))}));
+    };
+    EXPECT_THAT(
+        message_of_merge({net(numbered(3, {1, 2})), net(numbered(3, {1, 2, 3}))}),
+        HasSubstr("launch 3 of kernel d (Conv2d_ReLU) was timed twice in one campaign, differently "
+                  "(one of the two files, or campaigns named apart)"));
+    EXPECT_EQ(message_of_merge({net(numbered(3, {1, 2})), net(numbered(4, {1, 2, 3}))}),
+              "no error");
+}
+
 TEST(Merge, KeepsCampaignsApart) {
     auto monday = measurement("net", {measured(0, "d", timing_of({launch({1, 2, 3})}))});
     auto tuesday = measurement("net", {measured(0, "d", timing_of({launch({2, 3, 4})}))});
@@ -219,7 +275,15 @@ TEST(Merge, IsAssociativeAndCommutative) {
         std::map<std::string, std::vector<LaunchTimes>> launches;
         for (std::string const descriptor : {"d0", "d1", "d2", "d3", "d4"}) {
             for (int i = 0; i < 4; ++i) {
-                launches[descriptor].push_back(launch({time(random), time(random), time(random)}));
+                auto one = launch({time(random), time(random), time(random)});
+                if (campaign == 1) one.launch = i;
+                launches[descriptor].push_back(one);
+                // A twin: told apart by number alone.
+                if (campaign == 0 && i == 2) launches[descriptor].push_back(one);
+                if (campaign == 1 && i == 3) {
+                    launches[descriptor].push_back(launches[descriptor][0]);
+                    launches[descriptor].back().launch = 7;
+                }
             }
         }
         for (int model = 0; model < 6; ++model) {

@@ -189,7 +189,8 @@ std::vector<LaunchTimes> launch_times(Repetitions const& repetitions) {
                             .min_ms = times.front(),
                             .max_ms = times.back(),
                             .least_ms = least_ms(launch, steady),
-                            .steady = steady});
+                            .steady = steady,
+                            .launch = number});
     }
     return launches;
 }

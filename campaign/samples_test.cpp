@@ -42,6 +42,18 @@ TEST(LaunchTimes, LeastIsOfTheFasterHalvesWhereAllRepetitionsHaveThem) {
     EXPECT_EQ(timing_of(repetitions)->center_ms, 2.5);
 }
 
+// Launches that timed nothing of a case leave gaps: numbers are the campaign's, not positions.
+TEST(LaunchTimes, CarryTheirNumberInTheCampaign) {
+    Repetitions repetitions;
+    for (int const number : {4, 0, 7}) repetitions[number] = {{1.0 + number}, {true}};
+    repetitions[5] = {};
+    auto const launches = launch_times(repetitions);
+    ASSERT_EQ(launches.size(), 3U);
+    EXPECT_EQ(launches[0].launch, 0);
+    EXPECT_EQ(launches[1].launch, 4);
+    EXPECT_EQ(launches[2].launch, 7);
+}
+
 TEST(LaunchTimes, LeastCountsOnlySteadyRepetitions) {
     Repetitions repetitions;
     repetitions[0] = {{1, 2, 3}, {false, true, true}};

@@ -81,6 +81,18 @@ std::optional<ModelRole> parse_model_role(std::string_view name) {
     return std::nullopt;
 }
 
+namespace {
+
+bool numbers_a_launch_twice(std::optional<Timing> const& timing) {
+    if (!timing) return false;
+    std::set<int> numbers;
+    return std::ranges::any_of(timing->launches, [&](LaunchTimes const& launch) {
+        return launch.launch && !numbers.insert(*launch.launch).second;
+    });
+}
+
+}  // namespace
+
 std::vector<std::string> violations(Evidence const& evidence) {
     std::vector<std::string> broken;
     auto const campaigns = static_cast<int>(evidence.campaigns.size());
@@ -96,6 +108,9 @@ std::vector<std::string> violations(Evidence const& evidence) {
         if (kernel.timing && !(kernel.timing->center_ms > 0)) {
             broken.push_back(name + " has a time that is not positive");
         }
+        if (numbers_a_launch_twice(kernel.timing)) {
+            broken.push_back(name + " has two launches of one number");
+        }
     }
     std::set<std::tuple<std::string, int, int>> seen;
     for (auto const& model : evidence.models) {
@@ -108,6 +123,9 @@ std::vector<std::string> violations(Evidence const& evidence) {
         }
         if (model.whole_model && !(model.whole_model->center_ms > 0)) {
             broken.push_back(name + " has a time that is not positive");
+        }
+        if (numbers_a_launch_twice(model.whole_model)) {
+            broken.push_back(name + " has two launches of one number");
         }
         if (!seen.emplace(model.name, model.batch, model.campaign).second) {
             broken.push_back(name + " occurs twice in one campaign");

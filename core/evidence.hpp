@@ -83,7 +83,8 @@ struct Evidence {
 };
 
 /// The rules no type can hold: indices in range, a timing or a failure per case, times positive,
-/// a model without cases, two models of equal name, batch and campaign.
+/// a launch's number once in a timing, a model without cases, two models of equal name, batch and
+/// campaign.
 ///
 /// \return one line a broken rule, empty if all hold
 [[nodiscard]] std::vector<std::string> violations(Evidence const& evidence);

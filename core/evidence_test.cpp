@@ -72,6 +72,43 @@ Evidence two_models() {
     return evidence;
 }
 
+LaunchTimes launch(double ms, std::optional<int> number) {
+    return {.times_ms = summarize(std::vector{ms, ms}),
+            .lower_quartile_ms = ms,
+            .median_ms = ms,
+            .upper_quartile_ms = ms,
+            .min_ms = ms,
+            .max_ms = ms,
+            .launch = number};
+}
+
+TEST(Evidence, LaunchesKeepTheirNumbers) {
+    auto evidence = two_models();
+    evidence.cases[0].timing = timing_of({launch(3, 0), launch(1, 4), launch(3, 10)});
+    auto const written = to_json(evidence);
+    EXPECT_EQ(written.at("version"), 2);
+    EXPECT_EQ(written.at("cases")[0].at("timing").at("launches")[1].at("launch"), 4);
+    EXPECT_EQ(evidence_from_json(written, "e.json").cases[0], evidence.cases[0]);
+
+    evidence.cases[0].timing = timing_of({launch(3, 4), launch(1, 4)});
+    EXPECT_THAT(violations(evidence),
+                testing::ElementsAre("case 0 has two launches of one number"));
+    evidence.cases[0].timing = timing_of({launch(3, {}), launch(1, {})});
+    EXPECT_TRUE(violations(evidence).empty());
+}
+
+TEST(Evidence, OfVersionOneHasLaunchesWithoutNumbers) {
+    auto evidence = two_models();
+    evidence.cases[0].timing = timing_of({launch(3, 0), launch(1, 4)});
+    auto written = to_json(evidence);
+    written["version"] = 1;
+    for (auto& one : written["cases"][0]["timing"]["launches"]) one.erase("launch");
+    auto const read = evidence_from_json(written, "e.json");
+    EXPECT_EQ(read.cases[0].timing->launches, (std::vector{launch(3, {}), launch(1, {})}));
+    written["version"] = 3;
+    EXPECT_THROW((void)evidence_from_json(written, "e.json"), InputError);
+}
+
 TEST(Evidence, SumsTheParts) {
     auto const evidence = two_models();
     EXPECT_DOUBLE_EQ(sum_of_parts_ms(evidence, evidence.models[0]).value(), 8.0);

@@ -31,6 +31,9 @@ struct LaunchTimes {
     /// empty where only the repetitions' means are known.
     std::optional<double> least_ms{};
     bool steady = true;  ///< warm-up was seen to end
+    /// Its number in the campaign, the same for all that this process timed; empty in files that
+    /// do not say (older ones, imported ones).
+    std::optional<int> launch{};
 
     [[nodiscard]] double least() const { return least_ms.value_or(min_ms); }
 

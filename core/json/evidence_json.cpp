@@ -12,6 +12,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr int evidence_version = 2;
+
 Campaign campaign_from_json(json const& value, std::string where) {
     JsonFields fields{value, std::move(where)};
     Campaign campaign{
@@ -101,7 +103,7 @@ json model_to_json(EvidenceModel const& model) {
 
 Evidence evidence_from_json(json const& value, std::string_view where) {
     JsonFields fields{value, std::string{where}};
-    require_format(fields, "derate_evidence", 1);
+    require_format(fields, "derate_evidence", evidence_version);
     Evidence evidence;
     evidence.precision = fields.word("precision", parse_precision, "FP32, FP16, BF16 or INT8");
     evidence.threads = static_cast<int>(fields.integer("threads", 0));
@@ -139,7 +141,7 @@ json to_json(Evidence const& evidence) {
     json models = json::array();
     for (auto const& model : evidence.models) models.push_back(model_to_json(model));
     return {{"format", "derate_evidence"},
-            {"version", 1},
+            {"version", evidence_version},
             {"precision", to_string(evidence.precision)},
             {"threads", evidence.threads},
             {"hardware",

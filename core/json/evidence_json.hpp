@@ -6,8 +6,9 @@
 
 namespace derate {
 
-/// `"format": "derate_evidence", "version": 1`; on disk compressed, in `evidence/` beside the
-/// curves.
+/// `"format": "derate_evidence", "version": 2`; on disk compressed, in `evidence/` beside the
+/// curves. Version 1 is read: its launches carry no number, so that they are told apart by content
+/// alone.
 ///
 /// \param where  file name, for messages
 /// \throws InputError naming the JSON pointer of the first fault, or the first broken rule of

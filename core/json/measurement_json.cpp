@@ -107,6 +107,9 @@ LaunchTimes launch_from_json(json const& value, std::string where) {
         .max_ms = fields.positive("max"),
         .least_ms = fields.optional_positive("least"),
         .steady = fields.flag("steady"),
+        .launch = fields.find("launch")
+                      ? std::optional{static_cast<int>(fields.integer("launch", 0))}
+                      : std::nullopt,
     };
     fields.reject_unknown();
     return launch;
@@ -122,7 +125,8 @@ json launch_to_json(LaunchTimes const& launch) {
             {"min", launch.min_ms},
             {"max", launch.max_ms},
             {"least", launch.least_ms ? json(*launch.least_ms) : json(nullptr)},
-            {"steady", launch.steady}};
+            {"steady", launch.steady},
+            {"launch", json_or_null(launch.launch)}};
 }
 
 Timing timing_from_fields(JsonFields& fields) {

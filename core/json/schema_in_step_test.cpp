@@ -239,7 +239,8 @@ json full_measurement() {
                              .median_ms = 2,
                              .upper_quartile_ms = 2.1,
                              .min_ms = 1.8,
-                             .max_ms = 2.3};
+                             .max_ms = 2.3,
+                             .launch = 3};
     auto const timing = timing_of({launch, launch});
     Subgraph const subgraph{.fusion_pattern = "Linear",
                             .type = OperationType::linear,
