@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "workloads/matrix_products.hpp"
 #include "workloads/node_shapes.hpp"
 #include "workloads/operator_table.hpp"
 
@@ -44,12 +45,17 @@ void describe_convolution(ExportedProgram const& program, ProgramNode const& nod
 
 void describe_product(ExportedProgram const& program, ProgramNode const& node,
                       Attributes& attributes) {
-    auto const shape = matmul_shape(program, node);
-    if (!shape) return;
-    attributes["batch"] = number(shape->batch);
-    attributes["m"] = number(shape->m);
-    attributes["n"] = number(shape->n);
-    attributes["k"] = number(shape->k);
+    auto const products = product_work(program, node).products;
+    if (products.empty()) return;
+    auto const most = std::ranges::max_element(products, {}, &MatrixProduct::work);
+    attributes["batch"] = most->batch;
+    attributes["m"] = most->m;
+    attributes["n"] = most->n;
+    attributes["k"] = most->k;
+    if (products.size() == 1) return;
+    double all = 0;
+    for (auto const& product : products) all += product.work();
+    attributes["product_flops"] = all;
 }
 
 void describe_attention(ExportedProgram const& program, ProgramNode const& node,
@@ -191,14 +197,16 @@ SubgraphNode describe_node(ExportedProgram const& program, ProgramNode const& no
         case reduction:
             describe_reduction(node, input, result, attributes);
             break;
+        case scatter:
         case elementwise: {
+            attributes["operands"] = number(std::ssize(inputs));
+            if (operation_type_of(program, node) == OperationType::copy) break;
             bool broadcast = false;
             for (auto const* tensor : inputs) {
                 broadcast |= result != nullptr && tensor->sizes != result->sizes &&
                              tensor->element_count() > 1;
             }
             attributes["broadcast"] = broadcast;
-            attributes["operands"] = number(std::ssize(inputs));
             break;
         }
         case copy:

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
-#include <set>
 
 #include "core/input_error.hpp"
 #include "workloads/operator_table.hpp"
@@ -45,58 +44,44 @@ Sizes last_sizes(TensorValue const& value, std::size_t count) {
     return {value.sizes.begin() + static_cast<std::ptrdiff_t>(skipped), value.sizes.end()};
 }
 
-/// Elements of a broadcast of the two shapes; sizes that do not match count with the larger one.
-std::int64_t broadcast_count(Sizes const& a, Sizes const& b) {
-    std::int64_t count = 1;
-    auto const rank = std::max(a.size(), b.size());
-    for (std::size_t i = 0; i < rank; ++i) {
-        auto const from_a = i < a.size() ? a[a.size() - 1 - i] : 1;
-        auto const from_b = i < b.size() ? b[b.size() - 1 - i] : 1;
-        count *= std::max(from_a, from_b);
+/// conv_tbc: time x batch x channels, its weight kernel x in x out.
+ConvolutionShape time_batch_channels(ExportedProgram const& program, ProgramNode const& node,
+                                     TensorValue const& input, TensorValue const& weight) {
+    auto const* result = first_result(program, node);
+    if (input.sizes.size() != 3 || weight.sizes.size() != 3 || result == nullptr ||
+        result->sizes.size() != 3) {
+        refuse(node, "has a tensor of another rank", "3");
     }
-    return count;
+    return {.batch = input.sizes[1],
+            .in_channels = weight.sizes[1],
+            .out_channels = weight.sizes[2],
+            .groups = 1,
+            .transposed = false,
+            .kernel = {weight.sizes[0]},
+            .stride = {1},
+            .padding = {static_cast<std::int64_t>(number_argument(node, "pad", 0))},
+            .padding_mode = {},
+            .dilation = {1},
+            .input_spatial = {input.sizes[0]},
+            .output_spatial = {result->sizes[0]}};
 }
 
-std::optional<MatmulShape> einsum_shape(ExportedProgram const& program, ProgramNode const& node) {
-    auto const* equation_value = node.find_argument("equation");
-    auto const* equation =
-        equation_value == nullptr ? nullptr : std::get_if<std::string>(equation_value);
-    auto const operands = tensors_read(node);
-    if (equation == nullptr || operands.size() != 2) return std::nullopt;
-
-    std::string text;
-    std::copy_if(equation->begin(), equation->end(), std::back_inserter(text),
-                 [](char c) { return c != ' '; });
-    auto const comma = text.find(',');
-    auto const arrow = text.find("->");
-    bool const is_explicit = comma != std::string::npos && arrow != std::string::npos &&
-                             comma < arrow && text.find('.') == std::string::npos;
-    if (!is_explicit) return std::nullopt;
-    std::array<std::string, 2> const labels{text.substr(0, comma),
-                                            text.substr(comma + 1, arrow - comma - 1)};
-    auto const result = text.substr(arrow + 2);
-
-    std::map<char, std::int64_t> extents;
-    for (std::size_t i = 0; i < 2; ++i) {
-        auto const& sizes = value_of(program, operands[i]).sizes;
-        if (sizes.size() != labels[i].size()) return std::nullopt;
-        for (std::size_t d = 0; d < sizes.size(); ++d) {
-            auto& extent = extents[labels[i][d]];
-            extent = std::max(extent, sizes[d]);
-        }
+/// Of a whole layer: its input is batch x length x embedding, or one length without a batch.
+AttentionShape projected_attention(ProgramNode const& node, TensorValue const& query,
+                                   TensorValue const& key, std::string_view heads_argument) {
+    for (auto const* tensor : {&query, &key}) {
+        if (tensor->sizes.size() < 2) refuse(node, "has a tensor of rank below 2", "2 or more");
     }
-    MatmulShape shape;
-    for (auto const& [label, extent] : extents) {
-        bool const in_a = labels[0].find(label) != std::string::npos;
-        bool const in_b = labels[1].find(label) != std::string::npos;
-        bool const in_result = result.find(label) != std::string::npos;
-        if (in_a && in_b) {
-            (in_result ? shape.batch : shape.k) *= extent;
-        } else if (in_result) {
-            (in_a ? shape.m : shape.n) *= extent;
-        }
-    }
-    return shape;
+    auto const heads = static_cast<std::int64_t>(number_argument(node, heads_argument, 1));
+    if (heads < 1) refuse(node, "has no heads", "1 or more");
+    auto const size = query.sizes.back() / heads;
+    return {.batch = query.sizes.size() > 2 ? query.sizes.front() : 1,
+            .heads = heads,
+            .key_heads = heads,
+            .query_length = query.sizes[query.sizes.size() - 2],
+            .key_length = key.sizes[key.sizes.size() - 2],
+            .head_size = size,
+            .value_size = size};
 }
 
 }  // namespace
@@ -142,13 +127,28 @@ Sizes integers_argument(ProgramNode const& node, std::string_view name) {
     return {};
 }
 
-double unique_bytes(TensorValue const& value) {
-    auto bytes = static_cast<double>(bytes_per_element(value.dtype));
+double broadcast_count(Sizes const& a, Sizes const& b) {
+    double count = 1;
+    auto const rank = std::max(a.size(), b.size());
+    for (std::size_t i = 0; i < rank; ++i) {
+        auto const from_a = i < a.size() ? a[a.size() - 1 - i] : 1;
+        auto const from_b = i < b.size() ? b[b.size() - 1 - i] : 1;
+        count *= static_cast<double>(std::max(from_a, from_b));
+    }
+    return count;
+}
+
+double unique_elements(TensorValue const& value) {
+    double count = 1;
     for (std::size_t i = 0; i < value.sizes.size(); ++i) {
         bool const is_expanded = value.strides[i] == 0 && value.sizes[i] > 1;
-        if (!is_expanded) bytes *= static_cast<double>(value.sizes[i]);
+        if (!is_expanded) count *= static_cast<double>(value.sizes[i]);
     }
-    return bytes;
+    return count;
+}
+
+double unique_bytes(TensorValue const& value) {
+    return unique_elements(value) * static_cast<double>(bytes_per_element(value.dtype));
 }
 
 std::string_view to_string(MemoryOrder order) {
@@ -230,8 +230,11 @@ bool can_view(TensorValue const& value, Sizes const& sizes) {
 }
 
 ConvolutionShape convolution_shape(ExportedProgram const& program, ProgramNode const& node) {
-    auto const& input = required_tensor(program, node, "input");
+    auto const name = operator_name(node);
+    bool const names_input = tensor_argument(program, node, "input") != nullptr;
+    auto const& input = required_tensor(program, node, names_input ? "input" : "self");
     auto const& weight = required_tensor(program, node, "weight");
+    if (name == "conv_tbc") return time_batch_channels(program, node, input, weight);
     if (weight.sizes.size() < 3 || weight.sizes.size() > 5) {
         refuse(node, "has a weight of rank " + std::to_string(weight.sizes.size()), "3 to 5");
     }
@@ -245,11 +248,15 @@ ConvolutionShape convolution_shape(ExportedProgram const& program, ProgramNode c
         refuse(node, "has no result of its input's rank", "one");
     }
     ConvolutionShape shape;
-    shape.transposed = operator_name(node).starts_with("conv_transpose") ||
+    shape.transposed = name.find("conv_transpose") != std::string_view::npos ||
+                       name.find("convolution_transpose") != std::string_view::npos ||
                        flag_argument(node, "transposed", false);
     shape.batch = input.sizes.size() == dimensions + 2 ? input.sizes.front() : 1;
-    shape.groups = static_cast<std::int64_t>(number_argument(node, "groups", 1));
     shape.in_channels = input.sizes[input.sizes.size() - dimensions - 1];
+    bool const is_depthwise = name.find("depthwise") != std::string_view::npos;
+    shape.groups = is_depthwise
+                       ? shape.in_channels
+                       : static_cast<std::int64_t>(number_argument(node, "groups", 1));
     shape.out_channels = result->sizes[result->sizes.size() - dimensions - 1];
     shape.kernel = last_sizes(weight, dimensions);
     shape.stride = per_dimension(node, "stride", dimensions, 1);
@@ -265,66 +272,46 @@ ConvolutionShape convolution_shape(ExportedProgram const& program, ProgramNode c
     return shape;
 }
 
-std::optional<MatmulShape> matmul_shape(ExportedProgram const& program, ProgramNode const& node) {
-    auto const name = operator_name(node);
-    if (name == "einsum") return einsum_shape(program, node);
-
-    TensorValue const* a = nullptr;
-    TensorValue const* b = nullptr;
-    if (name == "linear") {
-        a = tensor_argument(program, node, "input");
-        b = tensor_argument(program, node, "weight");
-        if (a == nullptr || b == nullptr || a->sizes.empty() || b->sizes.empty()) {
-            return std::nullopt;
-        }
-        auto const k = a->sizes.back();
-        return MatmulShape{.batch = 1,
-                           .m = k == 0 ? 0 : a->element_count() / k,
-                           .n = b->sizes.size() == 1 ? 1 : b->sizes.front(),
-                           .k = k};
-    }
-    if (name == "addmm") {
-        a = tensor_argument(program, node, "mat1");
-        b = tensor_argument(program, node, "mat2");
-    } else if (name == "baddbmm") {
-        a = tensor_argument(program, node, "batch1");
-        b = tensor_argument(program, node, "batch2");
-    } else {
-        auto const read = tensors_read(node);
-        if (read.size() < 2) return std::nullopt;
-        a = &value_of(program, read[0]);
-        b = &value_of(program, read[1]);
-    }
-    if (a == nullptr || b == nullptr || a->sizes.empty() || b->sizes.empty()) return std::nullopt;
-    bool const is_row = a->sizes.size() == 1;
-    bool const is_column = b->sizes.size() == 1;
-    auto const outer = [](Sizes const& sizes) {
-        return Sizes(sizes.begin(), sizes.end() - std::min<std::ptrdiff_t>(2, std::ssize(sizes)));
-    };
-    return MatmulShape{.batch = broadcast_count(outer(a->sizes), outer(b->sizes)),
-                       .m = is_row ? 1 : a->sizes[a->sizes.size() - 2],
-                       .n = is_column ? 1 : b->sizes.back(),
-                       .k = a->sizes.back()};
-}
-
 AttentionShape attention_shape(ExportedProgram const& program, ProgramNode const& node) {
+    auto const name = operator_name(node);
+    if (name == "_transformer_encoder_layer_fwd") {
+        auto const& source = required_tensor(program, node, "src");
+        return projected_attention(node, source, source, "num_heads");
+    }
     auto const& query = required_tensor(program, node, "query");
     auto const& key = required_tensor(program, node, "key");
     auto const& value = required_tensor(program, node, "value");
+    if (node.find_argument("proj_weight") != nullptr) {
+        return projected_attention(node, query, key, "num_head");
+    }
     for (auto const* tensor : {&query, &key, &value}) {
         if (tensor->sizes.size() < 2) refuse(node, "has a tensor of rank below 2", "2 or more");
     }
-    AttentionShape shape;
+    // These two hold heads behind lengths: batch x length x heads x size.
+    bool const heads_inside =
+        name == "_flash_attention_forward" || name == "_efficient_attention_forward";
+    std::size_t const length_at = heads_inside ? 3 : 2;
+    std::size_t const heads_at = heads_inside ? 2 : 3;
     auto const from_end = [](TensorValue const& tensor, std::size_t i) {
         return i <= tensor.sizes.size() ? tensor.sizes[tensor.sizes.size() - i] : std::int64_t{1};
     };
-    bool const has_heads = query.sizes.size() >= 4;
-    shape.heads = has_heads ? from_end(query, 3) : 1;
-    shape.key_heads = key.sizes.size() >= 4 ? from_end(key, 3) : 1;
-    auto const outer = query.sizes.size() - (has_heads ? 3 : 2);
-    for (std::size_t i = 0; i < outer; ++i) shape.batch *= query.sizes[i];
-    shape.query_length = from_end(query, 2);
-    shape.key_length = from_end(key, 2);
+    auto const largest = [&](std::size_t i) {
+        return std::max({from_end(query, i), from_end(key, i), from_end(value, i)});
+    };
+    auto const rank = std::max({query.sizes.size(), key.sizes.size(), value.sizes.size()});
+    bool const has_heads = rank >= 4 || (heads_inside && rank == 3);
+    AttentionShape shape;
+    shape.heads = has_heads ? largest(heads_at) : 1;
+    shape.key_heads = key.sizes.size() >= 4 ? from_end(key, heads_at) : 1;
+    // Queries, keys and values of a batch of one meet those of a larger one.
+    for (std::size_t i = has_heads ? 4 : 3; i <= rank; ++i) {
+        auto const extent = largest(i);
+        if (__builtin_mul_overflow(shape.batch, extent, &shape.batch)) {
+            refuse(node, "has a batch beyond 2^63", "tensors of one batch");
+        }
+    }
+    shape.query_length = from_end(query, length_at);
+    shape.key_length = from_end(key, length_at);
     shape.head_size = from_end(query, 1);
     shape.value_size = from_end(value, 1);
     return shape;

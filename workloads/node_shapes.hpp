@@ -26,7 +26,14 @@ namespace derate {
 [[nodiscard]] std::vector<std::int64_t> integers_argument(ProgramNode const& node,
                                                           std::string_view name);
 
-/// Memory of the elements, an expanded dimension (stride 0) counted once.
+/// Elements of a broadcast of the two shapes; sizes that do not match count with the larger one.
+[[nodiscard]] double broadcast_count(std::vector<std::int64_t> const& a,
+                                     std::vector<std::int64_t> const& b);
+
+/// Elements in memory, an expanded dimension (stride 0) counted once.
+[[nodiscard]] double unique_elements(TensorValue const& value);
+
+/// Their memory.
 [[nodiscard]] double unique_bytes(TensorValue const& value);
 
 enum class MemoryOrder { contiguous, channels_last, strided };
@@ -58,18 +65,6 @@ struct ConvolutionShape {
 };
 [[nodiscard]] ConvolutionShape convolution_shape(ExportedProgram const& program,
                                                  ProgramNode const& node);
-
-/// A product of `batch` matrices m x k with matrices k x n.
-struct MatmulShape {
-    std::int64_t batch = 1;
-    std::int64_t m = 1;
-    std::int64_t n = 1;
-    std::int64_t k = 1;
-};
-/// Of linear, addmm, mm, bmm, baddbmm, matmul and an einsum of two tensors; empty when the shapes
-/// are not those of a product.
-[[nodiscard]] std::optional<MatmulShape> matmul_shape(ExportedProgram const& program,
-                                                      ProgramNode const& node);
 
 struct AttentionShape {
     std::int64_t batch = 1;

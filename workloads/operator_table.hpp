@@ -12,6 +12,7 @@ enum class OperatorKind {
     convolution,
     linear,
     matmul,
+    decomposition,  ///< linear algebra beyond products: cholesky, qr, svd, solve, inv
     attention,
     recurrent,  ///< LSTM, GRU: matrix products over time steps
     norm,
@@ -23,6 +24,7 @@ enum class OperatorKind {
     copy,    ///< moves or makes data without computing
     gather,  ///< copy that reads a part of its first tensor: index, gather, index_select
     embedding,
+    scatter,     ///< writes a part of its first tensor: index_copy, index_put, scatter_add
     view,        ///< returns its input under another shape, or nothing
     maybe_view,  ///< view where the strides allow it, else a copy: reshape, contiguous, to
     dropout,     ///< view in eval mode, else elementwise

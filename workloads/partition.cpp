@@ -7,6 +7,7 @@
 
 #include "workloads/descriptor.hpp"
 #include "workloads/input_values.hpp"
+#include "workloads/moved_bytes.hpp"
 #include "workloads/node_attributes.hpp"
 #include "workloads/node_shapes.hpp"
 #include "workloads/operator_table.hpp"
@@ -159,15 +160,16 @@ class DistinctBytes {
     std::map<ValueId, double> limit_;
 };
 
-/// A call such as fill_ writes its tensor without reading it.
-bool overwrites_first(ProgramNode const& node) {
-    auto const name = operator_name(node);
-    return name == "fill_" || name == "zero_" || name == "copy_";
-}
-
+/// Traffic is counted as the descriptor tells it: which tensors from outside share memory is not in
+/// it, so that each counts for itself, and equal kernels count alike in every model.
 ProgramSubgraph assemble(ExportedProgram const& program, Storage const& storage, int first,
                          int end) {
     ProgramSubgraph run;
+    std::map<ValueId, ValueId> roots;  // of views and in-place results made in the run
+    auto const root_of = [&roots](ValueId id) {
+        auto const found = roots.find(id);
+        return found == roots.end() ? id : found->second;
+    };
     std::set<ValueId> made;        // values made in the run
     std::set<ValueId> made_roots;  // memory made in the run
     std::set<ValueId> external;
@@ -182,7 +184,7 @@ ProgramSubgraph assemble(ExportedProgram const& program, Storage const& storage,
         auto const& node = program.nodes[static_cast<std::size_t>(i)];
         auto const kind = storage.kind(i);
         bool const is_view = kind == OperatorKind::view;
-        bool const reads_part = kind == OperatorKind::gather || kind == OperatorKind::embedding;
+        auto const moved = is_view ? MovedBytes{} : moved_bytes(program, node);
         auto const read = tensors_read(node);
         auto const returned = tensors_returned(node);
         run.nodes.push_back(i);
@@ -191,35 +193,34 @@ ProgramSubgraph assemble(ExportedProgram const& program, Storage const& storage,
             if (!made.contains(id) && external.insert(id).second) {
                 (storage.is_weight(id) ? run.weights : run.activations).push_back(id);
             }
-            auto const root = storage.root(id);
-            bool const only_written = position == 0 && overwrites_first(node);
-            if (is_view || made_roots.contains(root) || only_written) continue;
-            double bytes = unique_bytes(value_of(program, id));
-            if (reads_part && position == 0 && !returned.empty()) {
-                bytes = std::min(bytes, unique_bytes(value_of(program, returned.front())));
-            }
+            auto const root = root_of(id);
+            if (is_view || made_roots.contains(root) || moved.read[position] == 0) continue;
             (storage.is_weight(id) ? weights : input)
-                .add(id, bytes, root, unique_bytes(value_of(program, root)));
+                .add(id, moved.read[position], root, unique_bytes(value_of(program, root)));
         }
         for (auto const id : returned) {
             made.insert(id);
-            if (!is_view && !is_in_place(node)) made_roots.insert(storage.root(id));
+            bool const shares = (is_view || is_in_place(node)) && !read.empty();
+            if (shares) {
+                roots[id] = root_of(read.front());
+            } else {
+                made_roots.insert(id);
+            }
         }
         if (is_view) continue;
         is_meta = false;
         if (!head) head = i;
         work += work_of(program, node).value();
         if (is_in_place(node) && !read.empty() &&
-            !made_roots.contains(storage.root(read.front()))) {
-            auto const root = storage.root(read.front());
-            output.add(root, unique_bytes(value_of(program, read.front())), root,
-                       unique_bytes(value_of(program, root)));
+            !made_roots.contains(root_of(read.front()))) {
+            auto const root = root_of(read.front());
+            output.add(root, moved.written, root, unique_bytes(value_of(program, root)));
         }
     }
 
     auto const add_output = [&](ValueId id) {
         run.outputs.push_back(id);
-        auto const root = storage.root(id);
+        auto const root = root_of(id);
         if (!made_roots.contains(root)) return;
         output.add(id, unique_bytes(value_of(program, id)), root,
                    unique_bytes(value_of(program, root)));
@@ -229,7 +230,7 @@ ProgramSubgraph assemble(ExportedProgram const& program, Storage const& storage,
     for (int i = first; i < end; ++i) {
         auto const& node = program.nodes[static_cast<std::size_t>(i)];
         for (auto const id : tensors_returned(node)) {
-            auto const root = storage.root(id);
+            auto const root = root_of(id);
             if (is_in_place(node) && !made_roots.contains(root)) changed[root] = id;
             if (!storage.is_read_from(id, end)) continue;
             add_output(id);

@@ -11,7 +11,7 @@ namespace derate {
 
 /// Names of the rules below, as measurement and calibration files carry them.
 inline constexpr std::string_view partition_rule = "derate_1";
-inline constexpr std::string_view flop_rule = "derate_1";
+inline constexpr std::string_view flop_rule = "derate_2";  ///< of work and of traffic
 
 /// One subgraph and where it lies in its program.
 struct ProgramSubgraph {
@@ -37,7 +37,7 @@ struct Partition {
 /// and views join the run they read from or else lead the next one. docs/taxonomy.md has the rules.
 [[nodiscard]] Partition partition(ExportedProgram const& program);
 
-/// Work of one call; rule "derate_1" of docs/taxonomy.md (1 FMA = 2 FLOP). Convolutions, matrix
+/// Work of one call; rule "derate_2" of docs/taxonomy.md (1 FMA = 2 FLOP). Convolutions, matrix
 /// products and attention equal torch.utils.flop_counter exactly.
 [[nodiscard]] Flops work_of(ExportedProgram const& program, ProgramNode const& node);
 

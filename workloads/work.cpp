@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <set>
 
+#include "workloads/linear_algebra.hpp"
+#include "workloads/matrix_products.hpp"
+#include "workloads/moved_bytes.hpp"
 #include "workloads/node_shapes.hpp"
 #include "workloads/operator_table.hpp"
 #include "workloads/partition.hpp"
@@ -24,23 +27,48 @@ double elements_read(ExportedProgram const& program, ProgramNode const& node) {
     return read.empty() ? 0 : static_cast<double>(value_of(program, read.front()).element_count());
 }
 
-/// Each weight matrix multiplies one vector a time step and sequence.
+/// Each weight matrix multiplies one vector a time step and sequence; a cell takes one step.
 double recurrent_work(ExportedProgram const& program, ProgramNode const& node) {
     auto const* input = tensor_argument(program, node, "input");
-    auto const* parameters = node.find_argument("params");
-    auto const* list =
-        parameters == nullptr ? nullptr : std::get_if<TensorListArgument>(parameters);
-    if (input == nullptr || list == nullptr || input->sizes.empty() || input->sizes.back() == 0) {
-        return 0;
-    }
+    if (input == nullptr) input = tensor_argument(program, node, "data");  // packed sequences
+    if (input == nullptr || input->sizes.empty()) return 0;
     double matrix_elements = 0;
-    for (auto const id : list->values) {
+    auto const add = [&](ValueId id) {
         auto const& parameter = value_of(program, id);
-        if (parameter.sizes.size() == 2) {
-            matrix_elements += static_cast<double>(parameter.element_count());
+        if (parameter.sizes.size() != 2) return;
+        matrix_elements += static_cast<double>(parameter.element_count());
+    };
+    for (auto const& [name, value] : node.arguments) {
+        if (auto const* list = std::get_if<TensorListArgument>(&value);
+            list != nullptr && name == "params") {
+            for (auto const id : list->values) add(id);
+        } else if (auto const* tensor = std::get_if<TensorArgument>(&value);
+                   tensor != nullptr && name.starts_with("w")) {
+            add(tensor->value);
         }
     }
-    return 2 * matrix_elements * product(input->sizes) / static_cast<double>(input->sizes.back());
+    return 2 * matrix_elements * product({input->sizes.begin(), input->sizes.end() - 1});
+}
+
+double attention_work(ExportedProgram const& program, ProgramNode const& node) {
+    auto const shape = attention_shape(program, node);
+    auto const number = [](std::int64_t value) { return static_cast<double>(value); };
+    auto const products = 2 * number(shape.batch) * number(shape.heads) *
+                          number(shape.query_length) * number(shape.key_length) *
+                          (number(shape.head_size) + number(shape.value_size));
+    // A whole layer projects its input, the result, and perhaps feeds it forward.
+    double projections = 0;
+    auto const queries = number(shape.batch) * number(shape.query_length);
+    auto const keys = number(shape.batch) * number(shape.key_length);
+    if (auto const* weight = tensor_argument(program, node, "qkv_weight")) {
+        projections += 2 * (queries + 2 * keys) * product(weight->sizes) / 3;
+    }
+    for (auto const* name : {"proj_weight", "ffn_weight_1", "ffn_weight_2"}) {
+        if (auto const* weight = tensor_argument(program, node, name)) {
+            projections += 2 * queries * product(weight->sizes);
+        }
+    }
+    return products + projections;
 }
 
 }  // namespace
@@ -58,25 +86,20 @@ Flops work_of(ExportedProgram const& program, ProgramNode const& node) {
                          product(weight.sizes)};
         }
         case linear:
-        case matmul: {
-            auto const shape = matmul_shape(program, node);
-            if (!shape) return Flops{elements_returned(program, node)};
-            return Flops{2 * static_cast<double>(shape->batch) * static_cast<double>(shape->m) *
-                         static_cast<double>(shape->n) * static_cast<double>(shape->k)};
-        }
-        case attention: {
-            auto const shape = attention_shape(program, node);
-            return Flops{
-                2 * static_cast<double>(shape.batch) * static_cast<double>(shape.heads) *
-                static_cast<double>(shape.query_length) * static_cast<double>(shape.key_length) *
-                (static_cast<double>(shape.head_size) + static_cast<double>(shape.value_size))};
-        }
+        case matmul:
+            return Flops{product_work(program, node).total()};
+        case decomposition:
+            return Flops{decomposition_work(program, node)};
+        case attention:
+            return Flops{attention_work(program, node)};
         case recurrent:
             return Flops{recurrent_work(program, node)};
         case pool:
             return Flops{pool_shape(program, node).window_elements};
         case reduction:
             return Flops{elements_read(program, node)};
+        case scatter:
+            return is_accumulating(node) ? Flops{scattered_elements(program, node)} : Flops{0};
         case copy:
         case gather:
         case embedding:
