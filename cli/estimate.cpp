@@ -21,6 +21,7 @@
 #include "core/json/measurement_json.hpp"
 #include "core/json/registry.hpp"
 #include "estimator/fallback_chain.hpp"
+#include "workloads/count_again.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"
 
@@ -62,7 +63,8 @@ std::optional<Precision> requested_precision(EstimateFlags const& flags) {
 }
 
 ModelToPrice measured_model(fs::path const& file, EstimateFlags const& flags) {
-    auto const measurement = measurement_from_json(read_json(file), file.string());
+    auto measurement = measurement_from_json(read_json(file), file.string());
+    count_again(measurement);
     auto const precision = requested_precision(flags).value_or(measurement.precision);
     if (flags.batch && *flags.batch != measurement.batch) {
         throw InputError{"--batch", "the file holds batch " + std::to_string(measurement.batch),

@@ -15,6 +15,7 @@
 #include "core/json/file.hpp"
 #include "core/json/measurement_json.hpp"
 #include "core/json/plan_json.hpp"
+#include "workloads/count_again.hpp"
 
 namespace derate::cli {
 namespace {
@@ -80,9 +81,15 @@ EvidencePart part_of_json(fs::path const& path) {
     auto const format =
         json.is_object() ? json.value("format", nlohmann::json{}) : nlohmann::json{};
     if (format == "derate_measurement") {
-        return {where, evidence_of(measurement_from_json(json, where), where)};
+        auto measurement = measurement_from_json(json, where);
+        count_again(measurement);
+        return {where, evidence_of(measurement, where)};
     }
-    if (format == "derate_evidence") return {where, evidence_from_json(json, where)};
+    if (format == "derate_evidence") {
+        auto evidence = evidence_from_json(json, where);
+        count_again(evidence);
+        return {where, std::move(evidence)};
+    }
     throw InputError{where, "unknown kind of file", accepted};
 }
 

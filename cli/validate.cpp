@@ -24,6 +24,7 @@
 #include "core/json/file.hpp"
 #include "core/json/measurement_json.hpp"
 #include "reports/validation_report.hpp"
+#include "workloads/count_again.hpp"
 #include "workloads/model_set.hpp"
 
 namespace derate::cli {
@@ -54,7 +55,8 @@ LeaveOut parse_leave_out(std::string const& text) {
 Evidence read_measurements(std::vector<fs::path> const& files, Calibration const& calibration) {
     std::vector<EvidencePart> parts;
     for (auto const& file : files) {
-        auto const measurement = measurement_from_json(read_json(file), file.string());
+        auto measurement = measurement_from_json(read_json(file), file.string());
+        count_again(measurement);
         if (measurement.precision != calibration.precision) {
             throw InputError{file.string(),
                              "measured in " + std::string{to_string(measurement.precision)},

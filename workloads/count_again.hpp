@@ -1,0 +1,19 @@
+#pragma once
+#include "core/evidence.hpp"
+#include "core/measurement.hpp"
+
+namespace derate {
+
+/// Counts work and traffic by the rule of today (`flop_rule`) where older files of derate hold those
+/// of "derate_1": the descriptor of a kernel says all that is counted. Operation type and attributes
+/// are taken anew with them, times stay. Kernels without a descriptor, which only foreign files
+/// have, and files of foreign rules stay as they are.
+///
+/// \throws InputError  a descriptor that is none
+void count_again(Evidence& evidence);
+void count_again(Measurement& measurement);
+
+/// The same for one kernel, whatever its counts.
+[[nodiscard]] Subgraph counted_again(Subgraph subgraph);
+
+}  // namespace derate
