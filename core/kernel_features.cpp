@@ -179,6 +179,13 @@ constexpr std::array<std::string_view, feature_count> memory_names{
     "inputs",          "outputs", "inner_extent", "kernel_area",
     "work_per_output", "kernels", "operands",     "0"};
 
+/// Operators whose kernels are those of one plain matrix product or attention, sorted.
+constexpr auto plain_products = std::to_array<std::string_view>(
+    {"_scaled_dot_product_efficient_attention", "_scaled_dot_product_flash_attention",
+     "_scaled_dot_product_flash_attention_for_cpu", "addbmm", "addmm", "addmv", "baddbmm", "bmm",
+     "chain_matmul", "dot", "einsum", "inner", "linalg_matmul", "linalg_multi_dot", "linear",
+     "matmul", "mm", "mv", "scaled_dot_product_attention", "tensordot", "vdot"});
+
 /// A convolution with stride, groups and kernel, or a product, counts 2 FLOP a multiply-add by
 /// every rule; what is left of the subgraph's work joined it.
 double joined_flops(Subgraph const& subgraph) {
@@ -187,7 +194,7 @@ double joined_flops(Subgraph const& subgraph) {
     if (is_convolution(node) && !flag(node, "transposed")) {
         main = 2 * convolution_work(node);
     } else if (auto const sizes = product_sizes(node)) {
-        main = 2 * sizes->work();
+        main = number(node, "product_flops").value_or(2 * sizes->work());
     }
     if (main <= 0) return 0;
     return std::max(0.0, subgraph.work.value() - main);
@@ -295,14 +302,17 @@ std::string regime_of(Subgraph const& subgraph) {
         if (number(node, "dilation").value_or(1) > 1) add("dilated");
         if (flag(node, "transposed")) add("transposed");
     }
-    // A recurrent layer is a product a step, one after the other.
-    for (std::string_view const recurrent : {"lstm", "gru", "rnn_tanh", "rnn_relu"}) {
-        if (node.op == recurrent) add(recurrent);
-    }
+    std::string_view op = node.op;
+    if (op.ends_with('_') && !op.ends_with("__")) op.remove_suffix(1);
+    // A recurrent layer is a product a step, one after the other; and what is no plain product (a
+    // factorisation, packed weights, a whole encoder layer) runs kernels of its own. Foreign files
+    // name modules, in capitals.
+    bool const is_product =
+        group == FeatureGroup::matrix_product || group == FeatureGroup::attention;
+    bool const is_operator = !op.empty() && (op.front() < 'A' || op.front() > 'Z');
+    if (is_product && is_operator && !std::ranges::binary_search(plain_products, op)) add(op);
     // One type, several kernels: the operator tells them apart.
     if (group == FeatureGroup::memory && subgraph.type != OperationType::softmax) {
-        std::string_view op = node.op;
-        if (!op.empty() && op.back() == '_') op.remove_suffix(1);
         add(op);
     }
     if (flag(node, "training")) add("training");

@@ -104,6 +104,11 @@ TEST(RegimeOf, NamesWhatNoSizeSays) {
               "channel multiplier, depthwise 1x1, channels_last");
     EXPECT_EQ(regime_of(subgraph(OperationType::activation, {joined("silu_")}, 1)), "silu");
     EXPECT_EQ(regime_of(subgraph(OperationType::linear, {joined("lstm")}, 1)), "lstm");
+    EXPECT_EQ(regime_of(subgraph(OperationType::linear, {joined("gru_cell")}, 1)), "gru_cell");
+    EXPECT_EQ(regime_of(subgraph(OperationType::matmul, {joined("linalg_qr")}, 1)), "linalg_qr");
+    for (auto const* plain : {"tensordot", "einsum", "addmm", "Linear", "scaled_dot_product_attention"}) {
+        EXPECT_EQ(regime_of(subgraph(OperationType::matmul, {joined(plain)}, 1)), "plain");
+    }
 }
 
 }  // namespace
