@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/control_groups.hpp"
 #include "core/plan.hpp"
 
 namespace derate {
@@ -72,16 +73,19 @@ std::optional<std::string> chosen_word(std::optional<std::string> const& line) {
     return line->substr(begin + 1, end - begin - 1);
 }
 
-/// First processor block of /proc/cpuinfo, and the number of blocks.
-std::map<std::string, std::string> read_cpuinfo(fs::path const& path, int& processors) {
+/// First processor block of /proc/cpuinfo, and the numbers of all that are online: where some are
+/// not, numbers are left out.
+std::map<std::string, std::string> read_cpuinfo(fs::path const& path,
+                                                std::vector<int>& processors) {
     std::map<std::string, std::string> fields;
     std::ifstream file{path};
     for (std::string line; std::getline(file, line);) {
         auto const colon = line.find(':');
         if (colon == std::string::npos) continue;
         auto const name = trimmed(line.substr(0, colon));
-        if (name == "processor") ++processors;
-        if (processors <= 1) fields.emplace(name, trimmed(line.substr(colon + 1)));
+        auto const value = trimmed(line.substr(colon + 1));
+        if (name == "processor") processors.push_back(integer_of(value).value_or(0));
+        if (processors.size() <= 1) fields.emplace(name, value);
     }
     return fields;
 }
@@ -104,9 +108,9 @@ void read_caches(fs::path const& cpu0, Environment& environment) {
 }
 
 /// Distinct (package, core) pairs over all CPUs; empty when the topology is hidden.
-std::optional<int> count_cores(fs::path const& cpus, int processors) {
+std::optional<int> count_cores(fs::path const& cpus, std::span<int const> processors) {
     std::set<std::pair<int, int>> cores;
-    for (int cpu = 0; cpu < processors; ++cpu) {
+    for (int const cpu : processors) {
         auto const topology = cpus / ("cpu" + std::to_string(cpu)) / "topology";
         auto const package = integer_of(first_line(topology / "physical_package_id"));
         auto const core = integer_of(first_line(topology / "core_id"));
@@ -151,33 +155,6 @@ std::optional<bool> read_turbo(fs::path const& root) {
     if (auto const boost = integer_of(first_line(cpu / "cpufreq/boost"))) return *boost == 1;
     if (auto const off = integer_of(first_line(cpu / "intel_pstate/no_turbo"))) return *off == 0;
     return std::nullopt;
-}
-
-std::optional<double> read_cgroup_cpus(fs::path const& root) {
-    auto const line = first_line(root / "sys/fs/cgroup/cpu.max");  // version 2: "200000 100000"
-    if (line) {
-        std::istringstream words{*line};
-        double quota = 0;
-        double period = 0;
-        if (words >> quota >> period && period > 0) return quota / period;
-        return std::nullopt;
-    }
-    auto const folder = root / "sys/fs/cgroup/cpu";
-    auto const quota = number_of(first_line(folder / "cpu.cfs_quota_us"));
-    auto const period = number_of(first_line(folder / "cpu.cfs_period_us"));
-    if (!quota || !period || !(*quota > 0) || !(*period > 0)) return std::nullopt;
-    return *quota / *period;
-}
-
-std::optional<std::string> own_affinity() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (::sched_getaffinity(0, sizeof set, &set) != 0) return std::nullopt;
-    std::vector<int> cpus;
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-        if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
-    }
-    return cpu_list(cpus);
 }
 
 std::optional<std::string> read_operating_system(fs::path const& root) {
@@ -244,6 +221,17 @@ std::string plain_name(std::string name) {
 
 }  // namespace
 
+std::vector<int> usable_cpus() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (::sched_getaffinity(0, sizeof set, &set) != 0) return {};
+    std::vector<int> cpus;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+    }
+    return cpus;
+}
+
 std::vector<int> choose_cpus(std::span<int const> allowed, std::size_t count,
                              fs::path const& root) {
     struct Cpu {
@@ -276,7 +264,7 @@ std::vector<int> choose_cpus(std::span<int const> allowed, std::size_t count,
 
 Environment read_host_environment(fs::path const& root, std::span<int const> cpus_timed_on) {
     Environment environment;
-    int processors = 0;
+    std::vector<int> processors;
     auto const cpuinfo = read_cpuinfo(root / "proc/cpuinfo", processors);
     auto const field = [&cpuinfo](char const* name) -> std::optional<std::string> {
         auto const found = cpuinfo.find(name);
@@ -289,7 +277,7 @@ Environment read_host_environment(fs::path const& root, std::span<int const> cpu
     environment.cpu_model = integer_of(field("model"));
     environment.cpu_stepping = integer_of(field("stepping"));
     environment.microcode = field("microcode");
-    if (processors > 0) environment.logical_cpus = processors;
+    if (!processors.empty()) environment.logical_cpus = static_cast<int>(processors.size());
 
     auto const cpus = root / "sys/devices/system/cpu";
     environment.physical_cores = count_cores(cpus, processors);
@@ -323,8 +311,10 @@ Environment read_host_environment(fs::path const& root, std::span<int const> cpu
     environment.transparent_huge_pages =
         chosen_word(first_line(root / "sys/kernel/mm/transparent_hugepage/enabled"));
     environment.aslr = integer_of(first_line(root / "proc/sys/kernel/randomize_va_space"));
-    environment.affinity = own_affinity();
-    environment.cgroup_cpus = read_cgroup_cpus(root);
+    if (auto const cpus_allowed = usable_cpus(); !cpus_allowed.empty()) {
+        environment.affinity = cpu_list(cpus_allowed);
+    }
+    environment.cgroup_cpus = cpu_quota(root);
     if (auto const load = first_line(root / "proc/loadavg")) {
         environment.load_average = number_of(load->substr(0, load->find(' ')));
     }

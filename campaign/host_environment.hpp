@@ -26,6 +26,9 @@ namespace derate {
 /// guest: "kvm-amd-epyc-zen4-2c". "unknown-cpu" when nothing is known.
 [[nodiscard]] std::string hardware_id_of(Environment const& environment);
 
+/// The CPUs that this process may run on, ascending; empty where the system does not tell.
+[[nodiscard]] std::vector<int> usable_cpus();
+
 /// The `count` CPUs of `allowed` to time on, ascending.
 ///
 /// Those with the highest clock first, because the small cores of a hybrid processor are another

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
+#include <string>
+#include <vector>
 
 #include "ctest/temporary_folder.hpp"
 
@@ -71,6 +74,51 @@ TEST_F(HostEnvironment, BareMetalIsNamedByItsProcessor) {
     EXPECT_EQ(environment.transparent_huge_pages, "madvise");
     EXPECT_EQ(environment.cgroup_cpus, 1.5);
     EXPECT_EQ(hardware_id_of(environment), "amd-ryzen-9-7950x");
+}
+
+TEST_F(HostEnvironment, CountsCpusAndCoresHoweverMany) {
+    for (int const count : {1, 2, 96}) {
+        TemporaryFolder const machine{"derate_cpus_"};
+        std::string cpuinfo;
+        std::vector<int> allowed;
+        for (int cpu = 0; cpu < count; ++cpu) {
+            cpuinfo += "processor\t: " + std::to_string(cpu) +
+                       "\nmodel name\t: Some CPU\nflags\t\t: fpu hypervisor\n\n";
+            auto const topology = machine.path() / "sys/devices/system/cpu" /
+                                  ("cpu" + std::to_string(cpu)) / "topology";
+            fs::create_directories(topology);
+            std::ofstream{topology / "core_id"} << cpu % 48 << '\n';
+            std::ofstream{topology / "physical_package_id"} << 0 << '\n';
+            allowed.push_back(cpu);
+        }
+        fs::create_directories(machine.path() / "proc");
+        std::ofstream{machine.path() / "proc/cpuinfo"} << cpuinfo;
+        auto const environment = read_host_environment(machine.path());
+        EXPECT_EQ(environment.logical_cpus, count);
+        EXPECT_EQ(environment.physical_cores, std::min(count, 48));
+        EXPECT_EQ(hardware_id_of(environment), "vm-some-" + std::to_string(count) + "c");
+        EXPECT_EQ(choose_cpus(allowed, 1, machine.path()), std::vector{count - 1});
+    }
+}
+
+TEST_F(HostEnvironment, CpusThatAreOfflineAreSkippedNotCounted) {
+    // The second threads of both cores are switched off: their topology cannot be read.
+    put("proc/cpuinfo", "processor\t: 0\n\nprocessor\t: 2\n");
+    for (int const cpu : {0, 2}) {
+        auto const topology = "sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
+        put(topology + "core_id", std::to_string(cpu / 2) + "\n");
+        put(topology + "physical_package_id", "0\n");
+    }
+    auto const environment = read_host_environment(root_);
+    EXPECT_EQ(environment.logical_cpus, 2);
+    EXPECT_EQ(environment.physical_cores, 2);
+}
+
+TEST_F(HostEnvironment, QuotaOfAGroupAboveTheProcessIsSeen) {
+    put("proc/self/cgroup", "0::/batch.slice/job.scope\n");
+    put("sys/fs/cgroup/batch.slice/job.scope/cpu.max", "max 100000\n");
+    put("sys/fs/cgroup/batch.slice/cpu.max", "50000 100000\n");
+    EXPECT_EQ(read_host_environment(root_).cgroup_cpus, 0.5);
 }
 
 TEST(HardwareId, DropsMarksAndFrequencies) {

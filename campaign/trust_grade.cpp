@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 namespace derate {
 namespace {
@@ -69,6 +70,9 @@ void judge_machine(Environment const& e, std::vector<TrustReason>& reasons) {
                       *e.load_average);
         reasons.push_back({TrustGrade::d, text, "stop it, wait a minute, and measure again"});
     }
+    if (auto reason = short_quota(e.cgroup_cpus, e.threads.value_or(1))) {
+        reasons.push_back(std::move(*reason));
+    }
     if (e.build_type && *e.build_type != "Release") {
         reasons.push_back(
             {TrustGrade::d, "derate-bench is a " + *e.build_type + " build", "the preset release"});
@@ -112,6 +116,16 @@ std::string_view to_string(TrustGrade grade) {
             return "D";
     }
     return {};
+}
+
+std::optional<TrustReason> short_quota(std::optional<double> granted_cpus, int threads) {
+    if (!granted_cpus || *granted_cpus >= threads) return std::nullopt;
+    char text[128];
+    std::snprintf(text, sizeof text,
+                  "a control group grants %.3g CPUs to %d thread%s, stopped in every period",
+                  *granted_cpus, threads, threads == 1 ? "" : "s");
+    return TrustReason{TrustGrade::d, text,
+                       "a quota of a CPU a thread or more (cpu.max, docker run --cpus)"};
 }
 
 Trust judge_trust(Environment const& environment, std::optional<MeasuredQuality> const& quality) {

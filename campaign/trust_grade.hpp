@@ -35,9 +35,18 @@ struct MeasuredQuality {
     std::vector<DriftOfProbe> drift{};
 };
 
+/// Why fewer CPUs than threads spoil timings; empty where they are enough or not limited.
+///
+/// \param granted_cpus  by a control group; cpu_quota()
+[[nodiscard]] std::optional<TrustReason> short_quota(std::optional<double> granted_cpus,
+                                                     int threads);
+
 /// A: bare metal, clocks known and steady, five launches or more, half-widths within 2 %, no drift.
 /// B: one of these is missing, or more than one but none that C or D names. C: quick mode, or a
-/// virtual machine with unknown clocks. D: drift, reference BLAS, or foreign load.
+/// virtual machine with unknown clocks. D: drift, reference BLAS, foreign load, or a CPU
+/// quota below the threads.
+///
+/// \param environment  its `threads`, 1 where unknown, are those that are timed
 [[nodiscard]] Trust judge_trust(Environment const& environment,
                                 std::optional<MeasuredQuality> const& quality);
 

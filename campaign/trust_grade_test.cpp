@@ -75,6 +75,20 @@ TEST(TrustGrade, DriftReferenceBlasAndForeignLoadAreD) {
     EXPECT_EQ(judge_trust(environment, good()).grade, TrustGrade::d);
 }
 
+TEST(TrustGrade, QuotaBelowTheThreadsIsD) {
+    auto environment = bare_metal();
+    environment.cgroup_cpus = 0.5;
+    EXPECT_EQ(judge_trust(environment, good()).grade, TrustGrade::d) << "one thread where unknown";
+    environment.cgroup_cpus = 1;
+    EXPECT_EQ(judge_trust(environment, good()).grade, TrustGrade::a);
+    environment.threads = 2;
+    EXPECT_EQ(judge_trust(environment, good()).grade, TrustGrade::d);
+    environment.cgroup_cpus = 2;
+    EXPECT_EQ(judge_trust(environment, good()).grade, TrustGrade::a);
+    EXPECT_EQ(short_quota(1.5, 2)->what,
+              "a control group grants 1.5 CPUs to 2 threads, stopped in every period");
+}
+
 TEST(TrustGrade, WorstReasonStandsFirst) {
     auto environment = bare_metal();
     environment.turbo = true;

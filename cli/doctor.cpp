@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -43,6 +44,13 @@ std::string shown(auto const& value) {
     }
 }
 
+/// The most threads that can be timed: each needs a CPU of its own, one is timed even on a part.
+int most_threads(Environment const& environment) {
+    auto const allowed = std::max(1, static_cast<int>(usable_cpus().size()));
+    if (!environment.cgroup_cpus) return allowed;
+    return static_cast<int>(std::clamp<double>(*environment.cgroup_cpus, 1, allowed));
+}
+
 std::string mebibytes(std::optional<double> const& bytes) {
     if (!bytes) return "unknown";
     char text[32];
@@ -77,6 +85,7 @@ ExitCode examine(CommonFlags const& common) {
         nlohmann::json const all{{"hardware_id", id},
                                  {"best_trust_grade", to_string(trust.grade)},
                                  {"reasons", reasons},
+                                 {"most_threads", most_threads(environment)},
                                  {"programs", programs},
                                  {"environment", nlohmann::json::parse(to_json_text(environment))},
                                  {"environment_hash", environment_hash(environment)}};
@@ -91,6 +100,12 @@ ExitCode examine(CommonFlags const& common) {
     row("microarchitecture",
         microarchitecture(environment).empty() ? "unknown" : microarchitecture(environment));
     row("CPUs, cores", shown(environment.logical_cpus) + ", " + shown(environment.physical_cores));
+    row("may use",
+        "CPUs " + shown(environment.affinity) +
+            (environment.cgroup_cpus
+                 ? ", of their time " + shown(environment.cgroup_cpus) + " CPUs (a control group)"
+                 : "") +
+            ": --threads " + std::to_string(most_threads(environment)) + " at most");
     row("caches L1d, L2, last", mebibytes(environment.l1d_cache_bytes) + ", " +
                                     mebibytes(environment.l2_cache_bytes) + ", " +
                                     mebibytes(environment.last_level_cache_bytes));

@@ -1,6 +1,5 @@
 #include "cli/measuring.hpp"
 
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,7 +16,9 @@
 #include "campaign/child_process.hpp"
 #include "campaign/host_environment.hpp"
 #include "campaign/plan_making.hpp"
+#include "campaign/trust_grade.hpp"
 #include "cli/revision.hpp"
+#include "core/control_groups.hpp"
 #include "core/input_error.hpp"
 #include "core/usable_memory.hpp"
 #include "workloads/model_set.hpp"
@@ -29,17 +30,22 @@ namespace fs = std::filesystem;
 
 /// Of the CPUs that this process may use.
 std::vector<int> cpus_for(int threads) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (::sched_getaffinity(0, sizeof set, &set) != 0) return {};
-    std::vector<int> allowed;
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-        if (CPU_ISSET(cpu, &set)) allowed.push_back(cpu);
-    }
+    auto const allowed = usable_cpus();
+    if (allowed.empty()) return {};
     if (threads > static_cast<int>(allowed.size())) {
         throw InputError{"--threads",
                          "this process may use " + std::to_string(allowed.size()) + " CPUs, not " +
                              std::to_string(threads),
+                         "no more threads than CPUs"};
+    }
+    // Threads that share a quota are stopped together, in the middle of whatever they run. One
+    // thread is timed even so, and graded.
+    if (auto const quota = cpu_quota(); quota && threads > 1 && *quota < threads) {
+        char granted[32];
+        std::snprintf(granted, sizeof granted, "%.3g", *quota);
+        throw InputError{"--threads",
+                         "a control group of this process grants " + std::string{granted} +
+                             " CPUs, not " + std::to_string(threads),
                          "no more threads than CPUs"};
     }
     return choose_cpus(allowed, static_cast<std::size_t>(threads));
@@ -270,6 +276,7 @@ void print_dry_run(CampaignSettings const& settings, bool as_json) {
     double const expected_s = expected_campaign_seconds(settings);
     auto const plan =
         make_plan(settings, cases, everything_of(settings, cases), "", 0, usable_memory_bytes());
+    auto const quota = short_quota(cpu_quota(), settings.threads);
     // Where each case and whole model comes first.
     std::vector<std::pair<std::size_t, PlannedStep>> order;
     std::set<std::pair<StepKind, std::size_t>> seen;
@@ -299,13 +306,16 @@ void print_dry_run(CampaignSettings const& settings, bool as_json) {
                             {"first_step", sequence},
                             {"repro", repro_line(settings, item)}});
         }
+        nlohmann::json warnings = nlohmann::json::array();
+        if (quota) warnings.push_back(quota->what);
         nlohmann::json const all{{"cases", list},
                                  {"models", models},
                                  {"steps_of_first_launch", plan.steps.size()},
                                  {"rules", to_string(settings.rules)},
                                  {"seed", settings.seed},
                                  {"threads", settings.threads},
-                                 {"expected_s", expected_s}};
+                                 {"expected_s", expected_s},
+                                 {"warnings", warnings}};
         std::printf("%s\n", all.dump(2).c_str());
         return;
     }
@@ -332,6 +342,11 @@ void print_dry_run(CampaignSettings const& settings, bool as_json) {
         order.size() - wholes, wholes, wholes == 1 ? "" : "s", plan.steps.size(),
         to_string(settings.rules).c_str(), static_cast<unsigned long long>(settings.seed),
         static_cast<int>(std::ceil(expected_s)));
+    if (quota) {
+        std::printf("trust grade %s at best: %s (%s)\n",
+                    std::string{to_string(quota->at_best)}.c_str(), quota->what.c_str(),
+                    quota->remedy.c_str());
+    }
     if (!cases.empty()) {
         std::printf("one case alone: %s\n", repro_line(settings, cases.front()).c_str());
     }
