@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -16,6 +17,7 @@
 #include "core/json/google_benchmark_export.hpp"
 #include "core/json/measurement_json.hpp"
 #include "core/json/registry.hpp"
+#include "core/statistics/sample_summary.hpp"
 #include "workloads/model_set.hpp"
 
 namespace derate::cli {
@@ -123,6 +125,17 @@ std::string stop_summary(CampaignResult const& result) {
     return text;
 }
 
+/// The mean of each launch's visits to each drift probe.
+DriftProbeTimes drift_of_launches(Samples const& samples) {
+    DriftProbeTimes times;
+    for (auto const& [probe, visits] : samples.drift) {
+        std::map<int, std::vector<double>> by_launch;
+        for (auto const& visit : visits) by_launch[visit.launch].push_back(visit.time_ms);
+        for (auto const& [launch, all] : by_launch) times[probe].push_back(summarize(all).mean);
+    }
+    return times;
+}
+
 ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
     auto settings = settings_of(flags.measuring);
     auto const precision = precision_to_measure(flags.measuring.precision);
@@ -171,7 +184,8 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
     if (!flags.exports.empty()) {
         write_atomically(
             flags.exports[1],
-            google_benchmark_export(measurements, result.samples.environment, "derate measure"));
+            google_benchmark_export(measurements, result.samples.environment,
+                                    drift_of_launches(result.samples), "derate measure"));
     }
 
     auto const quality = quality_of(result, flags.measuring.quick);

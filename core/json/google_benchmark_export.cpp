@@ -3,15 +3,19 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/json/timing_table.hpp"
 #include "core/plan.hpp"
 #include "core/statistics/interval_of_mean.hpp"
+#include "core/statistics/quantiles.hpp"
 
 namespace derate {
 namespace {
 
 using Json = nlohmann::ordered_json;  // Google Benchmark's own order of fields
 
-Json row_of(std::string const& name, Timing const& timing, std::size_t family, int threads) {
+/// \param launches_ms  one time a launch, none where only `center_ms` is known
+Json row_of(std::string const& name, std::vector<double> const& launches_ms, double center_ms,
+            std::int64_t iterations, std::size_t family, int threads) {
     Json row;
     row["name"] = name;
     row["family_index"] = family;
@@ -21,29 +25,35 @@ Json row_of(std::string const& name, Timing const& timing, std::size_t family, i
     row["repetitions"] = 1;
     row["repetition_index"] = 0;
     row["threads"] = threads;
-    row["iterations"] = timing.samples;
-    std::vector<double> medians;
-    for (auto const& launch : timing.launches) medians.push_back(launch.median_ms);
-    auto const estimate = confidence_interval_of_mean(medians);
+    row["iterations"] = iterations;
+    auto const estimate = confidence_interval_of_mean(launches_ms);
     // What is compared over commits needs an interval: the mean over launches has one, the served
     // time, of the faster launches, has none.
-    double const time_ms = estimate ? estimate->mean : timing.center_ms;
+    double const time_ms = estimate ? estimate->mean : center_ms;
     row["real_time"] = time_ms;
     row["cpu_time"] = time_ms;
     row["time_unit"] = "ms";
-    row["served_ms"] = timing.center_ms;
+    row["served_ms"] = center_ms;
     if (estimate) {
         row["ci_95_lower_ms"] = estimate->interval.lower;
         row["ci_95_upper_ms"] = estimate->interval.upper;
-        row["launches"] = medians.size();
+        row["launches"] = launches_ms.size();
     }
     return row;
+}
+
+Json row_of(std::string const& name, Timing const& timing, std::size_t family, int threads) {
+    std::vector<double> medians;
+    for (auto const& launch : timing.launches) medians.push_back(launch.median_ms);
+    return row_of(name, medians, timing.center_ms, timing.samples, family, threads);
 }
 
 }  // namespace
 
 std::string google_benchmark_export(std::vector<Measurement> const& measurements,
-                                    Environment const& environment, std::string const& executable) {
+                                    Environment const& environment,
+                                    DriftProbeTimes const& drift_probes_ms,
+                                    std::string const& executable) {
     Json context;
     context["date"] = measurements.empty() ? "" : measurements.front().source.date;
     context["executable"] = executable;
@@ -79,6 +89,12 @@ std::string google_benchmark_export(std::vector<Measurement> const& measurements
             if (!written.insert(name).second) continue;  // models share their equal kernels
             rows.push_back(row_of(name, *measured.isolated, rows.size(), threads));
         }
+    }
+    for (auto const& [probe, times_ms] : drift_probes_ms) {
+        if (times_ms.empty()) continue;
+        rows.push_back(row_of(std::string{drift_probe_prefix} + probe + "/real_time", times_ms,
+                              median(times_ms), static_cast<std::int64_t>(times_ms.size()),
+                              rows.size(), 1));
     }
     return Json{{"context", context}, {"benchmarks", rows}}.dump(2) + "\n";
 }

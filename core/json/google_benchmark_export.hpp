@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -7,6 +8,9 @@
 #include "core/measurement.hpp"
 
 namespace derate {
+
+/// By the probe's name, the mean time of each launch.
+using DriftProbeTimes = std::map<std::string, std::vector<double>>;
 
 /// A measurement as a Google Benchmark result file for tools that track results over commits.
 ///
@@ -17,9 +21,12 @@ namespace derate {
 /// the counters ci_95_lower_ms and ci_95_upper_ms, where two launches or more give one, and their
 /// number as the counter launches.
 ///
+/// \param drift_probes_ms  per drift probe its times, in launches' order: rows "drift_probe/NAME",
+///                         which tell `derate compare` how far the host moved
 /// \return  the whole file, strict JSON: no NaN, no infinity
 [[nodiscard]] std::string google_benchmark_export(std::vector<Measurement> const& measurements,
                                                   Environment const& environment,
+                                                  DriftProbeTimes const& drift_probes_ms,
                                                   std::string const& executable);
 
 }  // namespace derate

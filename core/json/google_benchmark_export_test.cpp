@@ -39,7 +39,8 @@ Measurement measurement() {
 }
 
 TEST(GoogleBenchmarkExport, HasOneIterationRowACase) {
-    auto const json = nlohmann::json::parse(google_benchmark_export({measurement()}, {}, "derate"));
+    auto const json =
+        nlohmann::json::parse(google_benchmark_export({measurement()}, {}, {}, "derate"));
     ASSERT_EQ(json.at("benchmarks").size(), 3U);  // whole, a once, b; no row for what failed
     std::set<std::string> names;
     for (auto const& row : json.at("benchmarks")) {
@@ -52,7 +53,8 @@ TEST(GoogleBenchmarkExport, HasOneIterationRowACase) {
 
 TEST(GoogleBenchmarkExport, CarriesTheFieldsThatGoogleBenchmarkWrites) {
     // JSONReporter of Google Benchmark 1.7.1 writes these for every iteration row.
-    auto const json = nlohmann::json::parse(google_benchmark_export({measurement()}, {}, "derate"));
+    auto const json =
+        nlohmann::json::parse(google_benchmark_export({measurement()}, {}, {}, "derate"));
     for (auto const* field : {"date", "executable", "num_cpus", "mhz_per_cpu",
                               "cpu_scaling_enabled", "caches", "load_avg", "library_build_type"}) {
         EXPECT_TRUE(json.at("context").contains(field)) << field;
@@ -68,7 +70,8 @@ TEST(GoogleBenchmarkExport, CarriesTheFieldsThatGoogleBenchmarkWrites) {
 }
 
 TEST(GoogleBenchmarkExport, IntervalIsTheOneOverLaunches) {
-    auto const json = nlohmann::json::parse(google_benchmark_export({measurement()}, {}, "derate"));
+    auto const json =
+        nlohmann::json::parse(google_benchmark_export({measurement()}, {}, {}, "derate"));
     auto const& whole = json.at("benchmarks").at(0);
     EXPECT_DOUBLE_EQ(whole.at("real_time").get<double>(), 11);
     // 11 -+ t(0.975, 2) / sqrt(3) = 11 -+ 4.302653 / 1.732051
@@ -83,7 +86,7 @@ TEST(GoogleBenchmarkExport, WritesAWholeModelOnceForAllCacheStates) {
     auto hot = measurement();
     hot.cache_state = CacheState::hot;
     auto const json =
-        nlohmann::json::parse(google_benchmark_export({measurement(), hot}, {}, "derate"));
+        nlohmann::json::parse(google_benchmark_export({measurement(), hot}, {}, {}, "derate"));
     EXPECT_EQ(json.at("benchmarks").size(), 5U);  // whole once; a and b in two states
 }
 
