@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <span>
+#include <utility>
 
 #include "calibration/gate_text.hpp"
 #include "core/statistics/distributions.hpp"
@@ -35,6 +37,12 @@ LogMean log_mean(CaseTimes const& times) {
     if (auto const variance = summary.variance()) {
         result.variance = *variance / n;
         result.degrees_of_freedom = n - 1;
+    } else if (times.std_ms && times.repetitions > 1) {
+        // The mean alone is known: E log x is log of it less half the squared relative deviation.
+        double const relative = *times.std_ms / times.times_ms.front();
+        result.mean -= relative * relative / 2;
+        result.variance = relative * relative / times.repetitions;
+        result.degrees_of_freedom = times.repetitions - 1;
     } else if (times.ci_95_lower_ms && times.ci_95_upper_ms && *times.ci_95_lower_ms > 0) {
         // Where the file does not say how many launches: two, the fewest that give an interval.
         result.degrees_of_freedom = std::max(1, times.launches - 1);
@@ -94,42 +102,168 @@ bool forbids_comparison(std::string const& key) {
 
 std::string shift_words(double ratio) { return text("%+.1f %%", 100 * (ratio - 1)); }
 
+/// Cases of both files, paired.
+struct Pair {
+    CaseTimes const* before;
+    CaseTimes const* after;
+    LogRatio ratio;
+};
+
+bool is_drift_probe(std::string const& name) { return name.starts_with(drift_probe_prefix); }
+
+/// Cases whose effects lie close together and apart from the others'.
+struct Cluster {
+    double center = 0;  ///< median of the effects
+    int cases = 0;
+};
+
+/// Sorted effects, cut where two neighbours lie further apart than `gap`.
+std::vector<Cluster> clusters_of(std::vector<double> effects, double gap) {
+    std::ranges::sort(effects);
+    std::vector<Cluster> clusters;
+    for (std::size_t begin = 0; begin < effects.size();) {
+        auto end = begin + 1;
+        while (end < effects.size() && effects[end] - effects[end - 1] <= gap) ++end;
+        clusters.push_back({.center = median(std::span{effects}.subspan(begin, end - begin)),
+                            .cases = static_cast<int>(end - begin)});
+        begin = end;
+    }
+    return clusters;
+}
+
+CommonShift shift_of(std::vector<Pair> const& pairs, std::vector<Pair> const& probes,
+                     ComparisonLimits const& limits) {
+    if (limits.absolute) return {};
+    if (!probes.empty()) {
+        // Cases wait for arithmetic or for memory: the probe that slowed most excuses most.
+        auto const& slowest = std::ranges::max_element(probes, {}, [](Pair const& probe) {
+                                  return probe.ratio.ratio;
+                              })->ratio;
+        return {.basis = ShiftBasis::drift_probes,
+                .ratio = std::exp(slowest.ratio),
+                .standard_error = slowest.standard_error.value_or(0),
+                .cases = static_cast<int>(probes.size())};
+    }
+    if (std::ssize(pairs) < limits.fewest_cases_for_shift) return {};
+    double const half_threshold = std::log1p(limits.threshold_percent / 100) / 2;
+    std::vector<double> effects;
+    std::vector<double> errors;
+    for (auto const& pair : pairs) {
+        effects.push_back(pair.ratio.ratio);
+        errors.push_back(pair.ratio.standard_error.value_or(0));
+    }
+    constexpr double errors_apart = 3;
+    auto const clusters =
+        clusters_of(effects, std::max(half_threshold, errors_apart * median(errors)));
+    auto const cases = static_cast<double>(pairs.size());
+    auto const as_shift = [](ShiftBasis basis, Cluster const& cluster) {
+        return CommonShift{
+            .basis = basis, .ratio = std::exp(cluster.center), .cases = cluster.cases};
+    };
+    constexpr double enough_unchanged = 0.2;
+    constexpr double nearly_all = 0.8;
+    auto const largest_of = [&](auto const& wanted) {
+        Cluster const* largest = nullptr;
+        for (auto const& cluster : clusters) {
+            if (wanted(cluster) && (largest == nullptr || cluster.cases > largest->cases)) {
+                largest = &cluster;
+            }
+        }
+        return largest;
+    };
+    if (auto const* unchanged = largest_of([&](Cluster const& cluster) {
+            return std::abs(cluster.center) <= half_threshold && cluster.cases >= 2 &&
+                   cluster.cases >= enough_unchanged * cases;
+        })) {
+        return as_shift(ShiftBasis::unchanged_cases, *unchanged);
+    }
+    auto const* most = largest_of([](Cluster const&) { return true; });
+    if (most->cases >= nearly_all * cases) return as_shift(ShiftBasis::most_cases, *most);
+    return {.basis = ShiftBasis::undecided};
+}
+
+/// " beyond the shift of +8.1 % that ..."; empty where there is none to speak of.
+std::string shift_clause(CommonShift const& shift) {
+    if (shift.basis == ShiftBasis::not_sought || std::abs(std::log(shift.ratio)) < 0.0005)
+        return "";
+    auto const by = " beyond the shift of " + shift_words(shift.ratio);
+    if (shift.basis == ShiftBasis::drift_probes) return by + " that the drift probes show";
+    return by + text(" that %d cases share", shift.cases);
+}
+
+std::string names_of(std::vector<CaseComparison const*> const& cases) {
+    constexpr std::size_t shown = 10;
+    std::string names;
+    for (std::size_t i = 0; i < std::min(shown, cases.size()); ++i) {
+        names += (i > 0 ? ", " : "") + cases[i]->name;
+    }
+    if (cases.size() > shown) names += text(" and %zu more", cases.size() - shown);
+    return names;
+}
+
 void judge(Comparison& comparison, ComparisonLimits const& limits, int doubtful) {
-    auto const slower =
-        std::ranges::count_if(comparison.cases, [](auto const& c) { return c.slower; });
+    std::vector<CaseComparison const*> slower;
+    std::vector<CaseComparison const*> slower_as_measured;
+    for (auto const& one : comparison.cases) {
+        if (one.slower) slower.push_back(&one);
+        if (one.slower_as_measured) slower_as_measured.push_back(&one);
+    }
+    auto const& shift = comparison.shift;
     bool const same_setting = std::ranges::none_of(
         comparison.environment, [](auto const& d) { return forbids_comparison(d.key); });
     double const limit = std::log1p(limits.threshold_percent / 100);
-    auto& verdict = comparison.verdict;
-    auto& reason = comparison.reason;
-    verdict = Verdict::inconclusive;
+    auto const all = comparison.cases.size();
+    auto const inconclusive = [&](Doubt doubt, std::string reason) {
+        comparison.verdict = Verdict::inconclusive;
+        comparison.doubt = doubt;
+        comparison.reason = std::move(reason);
+    };
+    bool const told_by_probes = shift.basis == ShiftBasis::drift_probes;
+    auto const judge_what_is_left = [&] {
+        if (!comparison.failed.empty() || !comparison.only_before.empty()) {
+            inconclusive(Doubt::missing_cases,
+                         text("%zu cases failed and %zu are missing in the new file.",
+                              comparison.failed.size(), comparison.only_before.size()));
+        } else if (doubtful > 0) {
+            inconclusive(Doubt::imprecise,
+                         text("No case is slower beyond doubt, but %d of %zu repeat too badly to "
+                              "exclude %.0f %%.",
+                              doubtful, all, 2 * limits.threshold_percent));
+        } else {
+            comparison.verdict = Verdict::pass;
+            comparison.reason = text("No case of %zu is slower by more than %.0f %%%s.", all,
+                                     limits.threshold_percent, shift_clause(shift).c_str());
+        }
+    };
     if (comparison.cases.empty()) {
-        reason = "The files have no case in common.";
+        inconclusive(Doubt::no_common_case, "The files have no case in common that both time.");
     } else if (!same_setting) {
-        reason = "The files are not of one machine and setting; see the environment.";
-    } else if (slower > 0) {
-        verdict = Verdict::fail;
-        reason = text(
-            "%lld of %zu cases are slower by more than %.0f %% (Holm over cases, alpha "
-            "%.2g); most of all %s, %s.",
-            static_cast<long long>(slower), comparison.cases.size(), limits.threshold_percent,
-            limits.alpha, comparison.cases.front().name.c_str(),
-            shift_words(comparison.cases.front().ratio).c_str());
-    } else if (std::abs(std::log(comparison.common_ratio)) > limit) {
-        reason = text("All cases moved together by %s: host or program, the files cannot tell.",
-                      shift_words(comparison.common_ratio).c_str());
-    } else if (!comparison.failed.empty() || !comparison.only_before.empty()) {
-        reason = text("%zu cases failed and %zu are missing in the new file.",
-                      comparison.failed.size(), comparison.only_before.size());
-    } else if (doubtful > 0) {
-        reason = text(
-            "Nothing is slower for sure, but %d of %zu cases repeat too badly to exclude "
-            "%.0f %%.",
-            doubtful, comparison.cases.size(), 2 * limits.threshold_percent);
+        inconclusive(Doubt::other_setting,
+                     "The files are not of one machine and setting; see the environment.");
+    } else if (!slower.empty()) {
+        comparison.verdict = Verdict::fail;
+        auto const& worst = *slower.front();
+        comparison.reason = text(
+            "%zu of %zu cases are slower by more than %.0f %%%s (Holm over cases, alpha %.2g): %s; "
+            "most of all %s, %s.",
+            slower.size(), all, limits.threshold_percent, shift_clause(shift).c_str(), limits.alpha,
+            names_of(slower).c_str(), worst.name.c_str(),
+            shift_words(worst.adjusted_ratio).c_str());
+    } else if (told_by_probes) {
+        judge_what_is_left();
+    } else if (!slower_as_measured.empty() && slower_as_measured.size() < all) {
+        inconclusive(
+            Doubt::common_shift,
+            text("%zu of %zu cases took longer by more than %.0f %% as measured, and the files "
+                 "cannot tell host from program: %s.",
+                 slower_as_measured.size(), all, limits.threshold_percent,
+                 names_of(slower_as_measured).c_str()));
+    } else if (!slower_as_measured.empty() || std::abs(std::log(shift.ratio)) > limit) {
+        inconclusive(Doubt::common_shift,
+                     text("All cases moved together by %s: host or program, the files cannot tell.",
+                          shift_words(shift.ratio).c_str()));
     } else {
-        verdict = Verdict::pass;
-        reason = text("No case of %zu is slower by more than %.0f %%.", comparison.cases.size(),
-                      limits.threshold_percent);
+        judge_what_is_left();
     }
 }
 
@@ -141,14 +275,14 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
     comparison.environment = differences(before.environment, after.environment);
     std::map<std::string, CaseTimes const*> old_cases;
     for (auto const& one : before.cases) {
-        if (!one.failure) old_cases[one.name] = &one;
+        if (one.failure) {
+            comparison.failed_before.push_back(one.name);
+        } else {
+            old_cases[one.name] = &one;
+        }
     }
-    struct Pair {
-        CaseTimes const* before;
-        CaseTimes const* after;
-        LogRatio ratio;
-    };
     std::vector<Pair> pairs;
+    std::vector<Pair> probes;
     for (auto const& one : after.cases) {
         auto const found = old_cases.find(one.name);
         if (found == old_cases.end()) {
@@ -158,19 +292,22 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
         if (one.failure) {
             comparison.failed.push_back(one.name);
         } else {
-            pairs.push_back({found->second, &one, log_ratio(*found->second, one)});
+            (is_drift_probe(one.name) ? probes : pairs)
+                .push_back({found->second, &one, log_ratio(*found->second, one)});
         }
         old_cases.erase(found);
     }
     for (auto const& [name, unused] : old_cases) comparison.only_before.push_back(name);
 
-    double common = 0;
-    if (!limits.absolute && std::ssize(pairs) >= limits.fewest_cases_for_shift) {
-        std::vector<double> ratios;
-        for (auto const& pair : pairs) ratios.push_back(pair.ratio.ratio);
-        common = median(ratios);
+    for (auto const* table : {&before, &after}) {
+        for (auto const& one : table->left_out) {
+            auto const known = std::ranges::find(comparison.left_out, one.name, &CaseLeftOut::name);
+            if (known == comparison.left_out.end()) comparison.left_out.push_back(one);
+        }
     }
-    comparison.common_ratio = std::exp(common);
+
+    comparison.shift = shift_of(pairs, probes, limits);
+    double const common = std::log(comparison.shift.ratio);
 
     // Two visits of a machine move each case by more than its launches show. How much, most cases
     // tell: the scatter of their effects (median absolute deviation) beyond their own errors.
@@ -192,6 +329,7 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
     double const threshold = std::log1p(limits.threshold_percent / 100);
     std::vector<double> slower_p;
     std::vector<double> faster_p;
+    std::vector<double> slower_as_measured_p;
     std::vector<std::size_t> tested;
     int doubtful = 0;
     for (auto const& [old_times, new_times, raw] : pairs) {
@@ -199,18 +337,23 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
         CaseComparison one{.name = new_times->name,
                            .old_ms = std::exp(log_mean(*old_times).mean),
                            .new_ms = std::exp(log_mean(*new_times).mean),
-                           .ratio = std::exp(effect)};
+                           .ratio = std::exp(raw.ratio),
+                           .adjusted_ratio = std::exp(effect)};
         if (raw.standard_error) {
-            double const error =
+            double const raw_error =
                 std::sqrt(*raw.standard_error * *raw.standard_error + visit_variance);
-            double const reach = student_t_quantile(0.975, raw.degrees_of_freedom) * error;
-            one.interval =
-                Interval{.lower = std::exp(effect - reach), .upper = std::exp(effect + reach)};
+            double const error = std::hypot(raw_error, comparison.shift.standard_error);
+            double const quantile = student_t_quantile(0.975, raw.degrees_of_freedom);
+            double const reach = quantile * raw_error;
+            one.interval = Interval{.lower = std::exp(raw.ratio - reach),
+                                    .upper = std::exp(raw.ratio + reach)};
             double const t = effect / error;
             slower_p.push_back(student_t_survival(t, raw.degrees_of_freedom));
             faster_p.push_back(student_t_cdf(t, raw.degrees_of_freedom));
+            slower_as_measured_p.push_back(
+                student_t_survival(raw.ratio / raw_error, raw.degrees_of_freedom));
             tested.push_back(comparison.cases.size());
-            doubtful += effect + reach > std::log1p(2 * limits.threshold_percent / 100) ? 1 : 0;
+            doubtful += effect + quantile * error > std::log1p(2 * limits.threshold_percent / 100);
         } else {
             ++doubtful;
         }
@@ -225,12 +368,17 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
     }
     auto const slower_holm = holm_adjusted(slower_p);
     auto const faster_holm = holm_adjusted(faster_p);
+    auto const as_measured_holm = holm_adjusted(slower_as_measured_p);
     for (std::size_t i = 0; i < tested.size(); ++i) {
         auto& one = comparison.cases[tested[i]];
         one.p_value = slower_holm[i];
         one.faster_p_value = faster_holm[i];
-        one.slower = slower_holm[i] < limits.alpha && std::log(one.ratio) > threshold;
-        one.faster = faster_holm[i] < limits.alpha && std::log(one.ratio) < -threshold;
+        if (comparison.shift.basis != ShiftBasis::undecided) {
+            one.slower = slower_holm[i] < limits.alpha && std::log(one.adjusted_ratio) > threshold;
+            one.faster = faster_holm[i] < limits.alpha && std::log(one.adjusted_ratio) < -threshold;
+        }
+        one.slower_as_measured =
+            as_measured_holm[i] < limits.alpha && std::log(one.ratio) > threshold;
     }
     std::ranges::stable_sort(comparison.cases, [](auto const& a, auto const& b) {
         if (a.slower != b.slower) return a.slower;
@@ -238,6 +386,40 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
     });
     judge(comparison, limits, doubtful);
     return comparison;
+}
+
+std::string_view to_string(ShiftBasis basis) {
+    switch (basis) {
+        case ShiftBasis::drift_probes:
+            return "drift_probes";
+        case ShiftBasis::unchanged_cases:
+            return "unchanged_cases";
+        case ShiftBasis::most_cases:
+            return "most_cases";
+        case ShiftBasis::undecided:
+            return "undecided";
+        case ShiftBasis::not_sought:
+            break;
+    }
+    return "not_sought";
+}
+
+std::string_view to_string(Doubt doubt) {
+    switch (doubt) {
+        case Doubt::no_common_case:
+            return "no_common_case";
+        case Doubt::other_setting:
+            return "other_setting";
+        case Doubt::common_shift:
+            return "common_shift";
+        case Doubt::missing_cases:
+            return "missing_cases";
+        case Doubt::imprecise:
+            return "imprecise";
+        case Doubt::none:
+            break;
+    }
+    return "none";
 }
 
 }  // namespace derate

@@ -1,6 +1,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "calibration/gate.hpp"
@@ -10,18 +11,22 @@
 namespace derate {
 
 /// One case timed twice. Ratios are new over old, with the shift common to all cases taken out.
+/// One case of both files. Changes are as the files have them ("raw"), beside them what is left
+/// when the common shift is taken out.
 struct CaseComparison {
     std::string name;
-    double old_ms = 0;
+    double old_ms = 0;  ///< geometric means
     double new_ms = 0;
-    double ratio = 1;
+    double ratio = 1;                      ///< new over old
     std::optional<Interval> interval;      ///< 95 %, of `ratio`; empty: too few repetitions
-    std::optional<double> p_value;         ///< of "not slower", Holm-adjusted over the cases
-    std::optional<double> faster_p_value;  ///< of "not faster", Holm-adjusted
+    double adjusted_ratio = 1;             ///< over the common shift
+    std::optional<double> p_value;         ///< of "not slower", adjusted, Holm over the cases
+    std::optional<double> faster_p_value;  ///< of "not faster"
     std::optional<double>
-        mann_whitney_p_value;  ///< two-sided, where there are repetitions; as a check
-    bool slower = false;       ///< by more than the threshold, and really
+        mann_whitney_p_value;  ///< two-sided, adjusted, where there are repetitions; as a check
+    bool slower = false;  ///< adjusted: by more than the threshold, and really; never if undecided
     bool faster = false;
+    bool slower_as_measured = false;  ///< raw: the same, whatever moved all cases
 };
 
 struct EnvironmentDifference {
@@ -30,14 +35,40 @@ struct EnvironmentDifference {
     std::string after;
 };
 
+/// What tells how far the host, and not the program, moved all cases.
+enum class ShiftBasis {
+    not_sought,       ///< too few cases, or ComparisonLimits::absolute: none is assumed
+    drift_probes,     ///< rows of fixed work in both files
+    unchanged_cases,  ///< a fifth of the cases or more stayed where they were
+    most_cases,       ///< four fifths or more moved alike
+    undecided,        ///< nothing tells; none is assumed, and nothing can be decided
+};
+
+struct CommonShift {
+    ShiftBasis basis = ShiftBasis::not_sought;
+    double ratio = 1;
+    double standard_error = 0;  ///< of its logarithm, where drift probes tell it
+    int cases = 0;              ///< that share it
+};
+
+/// Why a verdict is INCONCLUSIVE, for scripts.
+enum class Doubt { none, no_common_case, other_setting, common_shift, missing_cases, imprecise };
+
+[[nodiscard]] std::string_view to_string(ShiftBasis basis);  ///< "drift_probes", ...
+[[nodiscard]] std::string_view to_string(Doubt doubt);       ///< "common_shift", ...
+
 struct Comparison {
     std::vector<CaseComparison> cases;  ///< largest slowdown first
-    double common_ratio = 1;            ///< taken out of every case; 1 where there are few cases
+    CommonShift shift;
     std::vector<std::string> only_before;
     std::vector<std::string> only_after;
-    std::vector<std::string> failed;  ///< cases that failed in the new file and not in the old
+    std::vector<std::string> failed;         ///< in the new file and not in the old
+    std::vector<std::string> failed_before;  ///< in the old file, whatever the new one says
+    /// Named in a file without a time that could be compared, with the reason.
+    std::vector<CaseLeftOut> left_out;
     std::vector<EnvironmentDifference> environment;
     Verdict verdict = Verdict::inconclusive;
+    Doubt doubt = Doubt::none;  ///< where the verdict is INCONCLUSIVE
     std::string reason;
 };
 
@@ -45,18 +76,16 @@ struct ComparisonLimits {
     double threshold_percent = 5;  ///< slower by less does not matter
     double alpha = 0.05;           ///< chance of one false alarm or more, over all cases
     int fewest_cases_for_shift = 5;
-    bool absolute = false;  ///< take no common shift out: the machine's clock is known to be steady
+    bool absolute = false;  ///< assume no common shift: the machine's clock is known to be steady
 };
 
-/// Is anything slower than before?
+/// Is anything slower?
 ///
-/// A case is slower when its ratio is above 1 + threshold (it matters) and above 1 by Welch's
-/// t-test on log times after Holm's correction over all cases (it is real). What all cases have in
-/// common (median of the log ratios) is taken out, because a host drifts between two files; a
-/// common shift beyond the threshold is named and makes the verdict INCONCLUSIVE: host or program,
-/// the files cannot tell. INCONCLUSIVE too: nothing slower, but a case that repeats too badly to
-/// exclude twice the threshold, cases that vanished or failed, or different hardware, threads or
-/// precision.
+/// A host moves all cases of a file together, and so can a program. Cases are therefore judged
+/// against a common shift, and only where something tells what it is (ShiftBasis). FAIL: a case is
+/// slower, beyond the shift that something tells. PASS: none is, neither against the shift nor as
+/// measured, the shift itself is below the threshold, and every case repeats well enough. All else
+/// is INCONCLUSIVE: a slowdown of all cases alike never passes.
 [[nodiscard]] Comparison compare(TimingTable const& before, TimingTable const& after,
                                  ComparisonLimits const& limits = {});
 

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,7 +60,7 @@ std::string as_our_export(TimingTable const& table) {
         measured.isolated = timing_of(std::move(launches));
         measurement.subgraphs.push_back(std::move(measured));
     }
-    return google_benchmark_export({measurement}, {}, "derate measure");
+    return google_benchmark_export({measurement}, {}, {}, "derate measure");
 }
 
 /// ... and as Google Benchmark writes it with --benchmark_repetitions: rows of repetitions and of
@@ -126,7 +128,7 @@ TEST(Compare, SameFileTwicePasses) {
     auto const table = noisy_export(1);
     auto const result = compare(table, table);
     EXPECT_EQ(result.verdict, Verdict::pass) << result.reason;
-    EXPECT_EQ(result.common_ratio, 1.0);
+    EXPECT_EQ(result.shift.ratio, 1.0);
 }
 
 TEST(Compare, RatioAndIntervalByHand) {
@@ -169,6 +171,123 @@ TEST(Compare, AllCasesTogetherSlowerCannotTellHostFromProgram) {
     }
     EXPECT_EQ(compare(before, after).verdict, Verdict::inconclusive);
     EXPECT_EQ(compare(before, after, {.absolute = true}).verdict, Verdict::fail);
+}
+
+/// Cases that took `1 + changes[i]` as long, every one repeated five times to 0.2 %.
+struct BeforeAndAfter {
+    TimingTable before;
+    TimingTable after;
+};
+
+BeforeAndAfter changed_by(std::vector<double> const& changes, std::uint64_t seed = 1) {
+    std::mt19937_64 generator{seed};
+    std::normal_distribution<> normal{0, 0.002};
+    BeforeAndAfter tables;
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+        auto const times = [&](double scale) {
+            std::vector<double> all;
+            for (int k = 0; k < 5; ++k) {
+                all.push_back(0.1 * scale * static_cast<double>(i + 1) *
+                              std::exp(normal(generator)));
+            }
+            return all;
+        };
+        auto const name = "case_" + std::to_string(i);
+        tables.before.cases.push_back(one_case(name, times(1)));
+        tables.after.cases.push_back(one_case(name, times(1 + changes[i])));
+    }
+    return tables;
+}
+
+std::set<std::string> slower_cases(Comparison const& comparison) {
+    std::set<std::string> names;
+    for (auto const& one : comparison.cases) {
+        if (one.slower) names.insert(one.name);
+    }
+    return names;
+}
+
+TEST(Compare, AGroupThatStayedTellsTheRestApart) {
+    struct Planted {
+        std::vector<double> changes;
+        std::set<std::string> slower;
+    };
+    for (auto const& [changes, slower] : std::vector<Planted>{
+             {{1, 1, 1, 0, 0, 0}, {"case_0", "case_1", "case_2"}},            // half doubled
+             {{1, 1, 1, 1, 0, 0}, {"case_0", "case_1", "case_2", "case_3"}},  // most doubled
+             {{.25, .25, .25, .25, .25, .25, .25, 0, 0, 0, 0, 0},             // one kind of case
+              {"case_0", "case_1", "case_2", "case_3", "case_4", "case_5", "case_6"}},
+             {{.3, .6, .9, .02, 0, -.01}, {"case_0", "case_1", "case_2"}},  // each by its own
+             {{-.5, -.5, 0, 0, 0, .2}, {"case_5"}},                         // others were faster
+         }) {
+        auto const [before, after] = changed_by(changes);
+        auto const result = compare(before, after);
+        EXPECT_EQ(result.verdict, Verdict::fail) << result.reason;
+        EXPECT_EQ(result.shift.basis, ShiftBasis::unchanged_cases);
+        EXPECT_EQ(slower_cases(result), slower);
+        for (auto const& name : slower) EXPECT_NE(result.reason.find(name), std::string::npos);
+    }
+}
+
+TEST(Compare, WithoutAGroupThatStayedNothingSlowerPasses) {
+    auto const six_by_4_9_four_by_10 =
+        changed_by({.049, .049, .049, .049, .049, .049, .1, .1, .1, .1});
+    auto const result = compare(six_by_4_9_four_by_10.before, six_by_4_9_four_by_10.after);
+    EXPECT_EQ(result.verdict, Verdict::inconclusive);
+    EXPECT_EQ(result.doubt, Doubt::common_shift);
+    EXPECT_EQ(result.shift.basis, ShiftBasis::undecided);
+    EXPECT_TRUE(slower_cases(result).empty());
+    for (auto const* name : {"case_6", "case_7", "case_8", "case_9"}) {
+        EXPECT_NE(result.reason.find(name), std::string::npos) << result.reason;
+    }
+    for (std::vector<double> const& changes :
+         {std::vector<double>(8, .2), std::vector<double>(8, .06), std::vector<double>(8, -.2),
+          std::vector<double>{.08, .08, .08, .3, .3, .3}}) {
+        auto const [before, after] = changed_by(changes);
+        auto const all = compare(before, after);
+        EXPECT_EQ(all.verdict, Verdict::inconclusive) << all.reason;
+        EXPECT_EQ(all.doubt, Doubt::common_shift);
+    }
+}
+
+TEST(Compare, DriftProbesTellHostFromProgram) {
+    auto const with_probes = [](std::vector<double> const& changes, double host) {
+        auto tables = changed_by(changes);
+        auto const probes = changed_by({host, host}, 7);
+        for (std::size_t i = 0; i < 2; ++i) {
+            for (auto table : {&BeforeAndAfter::before, &BeforeAndAfter::after}) {
+                auto probe = (probes.*table).cases[i];
+                probe.name = i == 0 ? "drift_probe/compute" : "drift_probe/bandwidth";
+                (tables.*table).cases.push_back(probe);
+            }
+        }
+        return compare(tables.before, tables.after);
+    };
+    auto const program = with_probes(std::vector<double>(6, .2), 0);
+    EXPECT_EQ(program.verdict, Verdict::fail) << program.reason;
+    EXPECT_EQ(slower_cases(program).size(), 6U);
+    EXPECT_EQ(program.cases.size(), 6U);  // a probe is no case
+    auto const host = with_probes(std::vector<double>(6, .2), .2);
+    EXPECT_EQ(host.verdict, Verdict::pass) << host.reason;
+    EXPECT_NEAR(host.shift.ratio, 1.2, 0.01);
+    EXPECT_NEAR(host.cases.front().ratio, 1.2, 0.01);  // as measured
+    EXPECT_NEAR(host.cases.front().adjusted_ratio, 1, 0.01);
+    auto const both = with_probes({.2, .2, .2, .2, .2, .5}, .2);
+    EXPECT_EQ(both.verdict, Verdict::fail);
+    EXPECT_EQ(slower_cases(both), std::set<std::string>{"case_5"});
+}
+
+TEST(Compare, ARowShowsWhatTheFilesHold) {
+    // All became 5 % faster but one, by 1.6 %: it is not "slower", and its row says -1.6 %.
+    auto changes = std::vector<double>(10, -.05);
+    changes[3] = -.016;
+    auto const [before, after] = changed_by(changes);
+    auto const result = compare(before, after);
+    auto const row = std::ranges::find(result.cases, "case_3", &CaseComparison::name);
+    EXPECT_NEAR(row->ratio, 0.984, 0.003);
+    EXPECT_NEAR(row->new_ms / row->old_ms, row->ratio, 1e-12);
+    EXPECT_NEAR(row->adjusted_ratio, 0.984 / 0.95, 0.003);
+    EXPECT_NE(result.verdict, Verdict::fail) << result.reason;
 }
 
 TEST(Compare, MissingAndFailedCasesAreNamed) {

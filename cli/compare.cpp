@@ -1,3 +1,4 @@
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -38,14 +39,8 @@ std::string p_text(std::optional<double> const& p) {
     return p ? format_significant(*p, 2) : std::string{"-"};
 }
 
-/// The two files as calibrations of one machine, where they are: their predictions are compared
-/// too.
+/// The predictions of two calibrations of one machine; empty where evidence is missing.
 std::optional<RuleResult> compare_predictions(CompareFlags const& flags) {
-    auto const is_calibration = [](fs::path const& file) {
-        auto const json = read_json(file);
-        return json.is_object() && json.contains("efficiency_curves");
-    };
-    if (!is_calibration(flags.before) || !is_calibration(flags.after)) return std::nullopt;
     auto const before = read_stored_calibration(flags.before);
     auto const after = read_stored_calibration(flags.after);
     if (!before.calibration || !after.calibration || !before.evidence || !after.evidence) {
@@ -56,21 +51,49 @@ std::optional<RuleResult> compare_predictions(CompareFlags const& flags) {
         {});
 }
 
+/// What is said at last: of the timings, or of the predictions where those are worse.
+struct Conclusion {
+    Verdict verdict = Verdict::inconclusive;
+    std::string reason;
+};
+
+Conclusion conclude(Comparison const& comparison, std::optional<RuleResult> const& predictions) {
+    if (predictions && worse(comparison.verdict, predictions->verdict) != comparison.verdict) {
+        return {predictions->verdict, "predictions: " + predictions->reason};
+    }
+    return {comparison.verdict, comparison.reason};
+}
+
 nlohmann::json to_json(Comparison const& comparison, std::optional<RuleResult> const& predictions,
-                       Verdict verdict) {
+                       Conclusion const& conclusion, std::string const& time) {
     auto const optional = [](std::optional<double> const& value) {
         return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
     };
-    nlohmann::json json{{"verdict", to_string(verdict)},
-                        {"reason", comparison.reason},
-                        {"common_ratio", comparison.common_ratio},
-                        {"multiplicity", "Holm over cases"},
-                        {"cases", nlohmann::json::array()},
-                        {"only_before", comparison.only_before},
-                        {"only_after", comparison.only_after},
-                        {"failed", comparison.failed},
-                        {"environment_differences", nlohmann::json::array()},
-                        {"predictions", nullptr}};
+    auto const& shift = comparison.shift;
+    bool const shift_known =
+        shift.basis != ShiftBasis::not_sought && shift.basis != ShiftBasis::undecided;
+    nlohmann::json json{
+        {"verdict", to_string(conclusion.verdict)},
+        {"reason", conclusion.reason},
+        {"time", time},
+        {"timings", {{"verdict", to_string(comparison.verdict)}, {"reason", comparison.reason}}},
+        {"inconclusive_because", comparison.verdict == Verdict::inconclusive
+                                     ? nlohmann::json(to_string(comparison.doubt))
+                                     : nlohmann::json(nullptr)},
+        {"common_ratio", shift.ratio},
+        {"common_shift",
+         {{"basis", to_string(shift.basis)},
+          {"ratio", shift_known ? nlohmann::json(shift.ratio) : nlohmann::json(nullptr)},
+          {"cases", shift.cases}}},
+        {"multiplicity", "Holm over cases"},
+        {"cases", nlohmann::json::array()},
+        {"only_before", comparison.only_before},
+        {"only_after", comparison.only_after},
+        {"failed", comparison.failed},
+        {"failed_before", comparison.failed_before},
+        {"left_out", nlohmann::json::array()},
+        {"environment_differences", nlohmann::json::array()},
+        {"predictions", nullptr}};
     for (auto const& one : comparison.cases) {
         json["cases"].push_back(
             {{"case", one.name},
@@ -79,11 +102,16 @@ nlohmann::json to_json(Comparison const& comparison, std::optional<RuleResult> c
              {"ratio", one.ratio},
              {"ratio_lower", one.interval ? nlohmann::json(one.interval->lower) : nullptr},
              {"ratio_upper", one.interval ? nlohmann::json(one.interval->upper) : nullptr},
+             {"adjusted_ratio", one.adjusted_ratio},
              {"slower_p_value", optional(one.p_value)},
              {"faster_p_value", optional(one.faster_p_value)},
              {"mann_whitney_p_value", optional(one.mann_whitney_p_value)},
              {"slower", one.slower},
+             {"slower_as_measured", one.slower_as_measured},
              {"faster", one.faster}});
+    }
+    for (auto const& [name, reason] : comparison.left_out) {
+        json["left_out"].push_back({{"case", name}, {"reason", reason}});
     }
     for (auto const& [key, was, is] : comparison.environment) {
         json["environment_differences"].push_back({{"key", key}, {"old", was}, {"new", is}});
@@ -95,38 +123,71 @@ nlohmann::json to_json(Comparison const& comparison, std::optional<RuleResult> c
     return json;
 }
 
+std::string shift_line(CommonShift const& shift) {
+    auto const by = "common shift: " + percent_text(shift.ratio);
+    switch (shift.basis) {
+        case ShiftBasis::not_sought:
+            return "";
+        case ShiftBasis::drift_probes:
+            return by + ", by the drift probes\n";
+        case ShiftBasis::unchanged_cases:
+            return by + ", by " + std::to_string(shift.cases) +
+                   " cases that stayed where they were\n";
+        case ShiftBasis::most_cases:
+            return by + ", shared by " + std::to_string(shift.cases) + " cases\n";
+        case ShiftBasis::undecided:
+            break;
+    }
+    return "common shift: nothing tells it (no drift probes, no group of unchanged cases)\n";
+}
+
+std::string mark_of(CaseComparison const& one) {
+    if (one.slower) return "SLOWER";
+    if (one.faster) return "faster";
+    return one.slower_as_measured ? "slower as measured" : "";
+}
+
 std::string to_text(Comparison const& comparison, std::optional<RuleResult> const& predictions,
-                    Verdict verdict, bool all) {
+                    Conclusion const& conclusion, std::string const& time, bool all) {
     constexpr std::size_t shown_unless_all = 10;
-    auto text = std::string{to_string(verdict)} + ": " + comparison.reason + "\n";
+    auto text = std::string{to_string(conclusion.verdict)} + ": " + conclusion.reason + "\n";
     if (predictions) {
-        text += "predictions " + std::string{to_string(predictions->verdict)} + ": " +
+        text += "timings " + std::string{to_string(comparison.verdict)} + ": " + comparison.reason +
+                "\npredictions " + std::string{to_string(predictions->verdict)} + ": " +
                 predictions->reason + "\n";
     }
-    if (comparison.common_ratio != 1) {
-        text += "all cases together " + percent_text(comparison.common_ratio) +
-                ", taken out of each below\n";
-    }
+    text += "compared: " + time + "\n" + shift_line(comparison.shift);
     for (auto const& [key, was, is] : comparison.environment) {
         text += "environment differs: " + key + " was " + was + ", is " + is + "\n";
     }
     for (auto const& name : comparison.failed) text += "failed in the new file: " + name + "\n";
+    for (auto const& name : comparison.failed_before) {
+        text += "failed in the old file: " + name + "\n";
+    }
+    for (auto const& [name, reason] : comparison.left_out) {
+        text += "left out: " + name + " (" + reason + ")\n";
+    }
     for (auto const& name : comparison.only_before) text += "only in the old file: " + name + "\n";
     for (auto const& name : comparison.only_after) text += "only in the new file: " + name + "\n";
+    if (comparison.cases.empty()) return text;
 
-    std::vector<TableRow> rows{{"case", "old ms", "new ms", "change", "95 % interval", "p", ""}};
+    bool const is_shifted = std::abs(comparison.shift.ratio - 1) >= 0.0005;
+    TableRow header{"case", "old ms", "new ms", "change", "95 % interval"};
+    if (is_shifted) header.emplace_back("less the shift");
+    header.insert(header.end(), {"p", ""});
+    std::vector<TableRow> rows{header};
     for (auto const& one : comparison.cases) {
-        bool const notable = one.slower || one.faster;
+        bool const notable = one.slower || one.faster || one.slower_as_measured;
         if (!all && !notable && rows.size() > shown_unless_all) continue;
-        rows.push_back({one.name, format_significant(one.old_ms, 4),
-                        format_significant(one.new_ms, 4), percent_text(one.ratio),
-                        one.interval ? percent_text(one.interval->lower) + " to " +
-                                           percent_text(one.interval->upper)
-                                     : std::string{"-"},
-                        p_text(one.ratio > 1 ? one.p_value : one.faster_p_value),
-                        one.slower   ? "SLOWER"
-                        : one.faster ? "faster"
-                                     : ""});
+        TableRow row{one.name, format_significant(one.old_ms, 4), format_significant(one.new_ms, 4),
+                     percent_text(one.ratio),
+                     one.interval ? percent_text(one.interval->lower) + " to " +
+                                        percent_text(one.interval->upper)
+                                  : std::string{"-"}};
+        if (is_shifted) row.push_back(percent_text(one.adjusted_ratio));
+        row.push_back(p_text(one.adjusted_ratio > 1 ? one.p_value : one.faster_p_value));
+        row.push_back(mark_of(one));
+        rows.push_back(std::move(row));
     }
     text += "\n" + text_table(rows, 1);
     if (rows.size() - 1 < comparison.cases.size()) {
@@ -143,21 +204,24 @@ ExitCode run_compare(CommonFlags const& common, CompareFlags const& flags) {
     if (!(flags.alpha > 0 && flags.alpha < 0.5)) {
         throw InputError{"--alpha", "out of range", "between 0 and 0.5"};
     }
-    auto const comparison = compare(read_timing_table(flags.before), read_timing_table(flags.after),
+    auto const before = read_timing_table(flags.before);
+    auto const after = read_timing_table(flags.after);
+    auto const comparison = compare(before, after,
                                     {.threshold_percent = flags.threshold_percent,
                                      .alpha = flags.alpha,
                                      .absolute = flags.absolute});
-    auto const predictions = compare_predictions(flags);
-    auto const verdict =
-        predictions ? worse(comparison.verdict, predictions->verdict) : comparison.verdict;
+    auto const predictions =
+        before.of_calibration && after.of_calibration ? compare_predictions(flags) : std::nullopt;
+    auto const conclusion = conclude(comparison, predictions);
+    auto const time = before.time == after.time ? after.time : before.time + " with " + after.time;
+    auto const text = to_text(comparison, predictions, conclusion, time, flags.all);
     if (common.json) {
-        std::puts(pretty_json(to_json(comparison, predictions, verdict)).c_str());
+        std::puts(pretty_json(to_json(comparison, predictions, conclusion, time)).c_str());
     } else {
-        std::fputs(to_text(comparison, predictions, verdict, flags.all).c_str(), stdout);
+        std::fputs(text.c_str(), stdout);
     }
-    append_step_summary("## derate compare\n\n```\n" +
-                        to_text(comparison, predictions, verdict, flags.all) + "```\n");
-    switch (verdict) {
+    append_step_summary("## derate compare\n\n```\n" + text + "```\n");
+    switch (conclusion.verdict) {
         case Verdict::pass:
             return exit_pass;
         case Verdict::fail:
@@ -181,8 +245,9 @@ Run add_compare(CLI::App& command) {
         ->capture_default_str();
     command.add_option("--alpha", flags->alpha, "Chance of a false alarm over all cases together")
         ->capture_default_str();
-    command.add_flag("--absolute", flags->absolute,
-                     "Take no common shift out (clocks are known to be steady)");
+    command.add_flag(
+        "--absolute", flags->absolute,
+        "Assume that nothing but the program moves the cases (clocks are known to be steady)");
     command.add_flag("--all", flags->all, "Show every case");
     return [flags](CommonFlags const& common) { return run_compare(common, *flags); };
 }
