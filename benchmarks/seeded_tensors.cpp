@@ -220,10 +220,11 @@ class SmoothField {
     float scale_ = 1;
 };
 
+/// \param value   the input's tensor, an expanded dimension held once
 /// \param values  what is drawn; null for floating-point weights
 at::Tensor contiguous_values(ExportedProgram const& program, ProgramInput const& input,
-                             InputValues const* values, std::string const& name) {
-    auto const& value = program.values[static_cast<std::size_t>(input.value)];
+                             TensorValue const& value, InputValues const* values,
+                             std::string const& name) {
     auto const type = to_c10(value.dtype);
     at::Tensor tensor = at::empty(value.sizes, at::TensorOptions{}.dtype(type));
     if (auto const known = program.constants.find(input.value); known != program.constants.end()) {
@@ -301,17 +302,19 @@ TensorSlots seeded_inputs(ExportedProgram const& program, std::uint64_t seed,
     try {
         for (auto const& input : program.inputs) {
             auto const& value = program.values[static_cast<std::size_t>(input.value)];
+            auto held = value;
+            held.sizes = distinct_sizes(value);
             auto const found = drawn.find(input.value);
-            at::Tensor tensor =
-                contiguous_values(program, input, found == drawn.end() ? nullptr : &found->second,
-                                  signature_name(input, seed));
+            at::Tensor tensor = contiguous_values(program, input, held,
+                                                  found == drawn.end() ? nullptr : &found->second,
+                                                  signature_name(input, seed));
             if (tensor.strides() != c10::IntArrayRef{value.strides} && tensor.numel() > 0) {
-                at::Tensor strided =
-                    at::empty_strided(value.sizes, value.strides, tensor.options());
+                at::Tensor strided = at::empty_strided(held.sizes, value.strides, tensor.options());
                 strided.copy_(tensor);
                 tensor = strided;
             }
-            slots[static_cast<std::size_t>(input.value)] = tensor.to(c10::Device{device});
+            slots[static_cast<std::size_t>(input.value)] =
+                tensor.to(c10::Device{device}).expand(value.sizes);
         }
     } catch (c10::Error const& error) {
         throw CannotTime{std::string{"weights and inputs: "} + error.what_without_backtrace()};

@@ -22,6 +22,7 @@ THROWN = {"InputError": (1, 2), "EnvironmentRefused": (1, 2), "CannotTime": (0, 
 HELPERS = {
     "workloads/graph_reader.cpp": {"refuse": (0, 1)},
     "workloads/node_shapes.cpp": {"refuse": (1, 2)},
+    "workloads/pickle.cpp": {"refuse": (0, None)},
     "core/json/calibration_rules.cpp": {"require": (2, 3)},
     "core/evidence.cpp": {"push_back": (0, None)},
 }

@@ -63,17 +63,32 @@ void append_element(std::vector<std::byte>& bytes, ScalarType dtype, std::int64_
     }
 }
 
+std::optional<StorageRange> storage_range(TensorValue const& layout) {
+    constexpr std::int64_t limit = std::int64_t{1} << 48;
+    auto const width = bytes_per_element(layout.dtype);
+    std::int64_t reach = 0;  // elements between the first and the last
+    for (std::size_t i = 0; i < layout.sizes.size(); ++i) {
+        if (layout.sizes[i] == 0) return StorageRange{};
+        std::int64_t span = 0;
+        if (layout.sizes[i] < 0 || layout.strides[i] < 0 ||
+            __builtin_mul_overflow(layout.sizes[i] - 1, layout.strides[i], &span) ||
+            __builtin_add_overflow(reach, span, &reach)) {
+            return std::nullopt;
+        }
+    }
+    if (layout.storage_offset < 0 || layout.storage_offset > limit / 16 || reach > limit / 16) {
+        return std::nullopt;
+    }
+    return StorageRange{.first = static_cast<std::uint64_t>(layout.storage_offset * width),
+                        .count = static_cast<std::uint64_t>((reach + 1) * width)};
+}
+
 std::optional<std::vector<std::byte>> gather_elements(std::string_view storage,
                                                       TensorValue const& layout) {
     auto const width = bytes_per_element(layout.dtype);
     auto const count = layout.element_count();
-    std::int64_t last = layout.storage_offset;
-    for (std::size_t i = 0; i < layout.sizes.size(); ++i) {
-        last += (layout.sizes[i] - 1) * layout.strides[i];
-    }
-    // An expanded tensor has more elements than its storage; none that a call indexes with does.
-    auto const held = static_cast<std::int64_t>(storage.size()) / width;
-    if (count > held || (count > 0 && last >= held)) return std::nullopt;
+    auto const range = storage_range(layout);
+    if (!range || range->first + range->count > storage.size()) return std::nullopt;
 
     std::vector<std::byte> bytes(static_cast<std::size_t>(count * width));
     std::vector<std::int64_t> index(layout.sizes.size(), 0);

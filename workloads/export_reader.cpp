@@ -1,10 +1,9 @@
 #include <algorithm>
 #include <fstream>
-#include <nlohmann/json.hpp>
+#include <vector>
 
 #include "core/input_error.hpp"
 #include "core/json/file.hpp"
-#include "workloads/constant_bytes.hpp"
 #include "workloads/exported_program.hpp"
 #include "workloads/pt2_archive.hpp"
 
@@ -13,7 +12,7 @@ namespace {
 
 // The largest graphs of today's models, with stack traces, stay below 20 MiB.
 constexpr std::size_t graph_limit = std::size_t{64} << 20;
-constexpr std::size_t constants_limit = std::size_t{16} << 20;
+constexpr std::size_t constants_limit = std::size_t{256} << 20;
 constexpr std::size_t float_constant_limit = 64 << 10;
 
 /// The values of one tensor matter when calls index with it or it is a literal of the model's code;
@@ -33,46 +32,29 @@ bool values_matter(ProgramInput const& input, TensorValue const& value) {
     return false;
 }
 
-void read_archived_constants(Pt2Archive const& archive, ExportedProgram& program,
-                             std::string const& where) {
+/// Smallest first, so that a huge one (a matrix of INT8 weights) keeps no table out.
+void read_archived_constants(Pt2Archive& archive, ExportedProgram& program) {
     std::vector<bool> is_read(program.values.size(), false);
     for (auto const& node : program.nodes) {
         for (auto const id : tensors_read(node)) is_read[static_cast<std::size_t>(id)] = true;
     }
-    auto const is_wanted = [&](ProgramInput const& input) {
-        auto const id = static_cast<std::size_t>(input.value);
-        return is_read[id] && values_matter(input, program.values[id]);
+    auto const value_of = [&](ProgramInput const* input) -> TensorValue const& {
+        return program.values[static_cast<std::size_t>(input->value)];
     };
-    if (std::none_of(program.inputs.begin(), program.inputs.end(), is_wanted)) return;
-
-    auto budget = constants_limit;
-    for (std::string_view const folder : {"weights", "constants"}) {
-        auto const text = archive.read_payload_config(folder, graph_limit);
-        if (text.empty()) continue;
-        auto const document = parse_json(text, where + ":data/" + std::string{folder});
-        auto const config = document.find("config");
-        if (config == document.end() || !config->is_object()) continue;
-        for (auto const& input : program.inputs) {
-            auto const& value = program.values[static_cast<std::size_t>(input.value)];
-            auto const entry = config->find(input.name);
-            if (!is_wanted(input) || entry == config->end() || !entry->is_object()) {
-                continue;
-            }
-            auto const path = entry->find("path_name");
-            bool const pickled = entry->value("use_pickle", nlohmann::json{}) == true;
-            if (path == entry->end() || !path->is_string() || pickled) continue;
-            auto const storage =
-                archive.read_payload(folder, path->get_ref<std::string const&>(), budget);
-            if (!storage) continue;
-            budget -= storage->size();
-            auto bytes = gather_elements(*storage, value);
-            if (!bytes) {
-                throw InputError{
-                    where + ":data/" + std::string{folder} + "/" + path->get<std::string>(),
-                    "shorter than tensor \"" + input.name + "\"", "all elements of the tensor"};
-            }
-            program.constants.insert_or_assign(input.value, *std::move(bytes));
-        }
+    std::vector<ProgramInput const*> wanted;
+    for (auto const& input : program.inputs) {
+        bool const matters = values_matter(input, value_of(&input));
+        if (matters && is_read[static_cast<std::size_t>(input.value)]) wanted.push_back(&input);
+    }
+    std::ranges::stable_sort(wanted, {}, [&](auto const* input) {
+        return value_of(input).element_count() * bytes_per_element(value_of(input).dtype);
+    });
+    auto left = constants_limit;
+    for (auto const* const input : wanted) {
+        auto bytes = archive.read_elements(input->name, value_of(input), left);
+        if (!bytes) continue;
+        left -= bytes->size();
+        program.constants.insert_or_assign(input->value, *std::move(bytes));
     }
 }
 
@@ -102,9 +84,9 @@ ExportedProgram read_exported_program(std::filesystem::path const& file) {
                          "a file that torch.export.save wrote: "
                          "torch.export.save(torch.export.export(model.eval(), args), \"m.pt2\")"};
     }
-    Pt2Archive const archive{file};
+    Pt2Archive archive{file};
     auto program = parse_exported_program(archive.read_graph(graph_limit), where);
-    read_archived_constants(archive, program, where);
+    read_archived_constants(archive, program);
     return program;
 }
 

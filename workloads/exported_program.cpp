@@ -135,6 +135,14 @@ std::int64_t TensorValue::element_count() const {
     return count;
 }
 
+std::vector<std::int64_t> distinct_sizes(TensorValue const& value) {
+    auto sizes = value.sizes;
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+        if (value.strides[i] == 0) sizes[i] = std::min(sizes[i], std::int64_t{1});
+    }
+    return sizes;
+}
+
 std::optional<int> batch_of(ExportedProgram const& program) {
     std::optional<std::int64_t> batch;
     for (auto const& input : program.inputs) {

@@ -122,6 +122,9 @@ struct TensorValue {
     friend bool operator==(TensorValue const&, TensorValue const&) = default;
 };
 
+/// The sizes, with 1 for every expanded dimension (stride 0): the elements that memory holds.
+[[nodiscard]] std::vector<std::int64_t> distinct_sizes(TensorValue const& value);
+
 enum class InputKind { user_input, parameter, buffer, tensor_constant };
 [[nodiscard]] std::string_view to_string(InputKind kind);
 
@@ -154,7 +157,8 @@ struct ExportedProgram {
     std::vector<ValueId> outputs;      ///< what the model returns; tensors only
     std::vector<Mutation> mutations;
     /// Elements of integer and boolean buffers and of small constants, row-major without gaps,
-    /// little endian, in the dtype of the value. Everything else is unknown here.
+    /// little endian, in the dtype of the value; an expanded dimension (stride 0) is held once, so
+    /// their shape is `distinct_sizes`. Everything else is unknown here.
     std::map<ValueId, std::vector<std::byte>> constants;
     std::string torch_version;  ///< that exported it; empty if the file does not say
 
@@ -165,7 +169,7 @@ struct ExportedProgram {
 /// models/model.json).
 ///
 /// Never reads float weights, so a large model costs no more than its graph. Limits: 64 MiB of
-/// graph, 100 levels of nesting, 200,000 nodes, 16 MiB of constants.
+/// graph, 100 levels of nesting, 200,000 nodes, 256 MiB of constants: what is beyond stays unknown.
 ///
 /// \throws InputError  not such a file, beyond a limit, a schema of another major version, dynamic
 ///                     shapes, control flow, a dtype that cannot be timed; the message says what to

@@ -184,7 +184,13 @@ TEST(ReadExportedProgram, RefusesWhatIsNoExport) {
     file.write_zip({{"m/data/weights/weight_0", "1234"}});
     EXPECT_THAT(message_of_reading(file.path()), HasSubstr("zip without an exported program"));
     file.write_zip({{"serialized_exported_program.json", "{}"}});
-    EXPECT_THAT(message_of_reading(file.path()), HasSubstr("PyTorch 2.6 or earlier"));
+    EXPECT_THAT(message_of_reading(file.path()), HasSubstr("no member \"schema_version\""));
+    file.write_zip({{"m/data/aotinductor/model/model.wrapper.so", "ELF"}, {"m/version", "1"}});
+    EXPECT_THAT(message_of_reading(file.path()), HasSubstr("is a package of AOTInductor"));
+    file.write_zip({{"m/code/__torch__.py", ""}, {"m/constants.pkl", ""}, {"m/data.pkl", ""}});
+    EXPECT_THAT(message_of_reading(file.path()), HasSubstr("is TorchScript"));
+    file.write_zip({{"m/data.pkl", ""}, {"m/data/0", ""}});
+    EXPECT_THAT(message_of_reading(file.path()), HasSubstr("written by torch.save"));
     file.write_zip({{"m/models/a.json", relu_graph()}, {"m/models/b.json", relu_graph()}});
     EXPECT_THAT(message_of_reading(file.path()), HasSubstr("several exported programs"));
     file.write_zip({{"m/models/model.json", "[1, 2"}});

@@ -9,6 +9,7 @@
 
 #include "core/input_error.hpp"
 #include "workloads/constant_bytes.hpp"
+#include "workloads/export_schema.hpp"
 #include "workloads/exported_program.hpp"
 
 namespace derate {
@@ -21,34 +22,6 @@ using simdjson::dom::object;
 constexpr std::int64_t schema_major = 8;
 constexpr std::size_t nesting_limit = 100;
 constexpr std::size_t node_limit = 200'000;
-
-// The numbers are torch/_export/serde/schema.py's, which are not those of c10.
-std::optional<ScalarType> scalar_type_of(std::int64_t number) {
-    switch (number) {
-        case 1:
-            return ScalarType::uint8;
-        case 2:
-            return ScalarType::int8;
-        case 3:
-            return ScalarType::int16;
-        case 4:
-            return ScalarType::int32;
-        case 5:
-            return ScalarType::int64;
-        case 6:
-            return ScalarType::float16;
-        case 7:
-            return ScalarType::float32;
-        case 8:
-            return ScalarType::float64;
-        case 12:
-            return ScalarType::boolean;
-        case 13:
-            return ScalarType::bfloat16;
-        default:
-            return std::nullopt;
-    }
-}
 
 std::string name_of_unsupported(std::int64_t number) {
     switch (number) {
@@ -233,7 +206,7 @@ class GraphReader {
         if (major != schema_major) {
             refuse("export schema " + std::to_string(major) + " is not supported",
                    "schema " + std::to_string(schema_major) +
-                       ", which PyTorch 2.7 to 2.15 write; re-export the model with one of them");
+                       ", which PyTorch 2.6 or later writes; export the model again with it");
         }
     }
 
@@ -250,7 +223,7 @@ class GraphReader {
 
     [[nodiscard]] TensorValue tensor_of(element meta, std::string name) const {
         auto const number = integer_of(member(meta, "dtype"), "dtype");
-        auto const dtype = scalar_type_of(number);
+        auto const dtype = scalar_type_of_schema(number);
         if (!dtype) {
             refuse(
                 "tensor " + name + ": dtype " + name_of_unsupported(number) + " is not supported",
@@ -530,7 +503,7 @@ class GraphReader {
 
     [[nodiscard]] ScalarType dtype_of(element value) const {
         auto const number = integer_of(value, "dtype");
-        auto const dtype = scalar_type_of(number);
+        auto const dtype = scalar_type_of_schema(number);
         if (!dtype) {
             refuse("dtype " + name_of_unsupported(number) + " is not supported", supported_dtypes);
         }
@@ -608,6 +581,23 @@ class GraphReader {
                "operators on tensors, numbers and strings");
     }
 
+    /// The file lists every element, also of an expanded dimension.
+    [[nodiscard]] static std::vector<std::byte> distinct_elements(
+        TensorValue const& value, std::vector<std::byte> const& elements) {
+        TensorValue layout{.name = {},
+                           .dtype = value.dtype,
+                           .sizes = distinct_sizes(value),
+                           .strides = value.sizes};
+        std::int64_t stride = 1;
+        for (std::size_t i = value.sizes.size(); i-- > 0;) {
+            layout.strides[i] = stride;
+            stride *= value.sizes[i];
+        }
+        std::string_view const listed{reinterpret_cast<char const*>(elements.data()),
+                                      elements.size()};
+        return gather_elements(listed, layout).value();
+    }
+
     void read_embedded_constants(element constants) {
         for (auto const [name, constant] : object_of(constants, "derate_constants")) {
             place_ = "/derate_constants/" + std::string{name};
@@ -634,7 +624,7 @@ class GraphReader {
                 if (static_cast<std::int64_t>(bytes.size()) != expected) {
                     refuse("the number of values does not match the shape", "one an element");
                 }
-                program_.constants.emplace(input.value, std::move(bytes));
+                program_.constants.emplace(input.value, distinct_elements(value, bytes));
             }
         }
         place_.clear();

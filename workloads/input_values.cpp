@@ -265,10 +265,11 @@ std::optional<double> constant_element(TensorValue const& value,
 std::optional<Range> range_of_constant(TensorValue const& value,
                                        std::vector<std::byte> const& bytes) {
     constexpr std::size_t most_columns = 4096;
-    auto const count = static_cast<std::size_t>(value.element_count());
-    auto const last = static_cast<std::size_t>(extent(value, -1));
+    auto const held = distinct_sizes(value);
+    auto const last = static_cast<std::size_t>(held.empty() ? 1 : held.back());
     auto const element_bytes = static_cast<std::size_t>(bytes_per_element(value.dtype));
-    if (count == 0 || bytes.size() != count * element_bytes) return std::nullopt;
+    auto const count = bytes.size() / element_bytes;
+    if (count == 0) return std::nullopt;
     auto const columns = last <= most_columns ? std::max<std::size_t>(last, 1) : 1;
     Range range{.low = std::vector(columns, std::numeric_limits<double>::infinity()),
                 .high = std::vector(columns, -std::numeric_limits<double>::infinity())};
