@@ -24,6 +24,7 @@
 #include "workloads/count_again.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"
+#include "workloads/program_warnings.hpp"
 
 namespace derate::cli {
 namespace {
@@ -48,6 +49,7 @@ struct ModelToPrice {
     Precision precision = Precision::fp32;
     std::string partition;
     std::vector<Subgraph> subgraphs;
+    std::vector<std::string> warnings;
 };
 
 /// What it is priced with.
@@ -84,7 +86,8 @@ ModelToPrice model_to_price(EstimateFlags const& flags) {
     ModelToPrice model{.name = loaded.name,
                        .batch = loaded.batch,
                        .precision = loaded.precision,
-                       .partition = std::string{partition_rule}};
+                       .partition = std::string{partition_rule},
+                       .warnings = warnings_of(loaded.program)};
     for (auto& item : partition(loaded.program).subgraphs) {
         model.subgraphs.push_back(std::move(item.subgraph));
     }
@@ -401,6 +404,8 @@ ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
             throw InputError{target.hardware_id, error.what(),
                              "curves that cover the model's operation types"};
         }
+        result.warnings.insert(result.warnings.begin(), model.warnings.begin(),
+                               model.warnings.end());
         if (!common.quiet) {
             for (auto const& warning : result.warnings) {
                 std::fprintf(stderr, "derate: warning: %s\n", warning.c_str());

@@ -15,6 +15,7 @@
 #include "workloads/input_values.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"
+#include "workloads/program_warnings.hpp"
 
 namespace derate::cli {
 namespace {
@@ -70,6 +71,7 @@ nlohmann::json to_json(LoadedModel const& model, Partition const& cut,
                         {"flop_rule", flop_rule},
                         {"torch_version", model.program.torch_version},
                         {"unknown_operators", unknown_operators(model.program)},
+                        {"warnings", warnings_of(model.program)},
                         {"value_rule", value_rule},
                         {"inputs", nlohmann::json::array()},
                         {"value_notes", values_in.notes},
@@ -189,6 +191,9 @@ Run add_inspect(CLI::App& command) {
         }
         auto const values = values_of(model.program);
         if (!common.quiet) {
+            for (auto const& warning : warnings_of(model.program)) {
+                std::fprintf(stderr, "derate: warning: %s\n", warning.c_str());
+            }
             for (auto const& note : values.notes) {
                 std::fprintf(stderr, "derate: %s\n", note.c_str());
             }

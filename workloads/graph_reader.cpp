@@ -390,6 +390,8 @@ class GraphReader {
             auto const target = identifier_of(member(node, "target"), "target");
             if (target.starts_with("torch.ops.higher_order.")) {
                 inline_region(scope, node, target);
+            } else if (target == "torch.ops.export.access_subclass_inner_tensor.default") {
+                unwrap(scope, node);
             } else {
                 read_node(scope, node, target);
             }
@@ -433,7 +435,62 @@ class GraphReader {
         } else if (auto const made = tensors_returned(read); !made.empty()) {
             read.name = program_.values[static_cast<std::size_t>(made.front())].name;
         }
+        refuse_autocast(read);
         program_.nodes.push_back(std::move(read));
+    }
+
+    [[nodiscard]] TensorValue const& value_of(ValueId id) const {
+        return program_.values[static_cast<std::size_t>(id)];
+    }
+
+    /// A floating-point result of a type that none of the operands has, of a call that names no
+    /// type: autocast made it, and it is not in the file. Without it LibTorch computes in the
+    /// operands' type.
+    void refuse_autocast(ProgramNode const& node) const {
+        if (operator_namespace(node) != "aten") return;
+        for (auto const& argument : node.arguments) {
+            if (std::holds_alternative<ScalarType>(argument.value)) return;
+        }
+        auto const returned = tensors_returned(node);
+        if (returned.empty()) return;
+        auto const result = value_of(returned.front()).dtype;
+        if (!is_floating_point(result)) return;
+        std::optional<ScalarType> operand;
+        for (auto const id : tensors_read(node)) {
+            auto const dtype = value_of(id).dtype;
+            if (dtype == result) return;
+            if (is_floating_point(dtype) && !operand) operand = dtype;
+        }
+        if (!operand) return;
+        refuse(std::string{operator_name(node)} + " takes " + std::string{to_string(*operand)} +
+                   " and returns " + std::string{to_string(result)} +
+                   ": the model was exported under autocast, which the file does not hold",
+               "a model converted to its precision before torch.export, or an export without "
+               "torch.autocast");
+    }
+
+    /// The tensors that a parameter of a class of its own (torchao's) is made of: no operator runs,
+    /// they are weights themselves.
+    void unwrap(Scope& scope, element node) {
+        std::optional<ValueId> outer;
+        std::string name;
+        for (auto const input : list_of(member(node, "inputs"), "inputs")) {
+            auto const [kind, content] = only_member(member(input, "arg"), "arg");
+            if (kind == "as_tensor") outer = tensor_named_by(scope, content);
+            if (kind == "as_string") name = std::string{text_of(content, "attribute")};
+        }
+        for (auto const output : list_of(member(node, "outputs"), "outputs")) {
+            auto const [kind, content] = only_member(output, "outputs");
+            if (kind != "as_tensor") refuse("returns " + std::string{kind}, "a tensor");
+            auto const inner = make_value(scope, text_of(member(content, "name"), "name"));
+            for (auto const& input : program_.inputs) {
+                if (!outer || input.value != *outer) continue;
+                bool const is_given = input.kind == InputKind::user_input;
+                add_input(is_given ? InputKind::user_input : InputKind::buffer, inner,
+                          std::string{input.name} + "." + name);
+                break;
+            }
+        }
     }
 
     /// `with torch.no_grad():` in a model's forward becomes a call of a graph of its own; in eval
