@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <utility>
 
 namespace derate {
@@ -141,18 +140,6 @@ std::vector<std::int64_t> distinct_sizes(TensorValue const& value) {
         if (value.strides[i] == 0) sizes[i] = std::min(sizes[i], std::int64_t{1});
     }
     return sizes;
-}
-
-std::optional<int> batch_of(ExportedProgram const& program) {
-    std::optional<std::int64_t> batch;
-    for (auto const& input : program.inputs) {
-        if (input.kind != InputKind::user_input) continue;
-        auto const& sizes = program.values.at(static_cast<std::size_t>(input.value)).sizes;
-        if (sizes.empty() || (batch && *batch != sizes.front())) return std::nullopt;
-        batch = sizes.front();
-    }
-    if (!batch || *batch < 1 || *batch > std::numeric_limits<int>::max()) return std::nullopt;
-    return static_cast<int>(*batch);
 }
 
 Precision precision_of(ExportedProgram const& program) {

@@ -180,7 +180,9 @@ struct ExportedProgram {
 [[nodiscard]] ExportedProgram parse_exported_program(std::string_view model_json,
                                                      std::string_view where);
 
-/// Size of the first dimension that the user inputs share; empty when there is none.
+/// Size of the first dimension that the user inputs share, the batch; empty when there is none, and
+/// when an operator mixes its entries with each other (time steps of a recurrent network, tokens of
+/// an attention, nodes of a graph): then it is no batch, and which dimension is one is not known.
 [[nodiscard]] std::optional<int> batch_of(ExportedProgram const& program);
 
 /// Number format that holds most of the parameters' elements (of all tensors when there are no

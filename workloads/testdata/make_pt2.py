@@ -12,9 +12,17 @@ paths of the machine; everything else is as torch writes it.
     complex_signal.pt2       complex64 tensors, which cannot be timed
     dynamic_batch.pt2        the first dimension is symbolic
     branch.pt2               torch.cond, whose branch depends on a value
+    autocast.pt2             float32 tensors, exported under torch.autocast in bfloat16
+    training.pt2             dropout and norm, exported without eval()
+    subclass_weights.pt2     INT8 weights of torchao 0.18.0 in tensors of a class of its own
+    batch_*.pt2              inputs whose first dimension is a batch of 5, or is none ("no_batch_"):
+    no_batch_*.pt2           time steps, tokens, nodes of a graph, channels of one image
+
+Names as arguments write these alone.
 """
 
 import pathlib
+import sys
 
 import torch
 from torch import nn
@@ -71,8 +79,57 @@ class Branch(nn.Module):
         return torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x,))
 
 
-def save(name: str, model: nn.Module, sample: torch.Tensor, **options) -> None:
-    program = torch.export.export(model.eval(), (sample,), **options)
+class Trained(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dropout(self.norm(self.conv(x)).relu())
+
+
+class Tokens(nn.Module):
+    """A recurrent network, then attention, over tokens along the first or the second dimension."""
+
+    def __init__(self, kind: str, batch_first: bool):
+        super().__init__()
+        if kind == "gru":
+            self.layer = nn.GRU(8, 8, batch_first=batch_first)
+        else:
+            self.layer = nn.TransformerEncoderLayer(8, 2, 8, batch_first=batch_first)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.layer(x)
+        return x[0] if isinstance(x, tuple) else x
+
+
+class GraphNetwork(nn.Module):
+    """One convolution on a graph whose edges belong to the model."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.register_buffer("edges", torch.tensor([[0, 1, 2, 3, 4], [1, 2, 3, 4, 0]]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.linear(x)
+        return torch.zeros_like(x).index_add(0, self.edges[1], x.index_select(0, self.edges[0]))
+
+
+def quantised() -> nn.Module:
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+    model = nn.Sequential(nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 8))
+    quantize_(model, Int8WeightOnlyConfig())
+    return model
+
+
+def save(name: str, model: nn.Module, sample: torch.Tensor, is_training: bool = False, **options) -> None:
+    if sys.argv[1:] and name not in sys.argv[1:]:
+        return
+    program = torch.export.export(model.train(is_training), (sample,), **options)
     for module in program.graph_module.modules():
         for node in module.graph.nodes:
             node.meta.pop("stack_trace", None)
@@ -90,6 +147,16 @@ def main() -> None:
     batch = torch.export.Dim("batch", min=2, max=64)
     save("dynamic_batch", Scale(), torch.randn(8, 4), dynamic_shapes=({0: batch},))
     save("branch", Branch(), torch.randn(4))
+    save("training", Trained(), torch.randn(2, 2, 8, 8), is_training=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        save("autocast", Scale(), torch.randn(8, 4))
+    for kind in ("gru", "attention"):
+        save(f"batch_{kind}", Tokens(kind, True), torch.randn(5, 3, 8))
+        save(f"no_batch_{kind}", Tokens(kind, False), torch.randn(5, 3, 8))
+    save("no_batch_graph", GraphNetwork(), torch.randn(5, 4))
+    save("no_batch_image", nn.Conv2d(3, 4, 3), torch.randn(3, 8, 8))
+    if not sys.argv[1:] or "subclass_weights" in sys.argv[1:]:
+        save("subclass_weights", quantised(), torch.randn(4, 32))
 
 
 if __name__ == "__main__":
