@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <map>
 #include <stdexcept>
 
 #include "estimator/kernel_vector.hpp"
@@ -133,35 +135,41 @@ CompiledCalibration::CompiledCalibration(Calibration const& calibration)
       partition_{calibration.partition} {
     if (calibration.peak_flops) peak_flops_ = calibration.peak_flops->per_second;
     if (calibration.peak_bandwidth) peak_bandwidth_ = calibration.peak_bandwidth->per_second;
-    constexpr int absent = -1;
     lookup_.fill(absent);
     for (auto const& curve : calibration.curves) {
-        auto const slot = 2 * static_cast<std::size_t>(curve.type) + (curve.zero_flop ? 1 : 0);
-        lookup_[slot] = static_cast<int>(curves_.size());
+        lookup_[slot_of(curve.type, curve.zero_flop)] = static_cast<int>(curves_.size());
         curves_.push_back(
             compiled(curve, std::string{to_string(curve.type)} + (curve.zero_flop ? "|0" : "")));
     }
-    std::array<int, 4> parents{absent, absent, absent, absent};
-    int device = absent;
+    std::map<std::string, int, std::less<>> parents;
     for (auto const& [name, curve] : calibration.parent_curves) {
-        auto const index = static_cast<int>(curves_.size());
-        curves_.push_back(compiled(curve, name == "device" ? name : name + " (parent)"));
+        parents[name] = static_cast<int>(curves_.size());
+        curves_.push_back(compiled(curve, name.starts_with("device") ? name : name + " (parent)"));
         curves_.back().is_parent = true;
-        if (name == "device") device = index;
-        for (auto const parent :
-             {ParentType::conv, ParentType::matmul, ParentType::memory, ParentType::meta}) {
-            if (name == to_string(parent)) parents[static_cast<std::size_t>(parent)] = index;
-        }
     }
     if (curves_.empty()) throw std::invalid_argument{"a calibration without curves prices nothing"};
+    // A parent may have a curve of its own for kernels without FLOPs, as a type has.
+    auto const parent_curve = [&](std::string_view name, bool zero_flop) {
+        if (zero_flop) {
+            auto const found = parents.find(std::string{name}.append("|0"));
+            if (found != parents.end()) return found->second;
+        }
+        auto const found = parents.find(name);
+        return found == parents.end() ? absent : found->second;
+    };
     for (auto const type : all_operation_types) {
-        for (std::size_t zero = 0; zero < 2; ++zero) {
-            auto& slot = lookup_[2 * static_cast<std::size_t>(type) + zero];
-            if (slot != absent) continue;
-            slot = parents[static_cast<std::size_t>(parent_of(type))];
-            if (slot == absent) slot = device != absent ? device : 0;
+        for (bool const zero_flop : {false, true}) {
+            auto& slot = lookup_[slot_of(type, zero_flop)];
+            for (auto const name : {to_string(parent_of(type)), std::string_view{"device"}}) {
+                if (slot == absent) slot = parent_curve(name, zero_flop);
+            }
         }
     }
+}
+
+void CompiledCalibration::throw_unpriced(OperationType type) {
+    throw std::invalid_argument{std::string{"no curve prices kernels of type "}.append(
+        to_string(type))};
 }
 
 KernelPrediction predict_kernel(CompiledCalibration const& calibration, Subgraph const& subgraph) {

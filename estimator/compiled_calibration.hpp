@@ -52,10 +52,17 @@ class CompiledCalibration {
     ///         there is no curve at all, or array sizes of a residual model disagree
     explicit CompiledCalibration(Calibration const& calibration);
 
-    /// The curve that prices a kernel: its type's, else the type's other one (with or without
-    /// FLOPs), else the parent's, else the device's.
+    /// Whether any curve prices such a kernel.
+    [[nodiscard]] bool prices(OperationType type, bool zero_flop) const {
+        return lookup_[slot_of(type, zero_flop)] != absent;
+    }
+    /// The curve that prices a kernel: its type's (of those with or without FLOPs), else the
+    /// parent's, else the device's.
+    /// \throws std::invalid_argument  prices() says no
     [[nodiscard]] int curve_of(OperationType type, bool zero_flop) const {
-        return lookup_[2 * static_cast<std::size_t>(type) + (zero_flop ? 1 : 0)];
+        int const index = lookup_[slot_of(type, zero_flop)];
+        if (index == absent) throw_unpriced(type);
+        return index;
     }
     [[nodiscard]] std::span<CompiledCurve const> curves() const { return curves_; }
     [[nodiscard]] IntervalModel const& intervals() const { return intervals_; }
@@ -65,6 +72,12 @@ class CompiledCalibration {
     [[nodiscard]] std::string const& partition() const { return partition_; }
 
   private:
+    static constexpr int absent = -1;
+    static constexpr std::size_t slot_of(OperationType type, bool zero_flop) {
+        return 2 * static_cast<std::size_t>(type) + (zero_flop ? 1 : 0);
+    }
+    [[noreturn]] static void throw_unpriced(OperationType type);
+
     std::vector<CompiledCurve> curves_;
     std::array<int, 2 * all_operation_types.size()> lookup_{};
     IntervalModel intervals_;

@@ -6,33 +6,12 @@
 #include <set>
 #include <stdexcept>
 
+#include "core/input_error.hpp"
 #include "core/quantity.hpp"
 #include "estimator/default_calibration.hpp"
 
 namespace derate {
 namespace {
-
-std::vector<bool> priced_types(Calibration const& calibration) {
-    std::vector<bool> prices(all_operation_types.size());
-    auto const has_parent = [&](std::string_view name) {
-        std::string const key{name};
-        return calibration.parent_curves.contains(key) ||
-               calibration.parent_curves.contains(key + "|0");
-    };
-    for (std::size_t i = 0; i < prices.size(); ++i) {
-        auto const type = all_operation_types[i];
-        prices[i] = has_parent("device") || has_parent(to_string(parent_of(type))) ||
-                    std::ranges::any_of(calibration.curves, [&](EfficiencyCurve const& curve) {
-                        return curve.type == type;
-                    });
-    }
-    return prices;
-}
-
-std::size_t index_of(OperationType type) {
-    return static_cast<std::size_t>(std::ranges::find(all_operation_types, type) -
-                                    all_operation_types.begin());
-}
 
 /// What one step contributes to the whole; logarithms of limits over the centre.
 struct Part {
@@ -112,6 +91,11 @@ std::string lower_case(std::string_view text) {
 
 }  // namespace
 
+bool FallbackChain::Step::prices(Subgraph const& subgraph) const {
+    auto const* curves = std::get_if<CompiledCalibration>(&pricing);
+    return !curves || curves->prices(subgraph.type, !(subgraph.work.value() > 0));
+}
+
 FallbackChain::FallbackChain(std::span<Calibration const> best_first,
                              std::optional<Hardware> const& hardware, Precision precision)
     : precision_{precision} {
@@ -126,7 +110,6 @@ FallbackChain::FallbackChain(std::span<Calibration const> best_first,
             auto const roof = legacy_roof(*calibration.legacy_rules, precision);
             if (!roof) throw std::invalid_argument{"legacy rules without a rate for the precision"};
             steps_.push_back({.source = calibration.source,
-                              .prices = std::vector<bool>(all_operation_types.size(), true),
                               .pricing = LegacyStep{*calibration.legacy_rules, *roof}});
             continue;
         }
@@ -135,7 +118,6 @@ FallbackChain::FallbackChain(std::span<Calibration const> best_first,
                                 : calibration;
         if (!peak_flops_ && curves.peak_flops) peak_flops_ = curves.peak_flops->per_second;
         steps_.push_back({.source = calibration.source,
-                          .prices = priced_types(curves),
                           .pricing = CompiledCalibration{curves}});
     }
 }
@@ -146,9 +128,14 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
     std::vector<std::size_t> step_of;
     double total_flops = 0;
     for (auto const& subgraph : subgraphs) {
-        auto const step = std::ranges::find_if(
-            steps_, [&](Step const& s) { return s.prices[index_of(subgraph.type)]; });
-        if (step == steps_.end()) throw std::invalid_argument{"no calibration prices a subgraph"};
+        auto const step =
+            std::ranges::find_if(steps_, [&](Step const& s) { return s.prices(subgraph); });
+        if (step == steps_.end()) {
+            throw InputError{"calibration of " + hardware_id_,
+                             "no curve prices kernels of type " +
+                                 std::string{to_string(subgraph.type)},
+                             "a curve of that type, of its parent or of the device"};
+        }
         step_of.push_back(static_cast<std::size_t>(step - steps_.begin()));
         total_flops += subgraph.work.value();
     }

@@ -54,7 +54,7 @@ class FallbackChain {
 
     /// \param subgraphs  of one model in order, one or more
     /// \param partition  the rule that cut it
-    /// \throws std::invalid_argument  no calibration has a curve for one of the subgraphs
+    /// \throws InputError  no calibration has a curve for one of the subgraphs
     [[nodiscard]] ChainEstimate estimate(std::span<Subgraph const> subgraphs,
                                          std::string_view partition,
                                          EstimateOf what = EstimateOf::whole_model) const;
@@ -66,8 +66,9 @@ class FallbackChain {
     };
     struct Step {
         CurveSource source = CurveSource::measured;
-        std::vector<bool> prices;  ///< by operation type
         std::variant<CompiledCalibration, LegacyStep> pricing;
+
+        [[nodiscard]] bool prices(Subgraph const& subgraph) const;  ///< legacy rules price all
     };
 
     [[nodiscard]] std::vector<std::string> warnings(std::span<Subgraph const> subgraphs,

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/input_error.hpp"
 #include "core/json/calibration_json.hpp"
 #include "core/json/file.hpp"
 #include "core/json/measurement_json.hpp"
@@ -204,8 +205,70 @@ TEST(FallbackChain, RoundTripThroughAFileKeepsTheLatency) {
 }
 
 TEST(FallbackChain, RefusesAChainThatCannotPrice) {
-    EXPECT_THROW((void)price({conv_only()}), std::invalid_argument);
+    EXPECT_THROW((void)price({conv_only()}), InputError);
     EXPECT_THROW((void)price({}), std::invalid_argument);
+}
+
+Subgraph kernel_of(OperationType type, double flops) {
+    return {.type = type,
+            .nodes = {{.name = "n", .op = "n"}},
+            .work = Flops{flops},
+            .traffic = {.output = Bytes{1e6}}};
+}
+
+// A calibration that has no curve of a kernel's type, parent or device has none of it: its first
+// curve is another type's.
+TEST(CompiledCalibration, PricesNothingByACurveOfAnotherKind) {
+    CompiledCalibration const conv{conv_only()};
+    EXPECT_TRUE(conv.prices(OperationType::conv2d, false));
+    EXPECT_FALSE(conv.prices(OperationType::conv2d, true));
+    EXPECT_FALSE(conv.prices(OperationType::pool, false));
+    EXPECT_THROW((void)predict_kernel(conv, kernel_of(OperationType::pool, 1e6)),
+                 std::invalid_argument);
+    EXPECT_NO_THROW((void)predict_kernel(conv, kernel_of(OperationType::conv2d, 1e6)));
+
+    FallbackChain const alone{std::vector{conv_only()}, {}, Precision::fp32};
+    try {
+        (void)alone.estimate(std::vector{kernel_of(OperationType::pool, 0)}, "foreign");
+        FAIL() << "priced";
+    } catch (InputError const& error) {
+        EXPECT_STREQ(error.what(),
+                     "calibration of x: no curve prices kernels of type pool (a curve of that type, "
+                     "of its parent or of the device)");
+    }
+    // The next best source prices what the best cannot, and says so.
+    FallbackChain const chain{std::vector{conv_only(), default_file("gpu")}, {}, Precision::fp32};
+    auto const estimate = chain.estimate(std::vector{kernel_of(OperationType::conv2d, 1e6),
+                                                     kernel_of(OperationType::conv2d, 0),
+                                                     kernel_of(OperationType::pool, 1e6)},
+                                         "foreign");
+    ASSERT_EQ(estimate.shares.size(), 2U);
+    EXPECT_EQ(estimate.shares[0].subgraphs, 1);
+    EXPECT_EQ(estimate.shares[1].subgraphs, 2);
+    EXPECT_THAT(estimate.warnings, testing::Contains(HasSubstr("2 of 3 subgraphs (conv2d, pool)")));
+}
+
+TEST(CompiledCalibration, FallsBackToParentThenDeviceEachWithOrWithoutFlops) {
+    auto calibration = conv_only();
+    auto const curve = [&](double kernel_seconds) {
+        auto other = calibration.curves.front();
+        other.fitted_curve = FittedCurve{.form = AdditiveRoofline{.kernel_seconds = kernel_seconds}};
+        return other;
+    };
+    auto const seconds = [&](OperationType type, double flops) {
+        return predict_kernel(CompiledCalibration{calibration}, kernel_of(type, flops))
+            .roofline_seconds;
+    };
+    calibration.parent_curves.emplace("device", curve(1));
+    EXPECT_EQ(seconds(OperationType::pool, 1e6), 1);
+    calibration.parent_curves.emplace("memory", curve(2));
+    EXPECT_EQ(seconds(OperationType::pool, 1e6), 2);
+    EXPECT_EQ(seconds(OperationType::pool, 0), 2);
+    EXPECT_EQ(seconds(OperationType::linear, 1e6), 1);
+    calibration.parent_curves.emplace("memory|0", curve(3));
+    EXPECT_EQ(seconds(OperationType::pool, 1e6), 2);
+    EXPECT_EQ(seconds(OperationType::pool, 0), 3);
+    EXPECT_EQ(seconds(OperationType::conv2d, 0), 1);
 }
 
 }  // namespace
