@@ -264,23 +264,34 @@ RuleResult judge_coverage(std::span<ModelOutcome const> outcomes, GateLimits con
         result.reason = "No model could be left out and predicted.";
         return result;
     }
-    auto const trials = static_cast<std::int64_t>(outcomes.size());
-    auto const inside =
-        static_cast<std::int64_t>(std::ranges::count_if(outcomes, &ModelOutcome::inside_interval));
-    auto const exact = clopper_pearson_interval(inside, trials, 1 - 2 * limits.alpha);
-    auto const score = wilson_interval(inside, trials);
-    double const covered = static_cast<double>(inside) / static_cast<double>(trials);
+    double const covered = coverage(outcomes);
+    auto const families = family_labels(outcomes);
+    int const clusters = count_families(outcomes);
+    // Batches of a model and models of a family are off together. Where all lie inside, as a good
+    // calibration's do, only how far they are off tells how much.
+    auto const trials = static_cast<double>(outcomes.size());
+    double const effect = std::max(
+        design_effect(each(outcomes, [](auto const& o) { return o.standardised(); }), families),
+        design_effect(each(outcomes, [](auto const& o) { return o.inside_interval() ? 1.0 : 0.0; }),
+                      families));
+    double const confidence = 1 - 2 * limits.alpha;
+    double const worth =
+        clusters < 2 ? 1 : effective_trials(trials, effect, clusters, confidence);
+    auto const exact = clopper_pearson_interval(covered * worth, worth, confidence);
+    auto const score = wilson_interval(covered * worth, worth);
     result.figures = {{"coverage_95", covered},
                       {"coverage_lower", exact.lower},
                       {"coverage_upper", exact.upper},
                       {"wilson_95_lower", score.lower},
                       {"wilson_95_upper", score.upper},
+                      {"design_effect", effect},
+                      {"effective_trials", worth},
                       {"median_half_width_percent", median_half_width_percent(outcomes)}};
     auto const figures = text(
-        "%lld of %lld models lie in their 95 %% interval (%.0f %% binomial "
-        "interval %.0f to %.0f %%)",
-        static_cast<long long>(inside), static_cast<long long>(trials),
-        100 * (1 - 2 * limits.alpha), 100 * exact.lower, 100 * exact.upper);
+        "%.0f of %.0f models lie in their 95 %% interval (%.0f %% interval %.0f to %.0f %%: models "
+        "of a family count as %.1f independent ones in all)",
+        std::round(covered * trials), trials, 100 * confidence, 100 * exact.lower,
+        100 * exact.upper, worth);
     if (exact.upper < limits.coverage_fail_below) {
         result.verdict = Verdict::fail;
         result.reason = figures + text(": below %.0f %%.", 100 * limits.coverage_fail_below);

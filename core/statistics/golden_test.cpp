@@ -116,8 +116,8 @@ TEST(Golden, BinomialAndWilsonIntervals) {
         std::int64_t const k = row.at("successes");
         std::int64_t const n = row.at("trials");
         double const confidence = row.at("confidence");
-        auto const exact = clopper_pearson_interval(k, n, confidence);
-        auto const score = wilson_interval(k, n, confidence);
+        auto const exact = clopper_pearson_interval(static_cast<double>(k), static_cast<double>(n), confidence);
+        auto const score = wilson_interval(static_cast<double>(k), static_cast<double>(n), confidence);
         expect_close(exact.lower, row.at("clopper_pearson").at(0));
         expect_close(exact.upper, row.at("clopper_pearson").at(1));
         expect_close(score.lower, row.at("wilson").at(0));

@@ -184,5 +184,56 @@ TEST(Moments, SkewAndTailsOfSmallSamples) {
     EXPECT_EQ(skewness(std::array{1.0, 1.0}), std::nullopt);
 }
 
+// Three clusters of two: sums of deviations from the mean 0.5 are 1, -1 and 0. 3/2 * 2 over 6/5 *
+// 6/4.
+TEST(DesignEffect, ByHand) {
+    std::array const values{1.0, 1.0, 0.0, 0.0, 1.0, 0.0};
+    EXPECT_NEAR(design_effect(values, std::array{0, 0, 1, 1, 2, 2}), 3.0 / 1.8, 1e-12);
+    EXPECT_EQ(design_effect(values, std::array{0, 0, 0, 0, 0, 0}), 6);
+    EXPECT_EQ(design_effect(std::array{2.0, 2.0}, std::array{0, 1}), 1);
+    // Each its own cluster: 6/5 * 1.5 over the same.
+    EXPECT_NEAR(design_effect(values, std::array{0, 1, 2, 3, 4, 5}), 1, 1e-12);
+    EXPECT_NEAR(effective_trials(12, 2, 12), 6, 1e-12);
+    // t(11) = 2.200985, t(3) = 3.182446
+    EXPECT_NEAR(effective_trials(12, 1, 4), 12 * std::pow(2.200985 / 3.182446, 2), 1e-5);
+    EXPECT_EQ(effective_trials(4, 10, 3), 1);
+}
+
+// Ten families of four models, a family's models inside or outside together with intervals that hold
+// 90 %: an interval that takes them for independent covers far less than it says.
+TEST(DesignEffect, MakesTheIntervalOfAClusteredProportionCover) {
+    std::mt19937_64 random{3};
+    std::normal_distribution<double> normal;
+    constexpr int draws = 2000;
+    constexpr double truth = 0.9;
+    double const edge = 1.6448536269514722;
+    int clustered = 0;
+    int as_if_independent = 0;
+    for (int draw = 0; draw < draws; ++draw) {
+        std::vector<double> z;
+        std::vector<double> inside;
+        std::vector<int> family;
+        for (int f = 0; f < 10; ++f) {
+            double const shared = normal(random);
+            for (int m = 0; m < 4; ++m) {
+                z.push_back(std::sqrt(0.9) * shared + std::sqrt(0.1) * normal(random));
+                inside.push_back(std::abs(z.back()) < edge ? 1 : 0);
+                family.push_back(f);
+            }
+        }
+        double const covered = summarize(inside).mean;
+        double const effect = std::max(design_effect(z, family), design_effect(inside, family));
+        double const worth = effective_trials(40, effect, 10, 0.9);
+        clustered += clopper_pearson_interval(covered * worth, worth, 0.9).contains(truth) ? 1 : 0;
+        as_if_independent +=
+            clopper_pearson_interval(covered * 40, 40, 0.9).contains(truth) ? 1 : 0;
+    }
+    RecordProperty("clustered", clustered);
+    RecordProperty("as_if_independent", as_if_independent);
+    EXPECT_GT(clustered, 0.88 * draws);
+    EXPECT_LT(clustered, draws);
+    EXPECT_LT(as_if_independent, 0.85 * draws);
+}
+
 }  // namespace
 }  // namespace derate
