@@ -38,36 +38,20 @@ struct Observation {
     std::string_view model;
 };
 
-/// Var(mean) = between / models + within / kernels, with Satterthwaite's degrees of freedom.
 /// Pairing removes what a kernel's two predictions have in common, its family's error included, so
 /// models are the only level that is left above kernels.
 std::optional<PairedMean> paired_mean(std::vector<Observation> const& observations) {
-    SampleSummary all;
     std::map<std::string_view, SampleSummary> by_model;
     for (auto const& o : observations) {
-        SampleSummary const one{.count = 1, .mean = o.value};
-        all = merge(all, one);
         auto& summary = by_model[o.model];
-        summary = merge(summary, one);
+        summary = merge(summary, SampleSummary{.count = 1, .mean = o.value});
     }
-    if (all.count < 2) return std::nullopt;
-    auto const n = static_cast<double>(all.count);
-    double variance = *all.variance() / n;
-    double degrees_of_freedom = n - 1;
     std::vector<SampleSummary> groups;
     for (auto const& [model, summary] : by_model) groups.push_back(summary);
-    auto const split = split_variance(groups);
-    if (split && split->between > 0) {
-        auto const g = static_cast<double>(groups.size());
-        double const from_models = split->between / g;
-        double const from_kernels = split->within / n;
-        variance = from_models + from_kernels;
-        degrees_of_freedom =
-            variance * variance /
-            (from_models * from_models / (g - 1) + from_kernels * from_kernels / (n - g));
-    }
+    auto const mean = interval_of_grouped_mean(groups);
+    if (!mean) return std::nullopt;
     // Identical ratios (nothing was measured anew) leave no spread; a tiny one keeps tests defined.
-    return PairedMean{all.mean, std::max(std::sqrt(variance), 1e-9), degrees_of_freedom};
+    return PairedMean{mean->mean, std::max(mean->standard_error, 1e-9), mean->degrees_of_freedom};
 }
 
 /// Middle of the shortest interval that holds half of the values: where most of them lie, even when

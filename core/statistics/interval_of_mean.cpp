@@ -47,6 +47,50 @@ double VarianceSplit::variance_of_mean(double groups, double repetitions_each) c
     return between / groups + within / (groups * repetitions_each);
 }
 
+namespace {
+
+/// sum (n_j / N)^2: 1 / k for k groups of one size, near 1 where one group holds nearly all.
+double sum_of_squared_shares(std::span<SampleSummary const> groups) {
+    double total = 0;
+    double squares = 0;
+    for (auto const& group : groups) {
+        auto const size = static_cast<double>(group.count);
+        total += size;
+        squares += size * size;
+    }
+    return squares / (total * total);
+}
+
+}  // namespace
+
+double VarianceSplit::variance_of_mean(std::span<SampleSummary const> groups) const {
+    double total = 0;
+    for (auto const& group : groups) total += static_cast<double>(group.count);
+    return between * sum_of_squared_shares(groups) + within / total;
+}
+
+std::optional<MeanEstimate> interval_of_grouped_mean(std::span<SampleSummary const> groups,
+                                                     double confidence) {
+    SampleSummary all;
+    for (auto const& group : groups) all = merge(all, group);
+    auto const variance_of_one = all.variance();
+    if (!variance_of_one) return std::nullopt;
+    auto const n = static_cast<double>(all.count);
+    double variance = *variance_of_one / n;
+    double degrees_of_freedom = n - 1;
+    if (auto const split = split_variance(groups); split && split->between > 0) {
+        auto const k = static_cast<double>(groups.size());
+        variance = split->variance_of_mean(groups);
+        double const from_within = split->within / n;
+        double const from_between = variance - from_within;
+        degrees_of_freedom =
+            variance * variance /
+            (from_between * from_between / (k - 1) + from_within * from_within / (n - k));
+    }
+    return around(all.mean, std::sqrt(variance), degrees_of_freedom,
+                  student_t_quantile((1 + confidence) / 2, degrees_of_freedom));
+}
+
 std::optional<VarianceSplit> split_variance(std::span<SampleSummary const> groups) {
     SampleSummary all;
     double squares_within = 0;

@@ -46,6 +46,10 @@ struct VarianceSplit {
 
     /// Var(mean) = between / groups + within / (groups * repetitions).
     [[nodiscard]] double variance_of_mean(double groups, double repetitions_each) const;
+
+    /// Of the mean over all observations of groups of unequal size: between sum (n_j / N)^2 +
+    /// within / N. A group that holds most observations brings its shift along with their weight.
+    [[nodiscard]] double variance_of_mean(std::span<SampleSummary const> groups) const;
 };
 
 /// Random-effects split of one-way grouped data by the moment (ANOVA) estimator, unequal groups
@@ -56,5 +60,14 @@ struct VarianceSplit {
 /// \return empty below two groups, or when no group has two observations
 /// Source: Searle, Casella, McCulloch, "Variance Components", Wiley 1992, section 3.6.
 [[nodiscard]] std::optional<VarianceSplit> split_variance(std::span<SampleSummary const> groups);
+
+/// Mean over all observations of groups that share an error each (models' kernels), its variance
+/// from split_variance() with Satterthwaite's degrees of freedom. Where groups do not differ by more
+/// than their observations show, or none holds two, observations count as independent.
+///
+/// \param groups  one summary a group, each with one observation or more
+/// \return empty below two observations
+[[nodiscard]] std::optional<MeanEstimate> interval_of_grouped_mean(
+    std::span<SampleSummary const> groups, double confidence = 0.95);
 
 }  // namespace derate

@@ -91,5 +91,76 @@ TEST(IntervalOfMean, CoversAtItsNominalRateWherePooledRepetitionsDoNot) {
     EXPECT_LT(static_cast<double>(covered_by_pooled) / runs, 0.6);
 }
 
+SampleSummary group_of(std::vector<double> const& values) { return summarize(values); }
+
+// Groups {0}, {1, 1, 1} have no spread inside: between = MS_b / n0, MS_b = 3/4 about the mean 3/4,
+// n0 = (4 - 10 / 4) / 1 = 1.5. So between = 1/2, and of the mean's variance it brings 1/2 (9 + 1) /
+// 16, not 1/2 / 2.
+TEST(GroupedMean, OfUnequalGroupsByHand) {
+    std::vector const groups{group_of({0}), group_of({1, 1, 1})};
+    auto const mean = interval_of_grouped_mean(groups).value();
+    EXPECT_DOUBLE_EQ(mean.mean, 0.75);
+    EXPECT_NEAR(mean.standard_error, std::sqrt(0.5 * 10 / 16), 1e-12);
+    EXPECT_NEAR(mean.degrees_of_freedom, 1, 1e-12);
+}
+
+TEST(GroupedMean, OfEqualGroupsIsTheTextbooksAndOfOneGroupStudents) {
+    std::vector const groups{group_of({1, 2}), group_of({4, 5}), group_of({7, 9})};
+    auto const split = split_variance(groups).value();
+    auto const mean = interval_of_grouped_mean(groups).value();
+    EXPECT_NEAR(mean.standard_error, std::sqrt(split.variance_of_mean(3, 2)), 1e-12);
+
+    std::vector const values{1.0, 2.0, 4.0, 8.0};
+    auto const one = interval_of_grouped_mean(std::vector{group_of(values)}).value();
+    auto const student = confidence_interval_of_mean(values).value();
+    EXPECT_DOUBLE_EQ(one.standard_error, student.standard_error);
+    EXPECT_DOUBLE_EQ(one.interval.upper, student.interval.upper);
+    EXPECT_FALSE(interval_of_grouped_mean(std::vector{group_of({1})}));
+}
+
+// Groups differ by 1, their members by 0.3. The stated variance of the mean is right on average,
+// whatever the sizes; with the groups counted as if of equal weight it is less than half.
+TEST(GroupedMean, VarianceIsTheTrueOneForUnequalGroups) {
+    for (auto const& sizes :
+         {std::vector{8, 8, 8, 8, 8, 8}, std::vector{60, 4, 4, 4, 4, 4, 4, 4},
+          std::vector{40, 20, 10, 5, 3, 2, 2, 2, 2, 2}}) {
+        std::mt19937_64 random{5};
+        std::normal_distribution<double> normal;
+        double stated = 0;
+        double as_if_equal = 0;
+        SampleSummary means;
+        constexpr int draws = 2000;
+        int covered = 0;
+        for (int draw = 0; draw < draws; ++draw) {
+            std::vector<SampleSummary> groups;
+            double total = 0;
+            for (int const size : sizes) {
+                double const shift = normal(random);
+                std::vector<double> values;
+                for (int i = 0; i < size; ++i) values.push_back(shift + 0.3 * normal(random));
+                groups.push_back(summarize(values));
+                total += size;
+            }
+            auto const mean = interval_of_grouped_mean(groups).value();
+            auto const split = split_variance(groups).value();
+            auto const count = static_cast<double>(sizes.size());
+            stated += mean.standard_error * mean.standard_error / draws;
+            as_if_equal += (split.between / count + split.within / total) / draws;
+            means = merge(means, {.count = 1, .mean = mean.mean});
+            covered += mean.interval.contains(0) ? 1 : 0;
+        }
+        double const truth = means.variance().value();
+        RecordProperty("stated_" + std::to_string(sizes[0]), std::to_string(stated / truth));
+        RecordProperty("as_if_equal_" + std::to_string(sizes[0]),
+                       std::to_string(as_if_equal / truth));
+        EXPECT_NEAR(stated / truth, 1, 0.12) << sizes[0];
+        EXPECT_GT(covered, 0.90 * draws) << sizes[0];
+        EXPECT_LT(covered, 0.995 * draws) << sizes[0];  // where one group is nearly all, more
+        if (sizes[0] != sizes[1]) {
+            EXPECT_LT(as_if_equal / truth, 0.5) << sizes[0];
+        }
+    }
+}
+
 }  // namespace
 }  // namespace derate
