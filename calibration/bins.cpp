@@ -252,10 +252,8 @@ std::vector<KernelEfficiency> kernel_efficiencies_of(Evidence const& evidence, O
         if (timing.std_ms) {
             result.efficiency_std = result.efficiency * *timing.std_ms / timing.mean_ms;
         }
-        auto const leasts = summarize(least_times(timing.launches));
-        if (auto const variance = leasts.variance()) {
-            result.standard_error = result.efficiency / leasts.mean *
-                                    std::sqrt(*variance / static_cast<double>(leasts.count));
+        if (auto const center = interval_of_center(timing.launches)) {
+            result.standard_error = result.efficiency * center->standard_error / center->mean;
         }
         kernels.push_back(std::move(result));
     }

@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
+
+#include "core/statistics/bootstrap.hpp"
+#include "core/statistics/distributions.hpp"
 
 namespace derate {
 namespace {
@@ -53,6 +57,40 @@ std::vector<double> least_times(std::span<LaunchTimes const> launches) {
     return times;
 }
 
+double center_of(std::vector<double> least_times) {
+    if (least_times.empty()) throw std::invalid_argument{"a served time needs a launch"};
+    std::ranges::sort(least_times);
+    least_times.resize((least_times.size() + 1) / 2);
+    return summarize(least_times).mean;
+}
+
+std::optional<MeanEstimate> interval_of_center(std::span<LaunchTimes const> launches,
+                                               double confidence) {
+    constexpr BootstrapPlan plan{.replicates = 1000};
+    if (launches.size() < 2) return std::nullopt;
+    auto const leasts = least_times(launches);
+    std::vector<int> each_alone(leasts.size());
+    std::iota(each_alone.begin(), each_alone.end(), 0);
+    auto const replicates = cluster_bootstrap(
+        each_alone,
+        [&](std::span<std::size_t const> drawn) {
+            std::vector<double> times;
+            for (auto const launch : drawn) times.push_back(leasts[launch]);
+            return std::log(center_of(std::move(times)));
+        },
+        plan);
+    auto const k = static_cast<double>(leasts.size());
+    double const center = center_of(leasts);
+    double const deviation =
+        std::sqrt(summarize(replicates).variance().value_or(0) * k / (k - 1));
+    double const factor =
+        std::exp(student_t_quantile((1 + confidence) / 2, k - 1) * deviation);
+    return MeanEstimate{.mean = center,
+                        .standard_error = center * deviation,
+                        .degrees_of_freedom = k - 1,
+                        .interval = {.lower = center / factor, .upper = center * factor}};
+}
+
 Timing timing_of(std::vector<LaunchTimes> launches) {
     if (launches.empty()) throw std::invalid_argument{"a timing needs one launch or more"};
     Timing timing;
@@ -65,11 +103,9 @@ Timing timing_of(std::vector<LaunchTimes> launches) {
         timing.min_ms = std::min(*timing.min_ms, launch.min_ms);
         timing.max_ms = std::max(*timing.max_ms, launch.max_ms);
     }
-    auto leasts = least_times(launches);
-    std::ranges::sort(leasts);
-    timing.min_ms = std::min(*timing.min_ms, leasts.front());
-    leasts.resize((leasts.size() + 1) / 2);
-    timing.center_ms = summarize(leasts).mean;
+    auto const leasts = least_times(launches);
+    timing.min_ms = std::min(*timing.min_ms, std::ranges::min(leasts));
+    timing.center_ms = center_of(leasts);
     timing.mean_ms = all.mean;
     if (auto const variance = all.variance()) timing.std_ms = std::sqrt(*variance);
     timing.samples = all.count;

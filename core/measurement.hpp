@@ -8,6 +8,7 @@
 
 #include "core/hardware.hpp"
 #include "core/precision.hpp"
+#include "core/statistics/interval_of_mean.hpp"
 #include "core/statistics/sample_summary.hpp"
 #include "core/subgraph.hpp"
 
@@ -43,6 +44,21 @@ struct LaunchTimes {
 /// Each launch's least time (ms), in their order: what the served time and its interval are made
 /// of.
 [[nodiscard]] std::vector<double> least_times(std::span<LaunchTimes const> launches);
+
+/// The served time of launches with these least times: the mean of their faster half (of an odd
+/// number, the larger half).
+///
+/// \param least_times  one a launch, one or more
+[[nodiscard]] double center_of(std::vector<double> least_times);
+
+/// Interval of the served time from one set of launches to the next: launches are drawn with
+/// replacement and served anew, 1000 times from a recorded seed; the deviation of the logarithm,
+/// with the k - 1 that a bootstrap's variance lacks, reaches t(k - 1) far. `mean` is the served
+/// time itself, which is not the mean of the launches.
+///
+/// \return empty below two launches
+[[nodiscard]] std::optional<MeanEstimate> interval_of_center(std::span<LaunchTimes const> launches,
+                                                             double confidence = 0.95);
 
 /// How the served centre was formed from repetitions.
 enum class CenterStatistic {

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/json/fields.hpp"
-#include "core/statistics/interval_of_mean.hpp"
 
 namespace derate {
 namespace {
@@ -233,12 +232,9 @@ json efficiency_to_json(double work, Timing const& timing, double peak) {
         {"mean", mean}, {"std", nullptr}, {"ci_95_lower", nullptr}, {"ci_95_upper", nullptr}};
     if (timing.std_ms) result["std"] = mean * *timing.std_ms / timing.mean_ms;
     if (timing.launches.size() > 1) {
-        auto const estimate = confidence_interval_of_mean(least_times(timing.launches));
-        // How far the mean may move from one set of launches to the next, laid about the served
-        // time, which is that of the faster launches.
-        if (estimate && estimate->interval.lower > 0) {
-            result["ci_95_lower"] = mean * estimate->mean / estimate->interval.upper;
-            result["ci_95_upper"] = mean * estimate->mean / estimate->interval.lower;
+        if (auto const center = interval_of_center(timing.launches)) {
+            result["ci_95_lower"] = work_per_ms / center->interval.upper;
+            result["ci_95_upper"] = work_per_ms / center->interval.lower;
         }
     }
     return result;
