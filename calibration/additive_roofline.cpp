@@ -70,8 +70,12 @@ Eigen::VectorXd device_centre(Eigen::MatrixXd const& design, Eigen::VectorXd con
 }
 
 struct Solution {
-    Eigen::VectorXd theta;       // coefficients
-    Eigen::MatrixXd covariance;  // coefficients x coefficients
+    Eigen::VectorXd theta;  // coefficients
+    /// Inverse of normal = data + prior, coefficients x coefficients; and of what it is made.
+    Eigen::MatrixXd inverse_normal;
+    Eigen::MatrixXd squared_weights;  // J' W^2 J, W the rows' precisions relative to residual_scale
+    double prior_precision = 0;
+    double parameters_fitted = 0;  // by the data: trace of data / normal, the rest is prior
 };
 
 Solution maximum_a_posteriori(Eigen::MatrixXd const& design, Eigen::VectorXd const& log_seconds,
@@ -87,6 +91,7 @@ Solution maximum_a_posteriori(Eigen::MatrixXd const& design, Eigen::VectorXd con
     };
     Eigen::VectorXd theta = centre;
     Eigen::MatrixXd normal;
+    Eigen::MatrixXd squared_weights;
     double cost = cost_at(theta);
     double damping = 1e-3;
     constexpr int most_iterations = 100;
@@ -97,6 +102,7 @@ Solution maximum_a_posteriori(Eigen::MatrixXd const& design, Eigen::VectorXd con
         Eigen::VectorXd const residual = (log_seconds.array() - sums.log()).matrix();
         Eigen::MatrixXd const weighted = row_precision.asDiagonal() * jacobian;
         normal = jacobian.transpose() * weighted;
+        squared_weights = weighted.transpose() * weighted * (residual_scale * residual_scale);
         normal.diagonal().array() += prior_precision;
         Eigen::VectorXd const gradient =
             weighted.transpose() * residual - prior_precision * (theta - centre);
@@ -122,7 +128,13 @@ Solution maximum_a_posteriori(Eigen::MatrixXd const& design, Eigen::VectorXd con
         damping = std::max(damping / 10, 1e-12);
         if (gain <= 1e-14 * (1 + cost) && step < 1e-9) break;
     }
-    return {theta, normal.inverse()};
+    Eigen::MatrixXd const inverse = normal.inverse();
+    auto const count = static_cast<double>(theta.size());
+    return {.theta = theta,
+            .inverse_normal = inverse,
+            .squared_weights = squared_weights,
+            .prior_precision = prior_precision,
+            .parameters_fitted = count - prior_precision * inverse.trace()};
 }
 
 FittedCurve fitted_curve(Solution const& solution, RooflineShape const& shape,
@@ -148,11 +160,20 @@ FittedCurve fitted_curve(Solution const& solution, RooflineShape const& shape,
     auto const rows = static_cast<double>(design.rows());
     double const total = (log_seconds.array() - log_seconds.mean()).square().sum();
     if (total > 0) curve.r_squared = 1 - residual.square().sum() / total;
-    if (rows > 1) curve.residual_std = std::sqrt(residual.square().sum() / (rows - 1));
-    for (Eigen::Index i = 0; i < solution.covariance.rows(); ++i) {
-        for (Eigen::Index j = 0; j <= i; ++j) {
-            curve.parameter_covariance.push_back(solution.covariance(i, j));
-        }
+    double const degrees_of_freedom = rows - solution.parameters_fitted;
+    double variance = residual_scale * residual_scale;  // as the fit weighs, where nothing tells
+    if (rows > 1 && degrees_of_freedom > 0) {
+        variance = residual.square().sum() / degrees_of_freedom;
+        curve.residual_std = std::sqrt(variance);
+    }
+    // Of theta about the truth, when rows scatter by `variance` and the truth about the prior's
+    // centre as the prior says. Without a prior it is variance (J'J)^-1, without rows the prior's.
+    Eigen::MatrixXd middle =
+        variance / (residual_scale * residual_scale) * solution.squared_weights;
+    middle.diagonal().array() += solution.prior_precision;
+    Eigen::MatrixXd const covariance = solution.inverse_normal * middle * solution.inverse_normal;
+    for (Eigen::Index i = 0; i < covariance.rows(); ++i) {
+        for (Eigen::Index j = 0; j <= i; ++j) curve.parameter_covariance.push_back(covariance(i, j));
     }
     return curve;
 }

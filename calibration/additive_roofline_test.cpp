@@ -5,6 +5,8 @@
 #include <cmath>
 #include <random>
 
+#include "core/statistics/sample_summary.hpp"
+
 namespace derate {
 namespace {
 
@@ -109,6 +111,65 @@ TEST(AdditiveRooflineFit, ChargesForWhatJoinedAtARateOfItsOwn) {
     EXPECT_NEAR(1 / other.joined_flop_coefficient, 5e9, 0.2e9);
     auto const without = fit_additive_rooflines(rows, {});
     EXPECT_EQ(form_of(without.device).joined_flop_coefficient, 0);
+}
+
+struct SimulatedFits {
+    double residual_variance = 0;  // mean of what is stated over the true one
+    double covariance = 0;         // of the log FLOP coefficient, the same
+};
+
+SimulatedFits simulate_fits(int kernels, double scatter, int draws) {
+    std::mt19937_64 random{23};
+    std::normal_distribution<double> normal{0, scatter};
+    auto const exact = exact_rows(OperationType::conv2d, kernels);
+    SimulatedFits result;
+    SampleSummary log_coefficients;
+    for (int draw = 0; draw < draws; ++draw) {
+        auto rows = exact;
+        for (auto& one : rows) one.seconds *= std::exp(normal(random));
+        auto const fits = fit_additive_rooflines(rows, {});
+        auto const& curve = fits.types.at({OperationType::conv2d, false});
+        result.residual_variance += std::pow(*curve.residual_std / scatter, 2) / draws;
+        result.covariance += curve.parameter_covariance[2] / draws;  // of the second coefficient
+        log_coefficients = merge(log_coefficients,
+                                 {.count = 1, .mean = std::log(form_of(curve).flop_coefficient)});
+    }
+    result.covariance /= log_coefficients.variance().value();
+    return result;
+}
+
+// Kernels scatter by what they do, not by the 0.3 that the fit weighs with. Fourteen rows, so that
+// it shows how many of them the coefficients use up; with many rows the priors' part is small, and
+// the covariance is that of the data.
+TEST(AdditiveRooflineFit, ErrorsAreThoseOfTheResiduals) {
+    for (double const scatter : {0.05, 0.1, 0.6}) {
+        auto const few = simulate_fits(14, scatter, 400);
+        RecordProperty("residual_variance_" + std::to_string(scatter),
+                       std::to_string(few.residual_variance));
+        EXPECT_NEAR(few.residual_variance, 1, 0.1) << scatter;
+        auto const many = simulate_fits(200, scatter, 200);
+        RecordProperty("covariance_" + std::to_string(scatter), std::to_string(many.covariance));
+        EXPECT_GT(many.covariance, 0.65) << scatter;
+        EXPECT_LT(many.covariance, 1.6) << scatter;
+    }
+}
+
+// With no row of FLOPs the data say nothing of their coefficient: its variance is the prior's, in
+// the type's fit 0.7^2, whatever the residuals are.
+TEST(AdditiveRooflineFit, WhatHasNoRowsIsKnownAsThePriorSays) {
+    std::vector<RooflineRow> rows;
+    for (int i = 0; i < 6; ++i) {
+        double const bytes = 1e4 * std::pow(10, i);
+        rows.push_back(row(OperationType::copy, 1, 0, bytes, (2e-6 + bytes / 1e10) * (1 + i % 2)));
+    }
+    auto const fits = fit_additive_rooflines(rows, {});
+    auto const& curve = fits.types.at({OperationType::copy, true});
+    EXPECT_NEAR(curve.parameter_covariance.at(2), 0.49, 1e-9);
+    EXPECT_LT(curve.parameter_covariance.at(0), 0.49);
+    // One row leaves nothing to judge by: then it counts as the fit weighs it.
+    auto const one = fit_additive_rooflines(std::vector{rows[0]}, {});
+    EXPECT_FALSE(one.types.begin()->second.residual_std);
+    EXPECT_NEAR(one.types.begin()->second.parameter_covariance.at(2), 0.49, 1e-9);
 }
 
 }  // namespace
