@@ -362,8 +362,13 @@ std::optional<CurveFit> fit_curve(std::span<KernelEfficiency const> kernels, Cur
             break;
         }
     }
-    for (auto const& observation : problem.observations) {
-        if (!(problem.value(fit.parameters, observation.log_work) > 0)) return std::nullopt;
+    // Between two kernels a knot may fall below zero although the curve is above it at both.
+    auto const needs_a_negative_efficiency = [&](double log_work) {
+        return !(problem.value(fit.parameters, log_work) > 0);
+    };
+    if (std::ranges::any_of(problem.column(&Observation::log_work), needs_a_negative_efficiency) ||
+        std::ranges::any_of(problem.knots, needs_a_negative_efficiency)) {
+        return std::nullopt;
     }
     result.curve = fitted_form(form, problem.knots, fit.parameters);
     result.kernels = static_cast<int>(used.size());

@@ -256,5 +256,42 @@ TEST(LeaveOneModelOut, JudgesByKernelsThatOtherModelsDoNotShare) {
                                            FitWeighting::log_error));
 }
 
+KernelEfficiency efficiency_of(double work, double efficiency) {
+    return {.work = work,
+            .efficiency = efficiency,
+            .observations = 10,
+            .models = {"m"},
+            .source_subgraphs = {"m/1/" + std::to_string(work)}};
+}
+
+// Knots lie at their bins' mean work. Three kernels fall steeply from 0.9 to 0.01 inside the two
+// bins of 1M to 10M: the line through them is above zero at each kernel and below it at its last
+// knot, which no kernel is at.
+TEST(CurveFit, AFormThatNeedsANegativeEfficiencyIsAbsent) {
+    int absent = 0;
+    int present = 0;
+    std::mt19937_64 random{2};
+    std::uniform_real_distribution<double> uniform;
+    for (int i = 0; i < 300; ++i) {
+        std::vector<KernelEfficiency> kernels;
+        for (int k = 0; k < 7; ++k) {
+            kernels.push_back(efficiency_of(std::pow(10, 6 + 2 * uniform(random)),
+                                            std::exp(-6 * uniform(random))));
+        }
+        for (auto const weighting : all_fit_weightings) {
+            auto const fit = fit_curve(kernels, CurveForm::piecewise_linear, weighting);
+            if (!fit) {
+                ++absent;
+                continue;
+            }
+            ++present;
+            auto const& knots = std::get<PiecewiseLinear>(fit->curve);
+            EXPECT_GT(std::ranges::min(knots.efficiency), 0) << i;
+        }
+    }
+    EXPECT_GT(absent, 10);
+    EXPECT_GT(present, 10);
+}
+
 }  // namespace
 }  // namespace derate
