@@ -100,7 +100,7 @@ std::vector<std::string> differences(Calibration const& before, Calibration cons
     std::vector<std::string> lines;
     add_if_changed(lines, "source", std::string{to_string(before.source)},
                    std::string{to_string(after.source)});
-    add_if_changed(lines, "date", before.provenance.date, after.provenance.date);
+    add_if_changed(lines, "date", days_of(before.provenance), days_of(after.provenance));
     add_if_changed(lines, "tool", before.provenance.tool_version, after.provenance.tool_version);
     add_if_changed(lines, "environment", before.provenance.environment_hash.value_or("unknown"),
                    after.provenance.environment_hash.value_or("unknown"));

@@ -8,6 +8,66 @@
 #include "core/input_error.hpp"
 
 namespace derate {
+namespace {
+
+/// What all campaigns say alike; empty where they differ or one does not know.
+std::optional<std::string> common(std::vector<Campaign> const& campaigns,
+                                  std::optional<std::string> Campaign::*field) {
+    auto const& first = campaigns.front().*field;
+    bool const alike = std::ranges::all_of(
+        campaigns, [&](Campaign const& campaign) { return campaign.*field == first; });
+    return alike ? first : std::nullopt;
+}
+
+/// The worst grade. A campaign without one may be worse than all that have one, unless those are as
+/// bad as can be.
+std::optional<std::string> worst_grade(std::vector<Campaign> const& campaigns) {
+    std::optional<std::string> worst;
+    bool all_known = true;
+    for (auto const& campaign : campaigns) {
+        all_known = all_known && campaign.trust_grade;
+        worst = std::max(worst, campaign.trust_grade);  // empty sorts first
+    }
+    return all_known || worst == "D" ? worst : std::nullopt;
+}
+
+/// Of several campaigns the chain is as strong as the weakest.
+void set_campaigns(Provenance& provenance, std::vector<Campaign> const& campaigns) {
+    std::vector<std::string> dates;
+    std::vector<std::string> origins;
+    for (auto const& campaign : campaigns) {
+        if (!campaign.date.empty()) dates.push_back(campaign.date);
+        if (std::ranges::find(origins, campaign.origin) == origins.end()) {
+            origins.push_back(campaign.origin);
+        }
+    }
+    if (!dates.empty()) {
+        auto const [oldest, newest] = std::ranges::minmax(dates);
+        provenance.date = newest;
+        if (oldest != newest) provenance.oldest_date = oldest;
+    }
+    for (auto const& origin : origins) {
+        provenance.origin.append(provenance.origin.empty() ? "" : "; ").append(origin);
+    }
+    provenance.trust_grade = worst_grade(campaigns);
+    provenance.environment_hash = common(campaigns, &Campaign::environment_hash);
+    provenance.samples_sha256 = common(campaigns, &Campaign::samples_sha256);
+}
+
+/// Those whose timings the curves rest on, in the evidence's order.
+std::vector<Campaign> campaigns_of(Evidence const& evidence, std::vector<int> const& cases) {
+    std::vector<char> used(evidence.campaigns.size(), 0);
+    for (int const index : cases) {
+        used[static_cast<std::size_t>(evidence.cases[static_cast<std::size_t>(index)].campaign)] = 1;
+    }
+    std::vector<Campaign> campaigns;
+    for (std::size_t i = 0; i < used.size(); ++i) {
+        if (used[i]) campaigns.push_back(evidence.campaigns[i]);
+    }
+    return campaigns;
+}
+
+}  // namespace
 
 Calibration fit_calibration(Evidence const& given, FitOptions const& options) {
     if (auto const broken = violations(given); !broken.empty()) {
@@ -49,13 +109,7 @@ Calibration fit_calibration(Evidence const& given, FitOptions const& options) {
     for (int const index : input.cases_of(all)) {
         provenance.num_samples += evidence.cases[static_cast<std::size_t>(index)].timing->samples;
     }
-    for (auto const& campaign : evidence.campaigns) {
-        provenance.date = std::max(provenance.date, campaign.date);
-        provenance.origin = campaign.origin;
-        provenance.trust_grade = campaign.trust_grade;
-        provenance.environment_hash = campaign.environment_hash;
-        provenance.samples_sha256 = campaign.samples_sha256;
-    }
+    set_campaigns(provenance, campaigns_of(evidence, input.cases_of(all)));
     return calibration;
 }
 

@@ -10,6 +10,8 @@
 #include "calibration/cross_validate.hpp"
 #include "core/input_error.hpp"
 #include "core/json/calibration_json.hpp"
+#include "core/json/calibration_rules.hpp"
+#include "core/json/schema_check.hpp"
 
 namespace derate {
 namespace {
@@ -301,6 +303,152 @@ TEST(CrossValidation, NeverSeesWhatItPredicts) {
         EXPECT_NE(a.models.back().predicted.latency_ms, b.models.back().predicted.latency_ms);
         EXPECT_TRUE(a.models.front().independent_truth);
         EXPECT_EQ(a.models.front().kernels.size(), 25);
+    }
+}
+
+// Each campaign's models are timed by it; the curves rest on all.
+Provenance provenance_of(std::vector<Campaign> const& campaigns) {
+    auto evidence = Machine{4}.measure(static_cast<int>(campaigns.size()), 2);
+    evidence.campaigns = campaigns;
+    for (std::size_t m = 0; m < evidence.models.size(); ++m) {
+        auto const campaign = static_cast<int>(m / 2);
+        evidence.models[m].campaign = campaign;
+        for (int const index : evidence.models[m].cases) {
+            evidence.cases[static_cast<std::size_t>(index)].campaign = campaign;
+        }
+    }
+    return fit_calibration(evidence, {.nested_intervals = false}).provenance;
+}
+
+Campaign campaign_of(std::string id, std::string date, std::optional<std::string> grade,
+                     std::optional<std::string> environment = "e") {
+    return {.id = std::move(id),
+            .date = std::move(date),
+            .origin = "derate 0.1.0",
+            .imported = false,
+            .environment_hash = std::move(environment),
+            .samples_sha256 = std::nullopt,
+            .trust_grade = std::move(grade)};
+}
+
+// Whichever came last: the worst grade, both dates, and an environment only where all share it.
+TEST(FitCalibration, ProvenanceOfSeveralCampaignsIsTheWorst) {
+    auto const one = provenance_of({campaign_of("a", "2026-11-02", "B")});
+    EXPECT_EQ(one.trust_grade, "B");
+    EXPECT_EQ(one.environment_hash, "e");
+    EXPECT_FALSE(one.oldest_date);
+    EXPECT_EQ(days_of(one), "2026-11-02");
+
+    auto const better_last = provenance_of({campaign_of("a", "2025-01-02T03:04:05Z", "D"),
+                                            campaign_of("b", "2026-11-02T03:04:05Z", "A")});
+    EXPECT_EQ(better_last.trust_grade, "D");
+    EXPECT_EQ(better_last.date, "2026-11-02T03:04:05Z");
+    EXPECT_EQ(better_last.oldest_date, "2025-01-02T03:04:05Z");
+    EXPECT_EQ(days_of(better_last), "2025-01-02 to 2026-11-02");
+    EXPECT_EQ(better_last.environment_hash, "e");
+    EXPECT_EQ(better_last.origin, "derate 0.1.0");
+
+    auto const worse_last = provenance_of({campaign_of("a", "2026-11-01", "A", "e"),
+                                           campaign_of("b", "2026-11-02", "C", "f")});
+    EXPECT_EQ(worse_last.trust_grade, "C");
+    EXPECT_FALSE(worse_last.environment_hash);
+
+    // An ungraded campaign may be worse than a graded one, but not than the worst.
+    EXPECT_FALSE(provenance_of({campaign_of("a", "2026-11-01", {}),
+                                campaign_of("b", "2026-11-02", "A")})
+                     .trust_grade);
+    EXPECT_EQ(provenance_of({campaign_of("a", "2026-11-01", "D"),
+                             campaign_of("b", "2026-11-02", {}, {})})
+                  .trust_grade,
+              "D");
+}
+
+TEST(FitCalibration, ProvenanceIsOfCampaignsThatTheCurvesRestOn) {
+    auto evidence = Machine{4}.measure(2, 2);
+    evidence.campaigns = {campaign_of("a", "2026-11-01", "A"), campaign_of("b", "2026-11-05", "D", "f")};
+    for (auto& kernel : evidence.cases) kernel.campaign = 0;
+    auto held_out = evidence.models.back();
+    held_out.role = ModelRole::held_out;
+    held_out.campaign = 1;
+    evidence.models.push_back(held_out);
+    auto const provenance = fit_calibration(evidence, {.nested_intervals = false}).provenance;
+    EXPECT_EQ(provenance.trust_grade, "A");
+    EXPECT_EQ(days_of(provenance), "2026-11-01");
+    EXPECT_EQ(provenance.environment_hash, "e");
+}
+
+/// A few kernels of any sizes and times: what a user's first files may hold.
+Evidence haphazard(unsigned seed) {
+    std::mt19937_64 random{seed};
+    std::uniform_real_distribution<double> uniform;
+    std::normal_distribution<double> normal;
+    Evidence evidence;
+    evidence.hardware = {.id = "cpu-x", .kind = DeviceKind::cpu, .name = "CPU X"};
+    evidence.hardware.compute_peaks = {{Precision::fp32, 1, {.per_second = 1e11, .source = "stated"}}};
+    evidence.hardware.bandwidth_peaks = {{1, {.per_second = 2e10, .source = "stated"}}};
+    evidence.partition = evidence.flop_rule = "foreign";
+    evidence.threads = 1;
+    evidence.campaigns.push_back({.id = "c", .date = "2026-01-01", .origin = "x", .imported = true});
+    auto const timing = [&](double ms, bool launched) {
+        if (!launched) {
+            return Timing{.statistic = CenterStatistic::mean,
+                          .center_ms = ms,
+                          .mean_ms = ms,
+                          .std_ms = uniform(random) < 0.2 ? 0.0 : 0.01 * ms,
+                          .samples = 20};
+        }
+        std::vector<LaunchTimes> launches;
+        for (int k = 0; k < static_cast<int>(1 + seed % 4); ++k) {
+            double const least = ms * std::exp(0.1 * normal(random));
+            launches.push_back({.times_ms = summarize(std::vector{1.1 * least, 1.3 * least}),
+                                .lower_quartile_ms = 1.15 * least,
+                                .median_ms = 1.2 * least,
+                                .upper_quartile_ms = 1.25 * least,
+                                .min_ms = 1.1 * least,
+                                .max_ms = 1.3 * least,
+                                .least_ms = least,
+                                .launch = k});
+        }
+        return timing_of(std::move(launches));
+    };
+    auto const models = 1 + static_cast<int>(3 * uniform(random));
+    for (int m = 0; m < models; ++m) {
+        EvidenceModel model{.name = "m" + std::to_string(m), .family = "f" + std::to_string(m)};
+        auto const kernels = 1 + static_cast<int>(6 * uniform(random));
+        for (int k = 0; k < kernels; ++k) {
+            auto const type = all_operation_types[static_cast<std::size_t>(
+                uniform(random) * static_cast<double>(all_operation_types.size()))];
+            double const flops = uniform(random) < 0.2 ? 0 : std::pow(10, 4 + 6 * uniform(random));
+            double const bytes = std::pow(10, 3 + 6 * uniform(random));
+            Subgraph subgraph{.fusion_pattern = "k",
+                              .type = seed % 2 == 0 ? OperationType::conv2d : type,
+                              .nodes = {{.name = "n", .op = "conv2d"}},
+                              .work = Flops{flops},
+                              .traffic = {.input = Bytes{bytes / 2}, .output = Bytes{bytes / 2}}};
+            double const ms =
+                1e3 * (flops / 3e10 + bytes / 1e10 + 5e-6) * std::exp(1.5 * normal(random));
+            model.cases.push_back(static_cast<int>(evidence.cases.size()));
+            evidence.cases.push_back(
+                {.subgraph = subgraph, .timing = timing(ms, seed % 3 == 0), .campaign = 0});
+        }
+        model.whole_model = timing(10 * std::exp(normal(random)), seed % 3 == 0);
+        evidence.models.push_back(std::move(model));
+    }
+    return evidence;
+}
+
+TEST(FitCalibration, WhatIsWrittenObeysItsSchemaAndRules) {
+    for (unsigned seed = 0; seed < 120; ++seed) {
+        auto calibration = fit_calibration(haphazard(seed));
+        calibration.provenance.tool_version = "test";
+        auto const document = nlohmann::json::parse(to_json(calibration).dump());
+        for (auto const& violation : check_schema(document, SchemaName::efficiency_calibration)) {
+            ADD_FAILURE() << seed << ": " << violation.pointer << ": " << violation.problem;
+        }
+        for (auto const& violation : broken_rules(calibration)) {
+            ADD_FAILURE() << seed << ": " << violation.pointer << ": " << violation.problem;
+        }
+        EXPECT_EQ(to_json(calibration_from_json(document, "f")), document) << seed;
     }
 }
 

@@ -163,7 +163,7 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
         "# Calibration of %s\n\n%s, %d thread%s, %s. Trust grade %s, gate %s.\n",
         calibration.hardware_id.c_str(), std::string{to_string(calibration.precision)}.c_str(),
         calibration.threads, calibration.threads == 1 ? "" : "s",
-        calibration.provenance.date.c_str(), std::string{to_string(summary.trust.grade)}.c_str(),
+        days_of(calibration.provenance).c_str(), std::string{to_string(summary.trust.grade)}.c_str(),
         std::string{to_string(summary.verdict)}.c_str());
     all +=
         "\nPredicted is the time of the model's ATen operators through LibTorch's dispatcher, "

@@ -15,6 +15,13 @@ constexpr std::array<std::pair<CurveSource, std::string_view>, 4> source_names{{
 
 }  // namespace
 
+std::string days_of(Provenance const& provenance) {
+    auto const day = [](std::string const& date) { return date.substr(0, 10); };
+    auto const newest = day(provenance.date);
+    auto const oldest = day(provenance.oldest_date.value_or(provenance.date));
+    return oldest == newest ? newest : oldest + " to " + newest;
+}
+
 std::string_view to_string(CurveSource source) {
     for (auto const& [value, name] : source_names) {
         if (value == source) return name;

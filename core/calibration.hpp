@@ -166,17 +166,21 @@ struct EvidenceFileState {
 
 /// Who measured, when, with what: the roadmap's calibration_metadata and more.
 struct Provenance {
-    std::string date;  ///< ISO 8601
+    std::string date;  ///< ISO 8601; of several campaigns the newest
+    std::optional<std::string> oldest_date{};  ///< of several campaigns, where it is another
     std::string tool_version;
     std::optional<std::string> git_revision;
     std::vector<std::string> models_used;
     std::int64_t num_samples = 0;  ///< repetitions
-    std::optional<std::string> environment_hash;
-    std::optional<std::string> trust_grade;  ///< "A" to "D", docs/measuring.md
+    std::optional<std::string> environment_hash;  ///< that all campaigns have
+    std::optional<std::string> trust_grade;  ///< "A" to "D", docs/measuring.md; the worst campaign's
     std::string origin;  ///< licence and project of imported data; else the tool
     std::vector<EvidenceFile> evidence;
     std::optional<std::string> samples_sha256;
 };
+
+/// "2026-11-02", or of several campaigns "2026-11-02 to 2026-11-05"; days only, empty if unknown.
+[[nodiscard]] std::string days_of(Provenance const& provenance);
 
 /// What a calibration claims of itself; the gate recomputes it and trusts none of it.
 struct ValidationClaim {

@@ -496,7 +496,7 @@ std::vector<PageSection> calibration_sections(std::span<PicturedCalibration cons
         auto const& provenance = pictured.calibration.provenance;
         models.paragraphs.push_back(
             pictured.label + ": " + std::string{to_string(pictured.calibration.source)} + ", " +
-            (provenance.date.empty() ? "date unknown" : provenance.date.substr(0, 10)) + ", " +
+            (provenance.date.empty() ? "date unknown" : days_of(provenance)) + ", " +
             std::to_string(provenance.models_used.size()) + " models, " +
             std::to_string(provenance.num_samples) + " repetitions" +
             (provenance.trust_grade ? ", trust grade " + *provenance.trust_grade : "") + "." +

@@ -333,6 +333,7 @@ ContextFactor context_from_json(JsonFields fields) {
 Provenance provenance_from_json(JsonFields fields) {
     Provenance provenance{
         .date = fields.text("date"),
+        .oldest_date = fields.optional_text("oldest_date"),
         .tool_version = fields.text("tool_version"),
         .git_revision = fields.optional_text("git_revision"),
         .models_used = fields.texts("models_used"),
@@ -366,6 +367,7 @@ json to_json(Provenance const& provenance) {
         evidence.push_back({{"file", file.file}, {"sha256", file.sha256}});
     }
     return {{"date", provenance.date},
+            {"oldest_date", json_or_null(provenance.oldest_date)},
             {"tool_version", provenance.tool_version},
             {"git_revision", json_or_null(provenance.git_revision)},
             {"models_used", provenance.models_used},

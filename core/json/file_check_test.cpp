@@ -286,6 +286,7 @@ json& at(json& document, std::string const& pointer) {
 /// Fields that may be absent: readers take null or the stated default.
 bool is_optional(std::string const& pointer) {
     static std::vector<std::string> const names{"provisional",
+                                                "oldest_date",
                                                 "git_revision",
                                                 "environment_hash",
                                                 "trust_grade",

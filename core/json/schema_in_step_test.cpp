@@ -179,6 +179,7 @@ json full_calibration() {
     calibration.intervals.t_quantile = 2.2;
     calibration.context = {.factor = 1.013, .operator_seconds = 2e-6, .relative_std = 0.025, .models = 14};
     calibration.provenance = {.date = "2026-11-22T18:00:00Z",
+                              .oldest_date = "2026-11-20T18:00:00Z",
                               .tool_version = "derate 0.1.0",
                               .git_revision = "abc",
                               .models_used = {"resnet18", "vgg16"},
