@@ -46,33 +46,58 @@ std::vector<double> log_residuals(std::vector<KernelResidual> const& kernels) {
     return values;
 }
 
-/// A kernel of several models speaks for each of them.
-std::map<std::string, std::vector<double>> by_model(std::vector<KernelResidual> const& kernels) {
-    std::map<std::string, std::vector<double>> groups;
+/// One kernel, whatever the number of campaigns that timed it, with the mean of its residuals.
+struct IndependentKernel {
+    double log_residual = 0;
+    std::set<std::string> models;
+};
+
+std::vector<IndependentKernel> independent_kernels(std::vector<KernelResidual> const& kernels) {
+    std::map<std::pair<std::string, int>, std::pair<SampleSummary, std::set<std::string>>> by_kernel;
     for (auto const& kernel : kernels) {
-        for (auto const& model : kernel.models) groups[model].push_back(kernel.log_residual);
+        auto const case_index = kernel.descriptor.empty() ? kernel.case_index : -1;
+        auto& [residuals, models] = by_kernel[{kernel.descriptor, case_index}];
+        residuals = merge(residuals, {.count = 1, .mean = kernel.log_residual});
+        models.insert(kernel.models.begin(), kernel.models.end());
     }
-    return groups;
+    std::vector<IndependentKernel> independent;
+    for (auto& [key, kernel] : by_kernel) {
+        independent.push_back({kernel.first.mean, std::move(kernel.second)});
+    }
+    return independent;
 }
 
-ModelConsistency consistency_of(std::vector<KernelResidual> const& kernels) {
-    ModelConsistency result;
-    auto const groups = by_model(kernels);
+/// Residuals of the kernels that one model alone contains, by model: each kernel is in one group,
+/// so that the groups are independent. What models share cannot tell them apart.
+std::vector<SampleSummary> groups_of_models(std::vector<IndependentKernel> const& kernels) {
+    std::map<std::string, SampleSummary> groups;
+    for (auto const& kernel : kernels) {
+        if (kernel.models.size() != 1) continue;
+        auto& group = groups[*kernel.models.begin()];
+        group = merge(group, {.count = 1, .mean = kernel.log_residual});
+    }
     std::vector<SampleSummary> summaries;
+    for (auto const& [model, group] : groups) summaries.push_back(group);
+    return summaries;
+}
+
+ModelConsistency consistency_of(std::vector<KernelResidual> const& residuals) {
+    ModelConsistency result;
+    auto const kernels = independent_kernels(residuals);
+    std::set<std::string> models;
+    for (auto const& kernel : kernels) models.insert(kernel.models.begin(), kernel.models.end());
     std::vector<double> p_values;
-    for (auto const& [model, values] : groups) {
-        summaries.push_back(summarize(values));
+    for (auto const& model : models) {
+        std::vector<double> own;
         std::vector<double> others;
         for (auto const& kernel : kernels) {
-            if (std::ranges::find(kernel.models, model) == kernel.models.end()) {
-                others.push_back(kernel.log_residual);
-            }
+            (kernel.models.contains(model) ? own : others).push_back(kernel.log_residual);
         }
         result.models.push_back({.model = model,
-                                 .kernels = static_cast<int>(values.size()),
-                                 .mean_log_residual = summaries.back().mean,
+                                 .kernels = static_cast<int>(own.size()),
+                                 .mean_log_residual = summarize(own).mean,
                                  .p_value = std::nullopt});
-        if (auto const test = two_sample_t_test(values, others)) {
+        if (auto const test = two_sample_t_test(own, others)) {
             result.models.back().p_value = test->p_value;
             p_values.push_back(test->p_value);
         }
@@ -82,7 +107,7 @@ ModelConsistency consistency_of(std::vector<KernelResidual> const& kernels) {
     for (auto& shift : result.models) {
         if (shift.p_value) shift.p_value = adjusted[next++];
     }
-    if (auto const test = one_way_analysis_of_variance(summaries)) result.p_value = test->p_value;
+    if (auto const test = one_way_analysis_of_variance(groups_of_models(kernels))) result.p_value = test->p_value;
     std::ranges::sort(result.models, [](ModelShift const& a, ModelShift const& b) {
         return std::tuple{-std::abs(a.mean_log_residual), a.model} <
                std::tuple{-std::abs(b.mean_log_residual), b.model};
@@ -129,7 +154,10 @@ TimingNoise noise_of(Timing const& timing) {
     if (freedom > 0) noise.within = squares / freedom / squared_mean;
     if (auto const variance = medians.variance()) {
         noise.between = *variance / squared_mean;
-        noise.of_mean = *noise.between / static_cast<double>(medians.count);
+    }
+    if (auto const center = interval_of_center(timing.launches)) {
+        double const relative = center->standard_error / center->mean;
+        noise.of_mean = relative * relative;
     }
     return noise;
 }
@@ -152,9 +180,7 @@ VarianceBudget budget_of(Evidence const& evidence, std::vector<KernelResidual> c
     budget.between_launches = between.value();
     budget.noise_of_mean = of_mean.value();
 
-    std::vector<SampleSummary> models;
-    for (auto const& [model, values] : by_model(kernels)) models.push_back(summarize(values));
-    if (auto const split = split_variance(models)) {
+    if (auto const split = split_variance(groups_of_models(independent_kernels(kernels)))) {
         budget.between_models = split->between;
         budget.lack_of_fit = std::max(0.0, split->within - budget.noise_of_mean.value_or(0));
     }
@@ -239,6 +265,7 @@ CalibrationDiagnostics diagnose(Evidence const& evidence, Calibration const& cal
                                 .efficiency = std::nullopt,
                                 .log_residual = std::log(kernel.measured_ms / kernel.predicted_ms),
                                 .standardised = 0,
+                                .descriptor = subgraph.descriptor,
                                 .models = {use.models.begin(), use.models.end()},
                                 .source_subgraphs = {use.subgraphs.begin(), use.subgraphs.end()}};
         auto const& peak = zero_flop ? calibration.peak_bandwidth : calibration.peak_flops;
@@ -253,7 +280,7 @@ CalibrationDiagnostics diagnose(Evidence const& evidence, Calibration const& cal
         all.push_back(std::move(residual));
     }
 
-    CalibrationDiagnostics result;
+    CalibrationDiagnostics result{.above_peak = rates_above_peak(calibration, evidence)};
     result.kernels = static_cast<int>(all.size());
     result.models = static_cast<int>(models.size());
     for (auto& [key, kernels] : groups) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "calibration/cross_validate.hpp"
+#include "calibration/rates_above_peak.hpp"
 #include "core/calibration.hpp"
 #include "core/evidence.hpp"
 #include "core/statistics/distribution_fit.hpp"
@@ -23,6 +24,9 @@ struct KernelResidual {
     double log_residual = 0;           ///< log(measured / predicted)
     double standardised =
         0;  ///< (log_residual - mean of the curve) / standard deviation of the curve
+    /// Of the kernel itself: campaigns that timed it each have a case of it, which share whatever
+    /// the curve cannot follow. Empty where the evidence has none: then each case is a kernel.
+    std::string descriptor;
     std::vector<std::string> models;            ///< that contain it, sorted
     std::vector<std::string> source_subgraphs;  ///< "model/batch/subgraph_id"
 };
@@ -47,15 +51,17 @@ struct ModelShift {
     std::string model;
     int kernels = 0;
     double mean_log_residual = 0;
-    /// Welch's t-test against the other models' kernels of this curve, adjusted over the models by
-    /// Holm; empty with fewer than two kernels on a side.
+    /// Welch's t-test against the kernels of this curve that the model does not contain, adjusted
+    /// over the models by Holm; a kernel of several campaigns is one value. Empty with fewer than
+    /// two kernels on a side.
     std::optional<double> p_value;
 };
 
 /// Do the models agree on kernels of one type?
 struct ModelConsistency {
     std::vector<ModelShift> models;  ///< largest |mean| first
-    /// One-way analysis of variance of the log residuals over models: P(F >= f).
+    /// One-way analysis of variance of the log residuals over models: P(F >= f). A kernel that
+    /// several models share cannot tell them apart and takes no part.
     std::optional<double> p_value;
 };
 
@@ -93,6 +99,7 @@ struct CalibrationDiagnostics {
     std::vector<CurveDiagnostics> curves;  ///< largest time share first
     VarianceBudget variance;               ///< over all kernels
     ModelConsistency consistency;          ///< over all kernels
+    std::vector<RatesAbovePeak> above_peak;
     int kernels = 0;
     int models = 0;
 };

@@ -9,6 +9,7 @@
 
 #include "calibration/claims.hpp"
 #include "calibration/fit_calibration.hpp"
+#include "calibration/rates_above_peak.hpp"
 #include "cli/commands.hpp"
 #include "cli/evidence_inputs.hpp"
 #include "cli/revision.hpp"
@@ -127,6 +128,9 @@ void print_text(EvidenceInputs const& inputs, Calibration const& calibration,
                     claim.models, claim.bias_percent, 100 * claim.coverage_95.value_or(0));
     }
     if (own.claims.empty()) std::puts("too few models to leave one out: accuracy is unknown");
+    for (auto const& above : rates_above_peak(calibration, inputs.evidence)) {
+        std::printf("%s\n", in_words(above).c_str());
+    }
     if (own.floor) {
         std::printf("noise floor %.1f %% (%s)\n", own.floor->percent, basis_of(*own.floor).c_str());
     }
@@ -157,6 +161,10 @@ nlohmann::json result_json(EvidenceInputs const& inputs, Calibration const& cali
                         {"failed_kernels", counts.failed},
                         {"repetitions", counts.repetitions},
                         {"curves", nlohmann::json::array()}};
+    json["rates_above_peak"] = nlohmann::json::array();
+    for (auto const& above : rates_above_peak(calibration, inputs.evidence)) {
+        json["rates_above_peak"].push_back(in_words(above));
+    }
     for (auto const& path : inputs.duplicates) json["duplicate_files"].push_back(path.string());
     auto const or_null = [](std::optional<double> value) {
         return value ? nlohmann::json(*value) : nlohmann::json(nullptr);

@@ -380,6 +380,8 @@ std::string analysis_in_words(Calibration const& calibration,
         words += "The spread changes with size on " + listed(uneven) + ". ";
     }
 
+    for (auto const& above : diagnostics.above_peak) words += in_words(above) + ". ";
+
     auto const outliers = outliers_of(diagnostics);
     if (!outliers.empty()) {
         auto const& [curve, kernel] = outliers.front();
@@ -475,6 +477,8 @@ std::string analysis_json(Calibration const& calibration,
         }
         curves.push_back(std::move(entry));
     }
+    auto above_peak = nlohmann::json::array();
+    for (auto const& above : diagnostics.above_peak) above_peak.push_back(in_words(above));
     nlohmann::json const json{{"hardware_id", calibration.hardware_id},
                               {"precision", to_string(calibration.precision)},
                               {"summary", analysis_in_words(calibration, diagnostics)},
@@ -482,6 +486,7 @@ std::string analysis_json(Calibration const& calibration,
                               {"models", diagnostics.models},
                               {"variance", json_of(diagnostics.variance)},
                               {"consistency", json_of(diagnostics.consistency)},
+                              {"rates_above_peak", std::move(above_peak)},
                               {"curves", std::move(curves)}};
     return json.dump(2);
 }

@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "calibration/cross_validate.hpp"
-#include "core/statistics/interval_of_mean.hpp"
 #include "core/statistics/quantiles.hpp"
 #include "estimator/compiled_calibration.hpp"
 #include "estimator/fallback_chain.hpp"
@@ -129,14 +128,16 @@ std::optional<FallbackChain> pricing_by(Calibration const& calibration,
 ProvenanceAudit provenance_of(AuditSubject const& subject, std::string_view today,
                               AuditLimits const& limits) {
     auto const& calibration = *subject.stored.calibration;
+    auto const oldest =
+        calibration.provenance.oldest_date.value_or(calibration.provenance.date);
     ProvenanceAudit result{.file = subject.stored.curves,
                            .source = calibration.source,
                            .precision = calibration.precision,
                            .threads = calibration.threads,
                            .provisional = calibration.provisional,
                            .recorded = calibration.provenance,
-                           .age_days = days_between(calibration.provenance.date, today),
-                           .stale = is_stale(calibration.provenance.date, today, limits),
+                           .age_days = days_between(oldest, today),
+                           .stale = is_stale(oldest, today, limits),
                            .campaigns = {},
                            .libraries = std::nullopt,
                            .git_revision = calibration.provenance.git_revision,
@@ -283,7 +284,7 @@ QualityAudit audit_quality(Evidence const& evidence, std::string_view today,
         auto const unsteady = std::ranges::count_if(
             timing.launches, [](LaunchTimes const& launch) { return !launch.steady; });
         if (2 * unsteady > std::ssize(timing.launches)) unsteady_ms += timing.center_ms;
-        auto const interval = confidence_interval_of_mean(least_times(timing.launches));
+        auto const interval = interval_of_center(timing.launches);
         if (!interval) {
             unknown_ms += timing.center_ms;
             continue;
@@ -515,7 +516,10 @@ Audit audit(AuditRequest const& request, AuditLimits const& limits) {
         auto const models = models_in(calibration->precision, request.models);
         one.coverage = audit_coverage(*calibration, evidence, models, request.hardware);
         one.recommendations = recommend_for(*calibration, models, limits.recommendations);
-        if (evidence) one.quality = audit_quality(*evidence, request.today, limits);
+        if (evidence) {
+            one.quality = audit_quality(*evidence, request.today, limits);
+            one.above_peak = rates_above_peak(*subject.stored.calibration, *evidence);
+        }
         if (!request.legacy) {
             one.no_legacy = "No legacy values are known for " + request.hardware_id + ".";
         } else if (!legacy_roof(*request.legacy->legacy_rules, calibration->precision)) {

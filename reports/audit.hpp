@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "calibration/bins.hpp"
+#include "calibration/rates_above_peak.hpp"
 #include "calibration/validation.hpp"
 #include "core/calibration.hpp"
 #include "core/environment.hpp"
@@ -224,6 +225,7 @@ struct CalibrationAudit {
     ProvenanceAudit provenance;
     std::vector<CoverageCell> coverage;
     std::optional<QualityAudit> quality;  ///< empty where there is no evidence
+    std::vector<RatesAbovePeak> above_peak;
     std::optional<LegacyComparison> legacy;
     std::string no_legacy;  ///< why there is no comparison
     std::vector<ChainLink> chain;

@@ -403,6 +403,7 @@ std::string calibration_in_words(CalibrationAudit const& one) {
                             : std::to_string(gaps.gaps) + " of " + std::to_string(gaps.needed) +
                                   " sizes that the shipped models need were never measured; " +
                                   percent(gaps.time_share) + " of the models' time lies there. ";
+    for (auto const& above : one.above_peak) words += in_words(above) + ". ";
     if (one.quality) {
         auto const& q = *one.quality;
         words += q.median_half_width

@@ -273,6 +273,10 @@ nlohmann::json validation_json(Validation const& v) {
         {"median_half_width_percent",
          any ? nlohmann::json(median_half_width_percent(v.outcomes)) : nullptr},
         {"noise_floor_percent", v.floor ? nlohmann::json(v.floor->percent) : nullptr},
+        {"noise_floor_95_percent",
+         v.floor && v.floor->interval_percent
+             ? nlohmann::json{v.floor->interval_percent->lower, v.floor->interval_percent->upper}
+             : nlohmann::json(nullptr)},
         {"noise_floor_basis", v.floor ? nlohmann::json(basis_of(*v.floor)) : nullptr},
         {"normality", v.normality ? nlohmann::json{{"shapiro_wilk_w", v.normality->w},
                                                    {"p_value", v.normality->p_value}}

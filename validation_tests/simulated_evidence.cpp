@@ -92,7 +92,8 @@ Timing timed(double center_ms, double spread, Draws& draws) {
                        .upper_quartile_ms = 1.01 * median,
                        .min_ms = 0.97 * median,
                        .max_ms = 1.05 * median,
-                       .steady = true});
+                       .steady = true,
+                       .launch = k});
     }
     return timing_of(std::move(all));
 }
