@@ -24,6 +24,7 @@ on its own, as a Google Benchmark program:
   --threads N        of LibTorch (1)
   --cpus A,B         run on these CPUs only
   --cache-state S    hot, cold_activations or cold_all (cold_all)
+  --allocator A      malloc's thresholds pinned, or glibc's default (pinned)
   --seed N           of weights and inputs (0)
   --benchmark_*      Google Benchmark's flags: filter, min_time, repetitions, format, out, ...
 
@@ -93,6 +94,11 @@ bool set_flag(BenchFlags& flags, std::string_view name, Next const& next) {
         if (flags.precision == Precision::int8) {
             throw InputError{name, "measuring int8 is not supported", "fp32, fp16 or bf16"};
         }
+    } else if (name == "--allocator") {
+        auto const text = next();
+        auto const allocator = parse_allocator(text);
+        if (!allocator) throw InputError{name, "got '" + text + "'", "pinned or default"};
+        flags.allocator = *allocator;
     } else if (name == "--cache-state") {
         auto const text = next();
         auto const state = parse_cache_state(text);
@@ -138,11 +144,13 @@ BenchFlags parse_bench_flags(int argc, char const* const* argv) {
         };
         if (!set_flag(flags, name, next)) {
             std::array const known{
-                std::string{"--help"},        std::string{"--plan"},  std::string{"--samples"},
-                std::string{"--progress"},    std::string{"--peaks"}, std::string{"--environment"},
-                std::string{"--model"},       std::string{"--batch"}, std::string{"--threads"},
-                std::string{"--seed"},        std::string{"--cpus"},  std::string{"--precision"},
-                std::string{"--cache-state"},
+                std::string{"--help"},        std::string{"--plan"},
+                std::string{"--samples"},     std::string{"--progress"},
+                std::string{"--peaks"},       std::string{"--environment"},
+                std::string{"--model"},       std::string{"--batch"},
+                std::string{"--threads"},     std::string{"--seed"},
+                std::string{"--cpus"},        std::string{"--precision"},
+                std::string{"--cache-state"}, std::string{"--allocator"},
             };
             auto const nearest = nearest_name(name, known);
             throw InputError{argument, "unknown flag",

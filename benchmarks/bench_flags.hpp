@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/allocator.hpp"
 #include "core/measurement.hpp"
 #include "core/precision.hpp"
 
@@ -27,6 +28,7 @@ struct BenchFlags {
     int threads = 1;
     std::vector<int> cpus{};
     CacheState cache_state = CacheState::cold_all;
+    Allocator allocator = Allocator::pinned;
     std::uint64_t seed = 0;
     std::vector<std::string> google_benchmark{};  ///< flags left for Google Benchmark
 };

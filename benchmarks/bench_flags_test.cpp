@@ -22,6 +22,14 @@ std::string error_of(std::vector<char const*> const& arguments) {
     return "accepted";
 }
 
+TEST(BenchFlags, PinsMallocUnlessToldNotTo) {
+    EXPECT_EQ(parse({"--model", "resnet18"}).allocator, Allocator::pinned);
+    EXPECT_EQ(parse({"--model", "resnet18", "--allocator=default"}).allocator,
+              Allocator::untouched);
+    EXPECT_THAT(error_of({"--model", "resnet18", "--allocator", "jemalloc"}),
+                testing::HasSubstr("pinned or default"));
+}
+
 TEST(BenchFlags, LeavesGoogleBenchmarksFlagsToIt) {
     auto const flags = parse({"--model", "resnet18,vgg16", "--threads=2", "--benchmark_filter=conv",
                               "--cache-state", "hot"});

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <iostream>
@@ -64,6 +65,24 @@ void set_threads(int threads) {
     at::set_num_threads(threads);
 }
 
+/// Settings of the environment are what people are advised to run with, but not the default.
+void refuse_malloc_settings() {
+    for (auto const* name :
+         {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_MAX_",
+          "MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "LD_PRELOAD"}) {
+        auto const* value = std::getenv(name);
+        if (value == nullptr || *value == '\0') continue;
+        throw EnvironmentRefused{"--allocator default",
+                                 std::string{name} + " is set: this is another allocator",
+                                 "an environment without it"};
+    }
+}
+
+Allocator allocator_of(BenchFlags const& flags) {
+    if (!flags.plan) return flags.allocator;
+    return plan_from_json(read_text(*flags.plan), flags.plan->string()).allocator;
+}
+
 void run_plan(BenchFlags const& flags, MakeDevice const& make_device) {
     die_with_parent();
     refuse_builds_that_are_not_release();
@@ -91,11 +110,15 @@ void run_plan(BenchFlags const& flags, MakeDevice const& make_device) {
 }  // namespace
 
 int bench_program(int argc, char** argv, MakeDevice const& make_device) try {
+    auto const flags = parse_bench_flags(argc, argv);
     // Before LibTorch makes its first tensor.
-    pin_malloc_thresholds();
+    if (allocator_of(flags) == Allocator::pinned) {
+        pin_malloc_thresholds();
+    } else {
+        refuse_malloc_settings();
+    }
     // Before it starts a thread, which takes the setting over.
     flush_denormals();
-    auto const flags = parse_bench_flags(argc, argv);
     if (flags.help) {
         std::cout << bench_help();
         return exit_pass;

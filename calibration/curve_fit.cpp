@@ -100,17 +100,20 @@ ContextFactor fitted_context(std::vector<WholeAndParts> const& models) {
 }
 
 /// What whole models take beyond their parts, and how far a model lies from what the others say.
-ContextFactor context_factor(FitInput const& input, std::vector<char> const& models) {
+///
+/// \param whole  which of their times
+ContextFactor context_factor(FitInput const& input, std::vector<char> const& models,
+                             std::optional<Timing> EvidenceModel::*whole) {
     auto const& evidence = input.evidence();
     std::vector<WholeAndParts> timed;
     for (std::size_t m = 0; m < models.size(); ++m) {
         auto const& model = evidence.models[m];
-        if (!models[m] || !model.whole_model) continue;
+        if (!models[m] || !(model.*whole)) continue;
         auto const parts_ms = sum_of_parts_ms(evidence, model);
         if (!parts_ms) continue;
         double operators = 0;
         for (int const index : model.cases) operators += input.row(index).terms.kernels;
-        timed.push_back({.whole_seconds = model.whole_model->center_ms / ms_per_second,
+        timed.push_back({.whole_seconds = (model.*whole)->center_ms / ms_per_second,
                          .parts_seconds = *parts_ms / ms_per_second,
                          .operators = operators});
     }
@@ -253,7 +256,13 @@ Calibration fit_curves(FitInput const& input, std::vector<char> const& models,
     calibration.threads = evidence.threads;
     calibration.partition = evidence.partition;
     calibration.flop_rule = evidence.flop_rule;
-    calibration.context = context_factor(input, models);
+    calibration.allocator = evidence.allocator;
+    calibration.context = context_factor(input, models, &EvidenceModel::whole_model);
+    // Without a spread there is no interval to print.
+    if (auto context = context_factor(input, models, &EvidenceModel::whole_model_default_allocator);
+        context.relative_std) {
+        calibration.default_allocator_context = context;
+    }
     bool const imported = std::any_of(cases.begin(), cases.end(), [&](int index) {
         auto const& kernel = evidence.cases[static_cast<std::size_t>(index)];
         return evidence.campaigns[static_cast<std::size_t>(kernel.campaign)].imported;

@@ -239,6 +239,34 @@ TEST(FitCalibration, FindsWhatAnOperatorCostsInsideAModel) {
     EXPECT_EQ(fit_calibration(evidence).context.operator_seconds, 0);
 }
 
+TEST(FitCalibration, DefaultAllocatorHasAContextFactorOfItsOwn) {
+    auto evidence = Machine{11}.measure(4, 3);
+    evidence.allocator = Allocator::pinned;
+    EXPECT_FALSE(fit_calibration(evidence).default_allocator_context.has_value());
+    // Half of the models take as long as before, half take twice as long: factor sqrt(2).
+    for (std::size_t m = 0; m < evidence.models.size(); ++m) {
+        auto& model = evidence.models[m];
+        auto slower = *model.whole_model;
+        slower.center_ms *= m % 2 == 0 ? 1 : 2;
+        model.whole_model_default_allocator = slower;
+    }
+    auto const calibration = fit_calibration(evidence);
+    ASSERT_TRUE(calibration.default_allocator_context.has_value());
+    auto const& context = *calibration.default_allocator_context;
+    EXPECT_EQ(context.models, 12);
+    EXPECT_NEAR(context.factor / calibration.context.factor, std::sqrt(2), 0.15);
+    // Each model lies log(2) / 2 from the middle, 12/11 of it from that of the others.
+    EXPECT_NEAR(*context.relative_std, 12.0 / 11 * std::log(2) / 2, 0.06);
+    auto const priced = under_allocator(calibration, Allocator::untouched);
+    ASSERT_TRUE(priced.has_value());
+    EXPECT_EQ(priced->context.factor, context.factor);
+    EXPECT_EQ(under_allocator(calibration, Allocator::pinned)->context.factor,
+              calibration.context.factor);
+    EXPECT_FALSE(under_allocator(*priced, Allocator::pinned).has_value());
+    EXPECT_FALSE(under_allocator(fit_calibration(Machine{11}.measure(4, 3)), Allocator::untouched)
+                     .has_value());
+}
+
 TEST(FitCalibration, FewModelsTellOfNoOperatorCost) {
     auto const evidence = Machine{5}.measure(2, 2);
     EXPECT_EQ(fit_calibration(evidence).context.operator_seconds, 0);

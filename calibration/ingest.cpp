@@ -69,7 +69,8 @@ class TimingUnion {
         }
     }
 
-    /// Numbered launches in their order, then those known by content alone in that of their content.
+    /// Numbered launches in their order, then those known by content alone in that of their
+    /// content.
     [[nodiscard]] std::optional<Timing> timing() const {
         std::vector<LaunchTimes> launches;
         LaunchCounts numbered;
@@ -122,6 +123,10 @@ void require_same_kind(EvidencePart const& first, EvidencePart const& other) {
     check("thread count", std::to_string(a.threads), std::to_string(b.threads));
     check("cache state", std::string{to_string(a.cache_state)},
           std::string{to_string(b.cache_state)});
+    auto const allocator_of = [](Evidence const& evidence) {
+        return evidence.allocator ? std::string{to_string(*evidence.allocator)} : "unknown";
+    };
+    check("allocator", allocator_of(a), allocator_of(b));
     check("partition", a.partition, b.partition);
     check("FLOP rule", a.flop_rule, b.flop_rule);
 }
@@ -163,6 +168,7 @@ struct ModelUnion {
     ModelRole role = ModelRole::calibration;
     std::vector<CaseKey> cases;
     TimingUnion whole_model;
+    TimingUnion whole_model_default_allocator;
 };
 
 template <class Value>
@@ -230,6 +236,7 @@ class EvidenceUnion {
         result.cache_state = frame.cache_state;
         result.partition = frame.partition;
         result.flop_rule = frame.flop_rule;
+        result.allocator = frame.allocator;
 
         std::map<CampaignKey, int> campaign_index;
         for (auto const& [key, campaign] : campaigns_) {
@@ -248,13 +255,15 @@ class EvidenceUnion {
                                     .probe = kernel.probe});
         }
         for (auto const& [key, model] : models_) {
-            EvidenceModel entry{.name = key.name,
-                                .family = model.family,
-                                .batch = key.batch,
-                                .campaign = campaign_index.at(key.campaign),
-                                .role = model.role,
-                                .cases = {},
-                                .whole_model = model.whole_model.timing()};
+            EvidenceModel entry{
+                .name = key.name,
+                .family = model.family,
+                .batch = key.batch,
+                .campaign = campaign_index.at(key.campaign),
+                .role = model.role,
+                .cases = {},
+                .whole_model = model.whole_model.timing(),
+                .whole_model_default_allocator = model.whole_model_default_allocator.timing()};
             for (auto const& kernel : model.cases) entry.cases.push_back(case_index.at(kernel));
             result.models.push_back(std::move(entry));
         }
@@ -325,6 +334,7 @@ class EvidenceUnion {
         }
         if (model.role == ModelRole::held_out) merged.role = ModelRole::held_out;
         merged.whole_model.add(model.whole_model, where, label);
+        merged.whole_model_default_allocator.add(model.whole_model_default_allocator, where, label);
     }
 
     // The hardware of the part whose latest campaign is the latest; content breaks a tie.
@@ -365,6 +375,7 @@ Evidence evidence_of(Measurement const& measurement, std::string_view where) {
     evidence.cache_state = measurement.cache_state;
     evidence.partition = measurement.partition;
     evidence.flop_rule = measurement.flop_rule;
+    evidence.allocator = measurement.allocator;
     auto const& source = measurement.source;
     evidence.campaigns.push_back({.id = source.campaign,
                                   .date = source.date,

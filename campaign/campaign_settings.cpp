@@ -77,6 +77,9 @@ std::string to_string(CampaignRules const& rules) {
                 std::to_string(rules.in_context_repetitions) + ", target " +
                 number(rules.target_half_width);
     if (rules.budget_s) text += ", budget " + number(*rules.budget_s) + " s";
+    if (rules.default_allocator_launches > 0) {
+        text += ", default allocator " + std::to_string(rules.default_allocator_launches);
+    }
     if (!rules.stop_early) text += ", exact";
     return text;
 }

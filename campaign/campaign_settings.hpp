@@ -47,6 +47,8 @@ struct CampaignRules {
     int in_context_repetitions = 2;    ///< of each model, in a launch
     double target_half_width = 0.02;   ///< of the mean's 95 % interval, relative
     std::optional<double> budget_s{};  ///< wall time of all launches, less what is counted apart
+    /// Processes of each budgeted model, beside, that time it whole under the default allocator.
+    int default_allocator_launches = 0;
     bool stop_early = true;  ///< false: exactly max_launches x rounds x repetitions_per_visit
 
     friend bool operator==(CampaignRules const&, CampaignRules const&) = default;
@@ -76,6 +78,7 @@ struct CampaignSettings {
     int threads = 1;
     std::vector<int> cpus{};
     std::string device = "cpu";
+    Allocator allocator = Allocator::pinned;
     std::vector<CacheState> states{CacheState::cold_all};
     RepetitionPolicy repetition{};
     bool peaks = false;

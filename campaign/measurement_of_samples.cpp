@@ -76,23 +76,25 @@ Measurement measurement_of(CampaignResult const& result, CampaignSettings const&
                            std::string const& samples_file, std::string const& tool_version) {
     auto const& samples = result.samples;
     auto const label = model_label(model.name, model.batch);
-    Measurement measurement{.model = model.name,
-                            .model_family = model.family,
-                            .batch = model.batch,
-                            .precision = model.precision,
-                            .threads = settings.device == "cpu" ? settings.threads : 0,
-                            .cache_state = state,
-                            .partition = std::string{partition_rule},
-                            .flop_rule = std::string{flop_rule},
-                            .hardware = hardware,
-                            .source = {.origin = "derate " + tool_version,
-                                       .campaign = samples.campaign,
-                                       .date = samples.campaign,
-                                       .file = samples_file,
-                                       .timing = to_string(settings.rules),
-                                       .environment_hash = environment_hash(samples.environment)},
-                            .whole_model = {},
-                            .subgraphs = {}};
+    Measurement measurement{
+        .model = model.name,
+        .model_family = model.family,
+        .batch = model.batch,
+        .precision = model.precision,
+        .threads = settings.device == "cpu" ? settings.threads : 0,
+        .cache_state = state,
+        .allocator = settings.device == "cpu" ? std::optional{settings.allocator} : std::nullopt,
+        .partition = std::string{partition_rule},
+        .flop_rule = std::string{flop_rule},
+        .hardware = hardware,
+        .source = {.origin = "derate " + tool_version,
+                   .campaign = samples.campaign,
+                   .date = samples.campaign,
+                   .file = samples_file,
+                   .timing = to_string(settings.rules),
+                   .environment_hash = environment_hash(samples.environment)},
+        .whole_model = {},
+        .subgraphs = {}};
     if (auto const found = samples.whole.find(label); found != samples.whole.end()) {
         measurement.whole_model = timing_of(found->second);
     }
@@ -169,7 +171,7 @@ std::vector<ContextRatio> context_ratios(CampaignResult const& result,
 }
 
 MeasuredQuality quality_of(CampaignResult const& result, bool quick) {
-    return {.launches = static_cast<int>(result.samples.launches.size()),
+    return {.launches = result.samples.launches_begun(),
             .quick = quick,
             .precise_share = precise_share(result, 0.02),
             .drift = analyse_drift(result.samples.drift)};

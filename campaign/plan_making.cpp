@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t compute_probe = 0;
 constexpr std::size_t bandwidth_probe = 1;
-constexpr int launches_with_peaks = 5;  ///< seven repetitions of each in a launch
 
 /// A cautious guess of a kernel's time, only to plan with: 40 GFLOP/s a thread, 8 GB/s, 5 us a
 /// call.
@@ -61,7 +60,7 @@ int share_of_round(int total, int rounds, int round) {
 std::string key_of_case(CampaignSettings const& settings, CampaignModel const& model,
                         Subgraph const& subgraph, CacheState state) {
     return case_key(subgraph.descriptor, state, settings.threads, cpu_list(settings.cpus),
-                    model.precision);
+                    model.precision, settings.allocator);
 }
 
 std::vector<DistinctCase> distinct_cases(CampaignSettings const& settings) {
@@ -87,7 +86,7 @@ std::vector<DistinctCase> distinct_cases(CampaignSettings const& settings) {
 }
 
 LaunchContent everything_of(CampaignSettings const& settings, std::span<DistinctCase const> cases) {
-    LaunchContent content;
+    LaunchContent content{.allocator = settings.allocator};
     for (std::size_t i = 0; i < cases.size(); ++i) content.cases.push_back(i);
     for (std::size_t m = 0; m < settings.models.size(); ++m) {
         if (settings.models[m].whole) content.whole_models.push_back(m);
@@ -103,6 +102,7 @@ Plan plan_without_steps(CampaignSettings const& settings, std::span<DistinctCase
               .threads = settings.threads,
               .cpus = settings.cpus,
               .device = settings.device,
+              .allocator = settings.allocator,
               .repetition = settings.repetition,
               .peaks = settings.peaks};
     for (auto const& model : settings.models) {
@@ -123,6 +123,7 @@ Plan make_plan(CampaignSettings const& settings, std::span<DistinctCase const> c
                double memory_bytes) {
     auto plan = plan_without_steps(settings, cases, campaign);
     plan.launch = launch;
+    plan.allocator = content.allocator;
     plan.peaks = settings.peaks && launch < launches_with_peaks;
     std::mt19937_64 random{settings.seed * 1000003 + static_cast<std::uint64_t>(launch)};
 

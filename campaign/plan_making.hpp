@@ -34,7 +34,11 @@ struct LaunchContent {
     std::vector<std::size_t> cases;         ///< indices into distinct_cases()
     std::vector<std::size_t> whole_models;  ///< indices into CampaignSettings::models
     std::vector<std::size_t> in_context_models;
+    Allocator allocator = Allocator::pinned;  ///< of the launch
 };
+
+/// The launches of a session, from its first, that run the peak probes: seven repetitions in each.
+inline constexpr int launches_with_peaks = 5;
 
 /// What the first launch has to time: all that the settings ask for.
 [[nodiscard]] LaunchContent everything_of(CampaignSettings const& settings,

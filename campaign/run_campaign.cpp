@@ -112,6 +112,7 @@ class Campaign {
         header.settings = to_json_text(plan_without_steps(settings_, cases_, ""));
         header.rules = to_string(settings_.rules);
         header.reason = date;
+        if (settings_.allocator != Allocator::pinned) header.allocator = settings_.allocator;
         append(header);
         append_machine(machine);
     }
@@ -172,14 +173,15 @@ class Campaign {
         auto const found = plan_from_json(*samples_.settings, files_.samples.string() + ":1");
         bool const same = found == wanted && samples_.rules == to_string(settings_.rules);
         if (!same) {
-            throw InputError{
-                files_.samples.string(),
-                "holds repetitions of another measurement (" + samples_.rules.value_or("?") + ", " +
-                    std::to_string(found.models.size()) + " models, " +
-                    std::to_string(found.cases.size()) + " cases, " + found.device + ", threads " +
-                    std::to_string(found.threads) + ", CPUs " + cpu_list(found.cpus) + ", seed " +
-                    std::to_string(found.seed) + ")",
-                "the same models and flags to resume it, or another --output"};
+            throw InputError{files_.samples.string(),
+                             "holds repetitions of another measurement (" +
+                                 samples_.rules.value_or("?") + ", " +
+                                 std::to_string(found.models.size()) + " models, " +
+                                 std::to_string(found.cases.size()) + " cases, " + found.device +
+                                 ", threads " + std::to_string(found.threads) + ", CPUs " +
+                                 cpu_list(found.cpus) + ", seed " + std::to_string(found.seed) +
+                                 ", allocator " + std::string{to_string(found.allocator)} + ")",
+                             "the same models and flags to resume it, or another --output"};
         }
     }
 
@@ -224,15 +226,18 @@ class Campaign {
 
     /// What the next launch has to time; empty when the campaign is over.
     [[nodiscard]] std::optional<LaunchContent> next_content() const {
-        int const ended = static_cast<int>(std::ranges::count_if(
-            samples_.launches, [](auto const& launch) { return launch.second.ended; }));
+        int const ended =
+            static_cast<int>(std::ranges::count_if(samples_.launches, [](auto const& launch) {
+                return launch.second.ended && !launch.second.beside;
+            }));
         // A launch that was broken off has its plan; what it timed so far decides nothing.
         if (unfinished_launch()) return LaunchContent{};
-        if (ended >= settings_.rules.max_launches) return std::nullopt;
+        if (auto content = content_beside(ended)) return content;
         bool const least_done = ended >= settings_.rules.min_launches;
+        if (ended >= settings_.rules.max_launches) return std::nullopt;
         if (least_done && budget_is_spent()) return std::nullopt;
 
-        LaunchContent content;
+        LaunchContent content{.allocator = settings_.allocator};
         std::vector<bool> active(settings_.models.size(), !least_done);
         for (std::size_t i = 0; i < cases_.size(); ++i) {
             auto const owner = label(settings_.models[cases_[i].model]);
@@ -264,6 +269,28 @@ class Campaign {
             return std::nullopt;
         }
         return content;
+    }
+
+    /// A model that is due to be timed whole under the default allocator, in a process of its own:
+    /// glibc's thresholds follow what a process has freed before. After each of the first launches
+    /// every model has its turn, so that both states see the same drift of the host.
+    [[nodiscard]] std::optional<LaunchContent> content_beside(int ended) const {
+        int const due = std::min(ended, settings_.rules.default_allocator_launches);
+        for (std::size_t m = 0; m < settings_.models.size(); ++m) {
+            auto const& model = settings_.models[m];
+            auto const name = label(model);
+            if (!model.whole || !model.in_budget || samples_.failures.contains(name)) continue;
+            auto const timed = samples_.whole_default_allocator.find(name);
+            int const had = timed == samples_.whole_default_allocator.end()
+                                ? 0
+                                : static_cast<int>(timed->second.size());
+            if (had >= due) continue;
+            return LaunchContent{.cases = {},
+                                 .whole_models = {m},
+                                 .in_context_models = {},
+                                 .allocator = Allocator::untouched};
+        }
+        return std::nullopt;
     }
 
     [[nodiscard]] bool budget_is_spent() const {
@@ -299,7 +326,8 @@ class Campaign {
 
     Plan plan_of_launch(LaunchContent const& content) {
         auto const path = plan_path(files_.samples);
-        launches_to_come_ = std::max(0, settings_.rules.min_launches - last_launch() - 1);
+        int const begun_before = samples_.launches_begun();
+        launches_to_come_ = std::max(0, settings_.rules.min_launches - begun_before);
         if (unfinished_launch()) {
             // The order was drawn before; sequence numbers of the file mean that plan.
             auto plan = plan_from_json(read_text(path), path.string());
@@ -321,22 +349,31 @@ class Campaign {
         // Plans of ever fewer repetitions a launch.
         std::vector<Plan> plans;
         auto settings = settings_;
+        if (content.allocator != settings_.allocator) {
+            settings.rules.rounds = 1;
+            settings.rules.whole_repetitions = 2;
+            auto plan = make_plan(settings, cases_, content, samples_.campaign, launch,
+                                  memory_for_models_bytes(samples_.environment));
+            plan.peaks = false;
+            return plan;
+        }
         while (true) {
             plans.push_back(make_plan(settings, cases_, content, samples_.campaign, launch,
                                       memory_for_models_bytes(samples_.environment)));
+            plans.back().peaks = settings_.peaks && begun_before < launches_with_peaks;
             auto const fewer = with_fewer_repetitions(settings.rules);
             if (!settings.rules.budget_s || !settings.rules.stop_early || !fewer) break;
             settings.rules = *fewer;
         }
-        launches_to_come_ = std::max(0, settings_.rules.min_launches - launch - 1);
+        launches_to_come_ = std::max(0, settings_.rules.min_launches - begun_before - 1);
         if (!settings_.rules.budget_s) return plans.front();
         auto const fits = [this](Plan const& plan, int launches_left) {
             return slowness_ * expected_s(plan) <= time_limit_s(plan, launches_left);
         };
         // Launches are the independent unit: the budget is for many of them before it is for many
         // repetitions in each.
-        int const least_launches = std::max(1, settings_.rules.min_launches - launch);
-        int launches_left = std::max(1, settings_.rules.max_launches - launch);
+        int const least_launches = std::max(1, settings_.rules.min_launches - begun_before);
+        int launches_left = std::max(1, settings_.rules.max_launches - begun_before);
         while (launches_left > least_launches && !fits(plans.back(), launches_left)) {
             --launches_left;
         }
@@ -383,7 +420,7 @@ class Campaign {
         report();
         if (end->code == 0 && !unfinished_launch()) {
             crashes_ = 0;
-            note_slowness();
+            if (plan_.allocator == settings_.allocator) note_slowness();
             return;
         }
         handle_crash(*end, samples_.launches[plan_.launch].done.size() > records_before);

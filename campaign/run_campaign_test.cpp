@@ -139,6 +139,44 @@ TEST_F(RunCampaign, ShortBudgetTakesFewerRepetitionsOfEveryCaseNotFewerCases) {
     }
 }
 
+TEST_F(RunCampaign, TimesWholeModelsBesideUnderTheDefaultAllocator) {
+    auto settings = small_settings();
+    settings.peaks = true;
+    settings.rules.default_allocator_launches = 2;
+    settings.models[1].in_budget = false;
+    auto const result = run_campaign(settings, files(), {});
+    auto const& beside = result.samples.whole_default_allocator;
+    ASSERT_EQ(beside.size(), 1U) << "held-out models are not timed beside";
+    ASSERT_EQ(beside.at("first/b1").size(), 2U) << "a process each";
+    for (auto const& [number, launch] : beside.at("first/b1")) {
+        EXPECT_TRUE(result.samples.launches.at(number).beside);
+        EXPECT_FALSE(result.samples.whole.at("first/b1").contains(number));
+    }
+    // What is timed under the pinned one is what it would be without.
+    EXPECT_EQ(result.samples.launches_begun(), 3);
+    EXPECT_EQ(result.samples.whole.at("first/b1").size(), 3U);
+    for (auto const& [key, launches] : result.samples.isolated) EXPECT_EQ(launches.size(), 3U);
+    EXPECT_EQ(result.samples.peak_flops.at("fma_synthetic").size(), 3U);
+    // Slower by half, as the stand-in draws it.
+    EXPECT_NEAR(timing_of(beside.at("first/b1"))->center_ms /
+                    timing_of(result.samples.whole.at("first/b1"))->center_ms,
+                1.5, 0.15);
+}
+
+TEST_F(RunCampaign, AllocatorIsPartOfKeysAndOfWhatMustAgree) {
+    auto settings = small_settings();
+    settings.allocator = Allocator::untouched;
+    auto const result = run_campaign(settings, files(), {});
+    EXPECT_TRUE(result.samples.isolated.contains(key_of("a") + "/default_malloc"));
+    EXPECT_EQ(result.samples.whole.size(), 2U) << "the campaign's own state, nothing beside";
+    EXPECT_TRUE(result.samples.whole_default_allocator.empty());
+    auto const measurement = measurement_of(result, settings, settings.models[0],
+                                            CacheState::cold_all, {}, "x.samples.jsonl", "0");
+    EXPECT_EQ(measurement.allocator, Allocator::untouched);
+    settings.allocator = Allocator::pinned;
+    EXPECT_THROW((void)run_campaign(settings, files(), {}), InputError);
+}
+
 TEST_F(RunCampaign, FinishedOutputIsReturnedAsItIs) {
     auto const first = run_campaign(small_settings(), files(), {});
     auto const size = fs::file_size(files().samples);

@@ -74,6 +74,7 @@ void Samples::add(SampleRecord const& record) {
     if (record.kind == SampleKind::campaign) {
         settings = record.settings;
         rules = record.rules;
+        allocator = record.allocator.value_or(Allocator::pinned);
         campaign = record.reason.value_or("");
         return;
     }
@@ -95,6 +96,7 @@ void Samples::add(SampleRecord const& record) {
         return;
     }
     auto& launch = launches[record.launch];
+    if (record.allocator) launch.beside = *record.allocator != allocator;
     if (record.sequence && !launch.done.insert(*record.sequence)) return;
     account(record, model);
     switch (record.kind) {
@@ -105,7 +107,7 @@ void Samples::add(SampleRecord const& record) {
             break;
         case SampleKind::whole:
             if (!is_time(record.time_ms)) break;
-            append(whole[model][record.launch], record);
+            append((launch.beside ? whole_default_allocator : whole)[model][record.launch], record);
             ++repetitions;
             break;
         case SampleKind::in_context:
@@ -113,7 +115,8 @@ void Samples::add(SampleRecord const& record) {
             ++repetitions;
             break;
         case SampleKind::drift:
-            if (!is_time(record.time_ms) || !record.probe) break;
+            // Its buffers fault too: another series.
+            if (!is_time(record.time_ms) || !record.probe || launch.beside) break;
             drift[*record.probe].push_back(
                 {.launch = record.launch, .time_ns = record.time_ns, .time_ms = *record.time_ms});
             break;
@@ -155,6 +158,11 @@ void Samples::account(SampleRecord const& record, std::string const& model) {
     own_time_before_s_ = record.time_ms.value_or(0) *
                          (record.iterations.value_or(1) + record.warmup.value_or(0)) /
                          ms_per_second;
+}
+
+int Samples::launches_begun() const {
+    return static_cast<int>(
+        std::ranges::count_if(launches, [](auto const& launch) { return !launch.second.beside; }));
 }
 
 double Samples::wall_s() const {

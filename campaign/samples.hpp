@@ -53,6 +53,7 @@ class SequenceSet {
 struct LaunchProgress {
     SequenceSet done{};
     bool ended = false;
+    bool beside = false;    ///< whole models under another allocator than the campaign's
     bool complete = false;  ///< ended, and not for lack of time
     double wall_s = 0;      ///< as the process that ended it says
     double loading_s = 0;
@@ -73,6 +74,9 @@ struct Samples {
     std::optional<Environment> machine{};           ///< of it, what its first process saw
     std::map<std::string, Repetitions> isolated{};  ///< by case key
     std::map<std::string, Repetitions> whole{};     ///< by model_label()
+    /// Of launches beside: whole models under the default allocator in a campaign that pins it.
+    std::map<std::string, Repetitions> whole_default_allocator{};
+    Allocator allocator = Allocator::pinned;  ///< of the campaign line
     /// By model_label() and launch: one vector a run, by Subgraph::id.
     std::map<std::string, std::map<int, std::vector<std::vector<double>>>> in_context{};
     std::map<std::string, std::vector<DriftSample>> drift{};          ///< by probe
@@ -89,7 +93,8 @@ struct Samples {
 
     void add(SampleRecord const& record);
 
-    [[nodiscard]] double wall_s() const;  ///< of all launches
+    [[nodiscard]] int launches_begun() const;  ///< those beside left out
+    [[nodiscard]] double wall_s() const;       ///< of all launches
     [[nodiscard]] double timed_s() const;
 
   private:

@@ -122,6 +122,9 @@ CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& cho
     if (!measuring.quick && !measuring.publish && !measuring.runs && measuring.budget.empty()) {
         settings.rules.budget_s = default_budget_s;
     }
+    if (settings.device == "cpu" && settings.allocator == Allocator::pinned) {
+        settings.rules.default_allocator_launches = measuring.quick ? 1 : 3;
+    }
     auto const load = [&](std::string const& name) {
         return campaign_model(load_model(name, flags.measuring.batch, precision));
     };
@@ -184,7 +187,8 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     auto const machine = machine_environment(settings, bench_program);
     auto const id = flags.hardware_name.empty() ? hardware_id_of(machine) : flags.hardware_name;
     auto const folder = flags.output / (flags.measuring.device == "cuda" ? "gpu" : "cpu") / id;
-    auto const curves = folder / calibration_file_name(precision, settings.threads);
+    auto const curves =
+        folder / calibration_file_name(precision, settings.threads, settings.allocator);
     auto samples = curves;
     samples.replace_extension(".samples.jsonl");
 

@@ -133,7 +133,7 @@ std::string summary_text(CalibrationSummary const& summary, Calibration const& c
     all += text(
         "%-28s %.0f s in %zu launches: %.0f s calibrating, %.0f s on held-out models; "
         "%.0f %% inside timed work\n",
-        "measuring", time.wall_s, result.samples.launches.size(), time.wall_s - time.apart_s,
+        "measuring", time.wall_s, result.samples.launches_begun(), time.wall_s - time.apart_s,
         time.apart_s, 100 * time.timed_share);
     all +=
         text("%-28s %.0f %% of the time within 3 %%, %.0f %% within 2 %%;", "intervals of the mean",
@@ -208,7 +208,7 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
         "timed work. Cases whose interval of the mean is within 3 %% make up %.0f %% of the "
         "time, within 2 %% %.0f %%.\n\nCases by why they were stopped:",
         to_string(settings.rules).c_str(), static_cast<unsigned long long>(settings.seed),
-        static_cast<long long>(result.samples.repetitions), result.samples.launches.size(),
+        static_cast<long long>(result.samples.repetitions), result.samples.launches_begun(),
         time.wall_s, time.wall_s - time.apart_s, time.apart_s, time.loading_s,
         100 * time.timed_share, 100 * precise_share(result, 0.03),
         100 * precise_share(result, 0.02));
@@ -283,7 +283,7 @@ nlohmann::json measuring_json(CampaignResult const& result, CampaignSettings con
     return {{"wall_s", time.wall_s},
             {"held_out_s", time.apart_s},
             {"loading_s", time.loading_s},
-            {"launches", result.samples.launches.size()},
+            {"launches", result.samples.launches_begun()},
             {"repetitions", result.samples.repetitions},
             {"timed_share", time.timed_share},
             {"share_of_time_within_3_percent", precise_share(result, 0.03)},

@@ -27,6 +27,11 @@ Evidence evidence_of_campaign(CampaignResult const& result, CampaignSettings con
                 return planned.name == model.name && !planned.in_budget;
             });
         if (held_out) model.role = ModelRole::held_out;
+        auto const& beside = result.samples.whole_default_allocator;
+        if (auto const found = beside.find(model_label(model.name, model.batch));
+            found != beside.end()) {
+            model.whole_model_default_allocator = timing_of(found->second);
+        }
     }
     for (auto& campaign : evidence.campaigns) {
         campaign.samples_sha256 = sha256_hex(read_text(samples));

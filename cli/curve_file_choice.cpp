@@ -42,7 +42,8 @@ std::filesystem::path chosen_curve_file(CurveFileFlags const& flags, CommonFlags
     auto const entry = find_hardware(flags.hardware, registry_roots(common.registries));
     for (auto const& registered : calibrations_for(entry, request)) {
         auto const& calibration = registered.calibration;
-        if (!calibration.legacy_rules && !calibration.default_rules) return registered.path;
+        if (calibration.legacy_rules || calibration.default_rules) continue;
+        if (calibration.allocator != Allocator::untouched) return registered.path;
     }
     throw InputError{"--hardware " + entry.id,
                      "no curves for " + std::string{to_string(request.precision)} +

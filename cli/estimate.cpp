@@ -39,6 +39,7 @@ struct EstimateFlags {
     std::optional<std::string> precision;
     std::optional<int> threads;
     std::optional<std::string> source;
+    std::string allocator = "pinned";
     std::optional<int> explain;
 };
 
@@ -182,6 +183,12 @@ nlohmann::json to_json(SubgraphEstimate const& estimate, Subgraph const& subgrap
             {"unseen_regime", or_null(estimate.unseen_regime)}};
 }
 
+/// null where the calibration does not say.
+nlohmann::json allocator_json(Target const& target) {
+    auto const& allocator = target.calibrations.front().allocator;
+    return allocator ? nlohmann::json(to_string(*allocator)) : nlohmann::json();
+}
+
 nlohmann::json to_json(ModelToPrice const& model, Target const& target,
                        ChainEstimate const& estimate) {
     auto const& total = estimate.total;
@@ -201,6 +208,7 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
         {"efficiency_used", or_null(total.efficiency_used)},
         {"efficiency_std", or_null(total.efficiency_std)},
         {"source", source_name(estimate.source())},
+        {"allocator", allocator_json(target)},
         {"extrapolated", total.extrapolated()},
         {"foreign_partition", total.foreign_partition},
         {"sources", nlohmann::json::array()},
@@ -273,6 +281,19 @@ void print_slowest(ModelToPrice const& model, ChainEstimate const& estimate) {
                 text_table(rows, 5).c_str());
 }
 
+/// What a run needs to take the time that was predicted, where malloc serves its tensors.
+std::string allocator_note(Target const& target) {
+    auto const& calibration = target.calibrations.front();
+    if (calibration.kind != DeviceKind::cpu || !calibration.allocator) return {};
+    if (calibration.allocator == Allocator::untouched) {
+        return "With glibc's default malloc; a run without its page faults is --allocator "
+               "pinned.\n";
+    }
+    return "Plain PyTorch runs like this with MALLOC_MMAP_THRESHOLD_=1073741824 and "
+           "MALLOC_TRIM_THRESHOLD_=2147483647 set; without both it may take up to twice as "
+           "long (--allocator default).\n";
+}
+
 void print_text(ModelToPrice const& model, Target const& target, ChainEstimate const& estimate) {
     auto const& total = estimate.total;
     std::printf("%s on %s: %s\n", model_text(model).c_str(), target.hardware_id.c_str(),
@@ -303,7 +324,8 @@ void print_text(ModelToPrice const& model, Target const& target, ChainEstimate c
     print_slowest(model, estimate);
     std::printf(
         "\nTime of the ATen operators through LibTorch's dispatcher: not of Python, not of "
-        "torch.compile.\n");
+        "torch.compile.\n%s",
+        allocator_note(target).c_str());
 }
 
 /// The curve behind a subgraph and the data points nearest to its work.
@@ -391,10 +413,33 @@ std::vector<Target> targets_of(EstimateFlags const& flags, Precision precision,
     return targets;
 }
 
+/// Calibrations that price the asked state of malloc; the others would pass for it unseen.
+void keep_those_under(Allocator allocator, Target& target) {
+    std::vector<Calibration> kept;
+    for (auto& calibration : target.calibrations) {
+        bool const is_rules = calibration.legacy_rules || calibration.default_rules;
+        if (is_rules && allocator != Allocator::pinned) continue;
+        if (auto other = under_allocator(std::move(calibration), allocator)) {
+            kept.push_back(std::move(*other));
+        }
+    }
+    if (kept.empty()) {
+        throw InputError{"--allocator " + std::string{to_string(allocator)},
+                         "nothing of " + target.hardware_id + " was timed under it",
+                         "a calibration that says so, as derate calibrate makes it"};
+    }
+    target.calibrations = std::move(kept);
+}
+
 ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
+    auto const allocator = parse_allocator(flags.allocator);
+    if (!allocator) {
+        throw InputError{"--allocator", "got '" + flags.allocator + "'", "pinned or default"};
+    }
     auto const model = model_to_price(flags);
     nlohmann::json results = nlohmann::json::array();
-    auto const targets = targets_of(flags, model.precision, common);
+    auto targets = targets_of(flags, model.precision, common);
+    for (auto& target : targets) keep_those_under(*allocator, target);
     for (auto const& target : targets) {
         ChainEstimate result;
         try {
@@ -441,6 +486,11 @@ Run add_estimate(CLI::App& command) {
     command.add_option("--threads", flags->threads, "Threads (default: the fewest calibrated)");
     command.add_option("--source", flags->source,
                        "Only curves of this source: measured, imported, legacy, default");
+    command
+        .add_option("--allocator", flags->allocator,
+                    "State of malloc to price: pinned, as MALLOC_MMAP_THRESHOLD_ and "
+                    "MALLOC_TRIM_THRESHOLD_ make it, or default")
+        ->capture_default_str();
     command.add_option("--explain", flags->explain, "Say how this subgraph was priced");
     return [flags](CommonFlags const& common) { return estimate(*flags, common); };
 }

@@ -51,6 +51,10 @@ nlohmann::json row_of(HardwareEntry const& entry, RegisteredCalibration const& r
         {"precision", precisions_of(calibration)},
         {"threads", calibration.threads > 0 ? nlohmann::json(calibration.threads) : nullptr},
         {"source", to_string(calibration.source)},
+        {"allocator",
+         calibration.allocator ? nlohmann::json(to_string(*calibration.allocator)) : nullptr},
+        {"prices_default_allocator",
+         under_allocator(calibration, Allocator::untouched).has_value()},
         {"date", calibration.provenance.date},
         {"models", calibration.provenance.models_used.size()},
         {"mape_percent", nullptr},
@@ -76,6 +80,8 @@ nlohmann::json bare_row(HardwareEntry const& entry) {
             {"precision", nullptr},
             {"threads", nullptr},
             {"source", "default"},
+            {"allocator", nullptr},
+            {"prices_default_allocator", false},
             {"date", nullptr},
             {"models", 0},
             {"mape_percent", nullptr},
@@ -123,11 +129,13 @@ void print_table(nlohmann::json const& rows) {
     for (auto const& row : rows) {
         auto verdict = cell(row.at("verdict"));
         if (row.at("provisional") == true) verdict.append(", provisional");
+        auto precision = cell(row.at("precision"));
+        if (row.at("allocator") == "default") precision.append(", default malloc");
         table.push_back(
-            {cell(row.at("hardware_id")), cell(row.at("kind")), cell(row.at("precision")),
-             cell(row.at("source")), verdict, cell(row.at("threads")), age(row.at("date")),
-             cell(row.at("models")), percent(row.at("mape_percent"), 1),
-             percent(row.at("noise_floor_percent"), 1), percent(row.at("coverage_95"), 100)});
+            {cell(row.at("hardware_id")), cell(row.at("kind")), precision, cell(row.at("source")),
+             verdict, cell(row.at("threads")), age(row.at("date")), cell(row.at("models")),
+             percent(row.at("mape_percent"), 1), percent(row.at("noise_floor_percent"), 1),
+             percent(row.at("coverage_95"), 100)});
     }
     constexpr std::size_t first_number = 5;
     std::printf("%s", text_table(table, first_number).c_str());

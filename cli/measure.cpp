@@ -201,7 +201,7 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
     }
     auto const wall_s = result.samples.wall_s();
     std::printf("\n%lld repetitions in %zu launches, %.0f s, %.0f %% of it inside timed work; %s\n",
-                static_cast<long long>(result.samples.repetitions), result.samples.launches.size(),
+                static_cast<long long>(result.samples.repetitions), result.samples.launches_begun(),
                 wall_s, wall_s > 0 ? 100 * result.samples.timed_s() / wall_s : 0,
                 stop_summary(result).c_str());
     std::printf("%.0f %% of the isolated time within 3 %%; %s\n", 100 * precise_share(result, 0.03),

@@ -95,6 +95,11 @@ void add_measuring_flags(CLI::App& command, MeasuringFlags& flags, char const* r
                     "What lies in the caches: cold_all, cold_activations, hot")
         ->delimiter(',')
         ->capture_default_str();
+    command
+        .add_option("--allocator", flags.allocator,
+                    "State of malloc: pinned (no page faults, as with MALLOC_MMAP_THRESHOLD_ and "
+                    "MALLOC_TRIM_THRESHOLD_ set) or default")
+        ->capture_default_str();
     command.add_option("--seed", flags.seed, "Of weights, inputs and the order of cases")
         ->capture_default_str();
     command.add_flag("--quick", flags.quick, "Three short launches; good for a first look");
@@ -148,6 +153,14 @@ CampaignSettings settings_of(MeasuringFlags const& flags) {
     settings.threads = flags.device == "cuda" ? 1 : flags.threads;
     settings.cpus = cpus_for(settings.threads);
     settings.peaks = true;
+    auto const allocator = parse_allocator(flags.allocator);
+    if (!allocator) {
+        throw InputError{"--allocator", "got '" + flags.allocator + "'", "pinned or default"};
+    }
+    if (flags.device == "cuda" && *allocator != Allocator::pinned) {
+        throw InputError{"--allocator", "a GPU's memory is not malloc's", "--device cpu"};
+    }
+    settings.allocator = *allocator;
     settings.states.clear();
     for (auto const& name : flags.cache_states) {
         auto const state = parse_cache_state(name);
@@ -210,6 +223,9 @@ std::string repro_line(CampaignSettings const& settings, DistinctCase const& ite
     }
     line += " --threads " + std::to_string(settings.threads) + " --cache-state " +
             std::string{to_string(item.state)} + " --seed " + std::to_string(settings.seed);
+    if (settings.allocator != Allocator::pinned) {
+        line += " --allocator " + std::string{to_string(settings.allocator)};
+    }
     if (!settings.cpus.empty()) {
         line += " --cpus ";
         for (auto const cpu : settings.cpus) {

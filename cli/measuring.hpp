@@ -24,6 +24,7 @@ struct MeasuringFlags {
     std::optional<int> launches{};
     std::string budget{};
     std::vector<std::string> cache_states{"cold_all"};
+    std::string allocator = "pinned";
     std::uint64_t seed = 1;
     bool quick = false;
     bool publish = false;

@@ -140,7 +140,7 @@ Evidence measure_test_models(CommonFlags const& common, ValidateFlags const& fla
     auto const result = run_campaign(settings, files, machine,
                                      [&](CampaignProgress const& now) { (*printer)(now); });
     printer.reset();
-    MeasuredQuality const quality{.launches = static_cast<int>(result.samples.launches.size()),
+    MeasuredQuality const quality{.launches = result.samples.launches_begun(),
                                   .quick = flags.measuring.quick,
                                   .precise_share = precise_share(result, 0.02),
                                   .drift = analyse_drift(result.samples.drift)};

@@ -36,4 +36,14 @@ std::optional<CurveSource> parse_curve_source(std::string_view text) {
     return std::nullopt;
 }
 
+std::optional<Calibration> under_allocator(Calibration calibration, Allocator allocator) {
+    if (calibration.allocator.value_or(Allocator::pinned) == allocator) return calibration;
+    if (allocator == Allocator::pinned || !calibration.default_allocator_context) {
+        return std::nullopt;
+    }
+    calibration.context = *calibration.default_allocator_context;
+    calibration.allocator = allocator;
+    return calibration;
+}
+
 }  // namespace derate

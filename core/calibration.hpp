@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/allocator.hpp"
 #include "core/default_rules.hpp"
 #include "core/hardware.hpp"
 #include "core/legacy_rules.hpp"
@@ -147,7 +148,8 @@ struct IntervalModel {
 /// whole = factor * (sum of parts + operator_seconds * operators that run).
 struct ContextFactor {
     double factor = 1;
-    /// Seconds, >= 0: inside a model an operator finds its code out of the caches, alone it does not.
+    /// Seconds, >= 0: inside a model an operator finds its code out of the caches, alone it does
+    /// not.
     double operator_seconds = 0;
     std::optional<double> relative_std;
     int models = 0;
@@ -202,6 +204,7 @@ struct Calibration {
     Precision precision = Precision::fp32;
     int threads = 0;  ///< 0: unknown or not meaningful
     CurveSource source = CurveSource::measured;
+    std::optional<Allocator> allocator{};  ///< of the timings; empty: unknown
     std::string partition;
     std::string flop_rule;
     std::optional<PeakRate> peak_flops;      ///< denominator of compute efficiencies
@@ -212,11 +215,21 @@ struct Calibration {
     std::map<std::string, EfficiencyCurve> parent_curves;
     IntervalModel intervals;
     ContextFactor context;
+    /// The same of whole models under glibc's default allocator; empty where none was timed so.
+    std::optional<ContextFactor> default_allocator_context{};
     Provenance provenance;
     std::vector<ValidationClaim> claims;
     bool provisional = false;
     std::optional<LegacyRules> legacy_rules;    ///< where `source` is legacy_hardcoded
     std::optional<DefaultRules> default_rules;  ///< where `source` is conservative_default
 };
+
+/// What prices a run under `allocator`: the calibration itself where its timings were taken so, or
+/// with the context factor that was measured for it.
+///
+/// \return empty where nothing of it was timed under `allocator`; a calibration that does not say
+///         how its timings were taken prices the pinned state
+[[nodiscard]] std::optional<Calibration> under_allocator(Calibration calibration,
+                                                         Allocator allocator);
 
 }  // namespace derate

@@ -124,7 +124,8 @@ std::vector<std::string> violations(Evidence const& evidence) {
         if (model.whole_model && !(model.whole_model->center_ms > 0)) {
             broken.push_back(name + " has a time that is not positive");
         }
-        if (numbers_a_launch_twice(model.whole_model)) {
+        if (numbers_a_launch_twice(model.whole_model) ||
+            numbers_a_launch_twice(model.whole_model_default_allocator)) {
             broken.push_back(name + " has two launches of one number");
         }
         if (!seen.emplace(model.name, model.batch, model.campaign).second) {

@@ -64,6 +64,8 @@ struct EvidenceModel {
     ModelRole role = ModelRole::calibration;
     std::vector<int> cases;             ///< its subgraphs in order, as indices into Evidence::cases
     std::optional<Timing> whole_model;  ///< timed independently; never a sum of parts
+    /// The same under glibc's default allocator, where all else was timed under a pinned one.
+    std::optional<Timing> whole_model_default_allocator{};
 
     friend bool operator==(EvidenceModel const&, EvidenceModel const&) = default;
 };
@@ -75,8 +77,9 @@ struct Evidence {
     Precision precision = Precision::fp32;
     int threads = 0;  ///< 0: unknown or not meaningful
     CacheState cache_state = CacheState::unknown;
-    std::string partition;  ///< "derate_1", or a foreign name
-    std::string flop_rule;  ///< "derate_1", or a foreign name
+    std::optional<Allocator> allocator{};  ///< of all timings; empty: unknown
+    std::string partition;                 ///< "derate_1", or a foreign name
+    std::string flop_rule;                 ///< "derate_1", or a foreign name
     std::vector<Campaign> campaigns;
     std::vector<EvidenceCase> cases;
     std::vector<EvidenceModel> models;

@@ -83,6 +83,7 @@ class Launch {
         record.kind = kind;
         record.launch = plan_.launch;
         record.time_ns = machine_.now_ns();
+        if (plan_.allocator != Allocator::pinned) record.allocator = plan_.allocator;
         return record;
     }
 

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/allocator.hpp"
 #include "core/hardware.hpp"
 #include "core/precision.hpp"
 #include "core/statistics/interval_of_mean.hpp"
@@ -126,6 +127,7 @@ struct Measurement {
     Precision precision = Precision::fp32;
     int threads = 0;                               ///< 0: unknown or not meaningful (GPU)
     CacheState cache_state = CacheState::unknown;  ///< of the isolated timings
+    std::optional<Allocator> allocator{};          ///< of all timings; empty: unknown
     std::string partition;                         ///< "derate_1", or a foreign name
     std::string flop_rule;                         ///< "derate_1", or a foreign name
     Hardware hardware;

@@ -32,10 +32,11 @@ std::string descriptor_hash(std::string_view descriptor) {
 }
 
 std::string case_key(std::string_view descriptor, CacheState state, int threads,
-                     std::string const& cpus, Precision precision) {
+                     std::string const& cpus, Precision precision, Allocator allocator) {
     return descriptor_hash(descriptor) + "/" + std::string{to_string(state)} + "/t" +
            std::to_string(threads) + (cpus.empty() ? "" : "@" + cpus) + "/" +
-           std::string{to_string(precision)};
+           std::string{to_string(precision)} +
+           (allocator == Allocator::pinned ? "" : "/default_malloc");
 }
 
 std::string cpu_list(std::span<int const> cpus) {

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/allocator.hpp"
 #include "core/measurement.hpp"
 #include "core/precision.hpp"
 
@@ -73,6 +74,7 @@ struct Plan {
     int threads = 1;
     std::vector<int> cpus{};     ///< affinity; empty: leave it
     std::string device = "cpu";  ///< "cpu" or "cuda"
+    Allocator allocator = Allocator::pinned;
     RepetitionPolicy repetition;
     double time_limit_s = 0;  ///< of the steps: end at the first boundary after this; 0: none
     bool peaks = false;       ///< run the peak probes before the first step
@@ -93,8 +95,10 @@ struct Plan {
 ///
 /// \param cpus  the affinity as a list, "0-1"; empty where the process is not pinned, and then
 ///              without '@'
+/// \param allocator  "/default_malloc" is appended where it is not pinned
 [[nodiscard]] std::string case_key(std::string_view descriptor, CacheState state, int threads,
-                                   std::string const& cpus, Precision precision);
+                                   std::string const& cpus, Precision precision,
+                                   Allocator allocator = Allocator::pinned);
 
 /// "0-1,4" for CPUs 0, 1 and 4. \param cpus  ascending
 [[nodiscard]] std::string cpu_list(std::span<int const> cpus);

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/allocator.hpp"
 #include "core/environment.hpp"
 
 namespace derate {
@@ -53,6 +54,8 @@ struct SampleRecord {
     std::optional<double> wall_s{};     ///< launch_end: the process, from start to here
     std::optional<double> loading_s{};  ///< launch_end: of it, loading models and capturing cases
     std::optional<Environment> environment{};  ///< environment: only what the writer can know
+    /// On each line of a launch that was not pinned; campaign: of all launches but those beside.
+    std::optional<Allocator> allocator{};
     /// campaign: what must agree for a run to resume. `settings` is a plan without steps as JSON
     /// text, `rules` says how many launches and repetitions there are and when to stop.
     std::optional<std::string> settings{};

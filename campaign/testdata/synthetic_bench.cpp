@@ -98,6 +98,7 @@ int run(char const* plan_file, char const* samples_file) {
     auto const began = monotonic_ns();
 
     SampleRecord environment{.kind = SampleKind::environment, .launch = plan.launch};
+    if (plan.allocator != Allocator::pinned) environment.allocator = plan.allocator;
     environment.environment = Environment{.libtorch = "synthetic", .threads = plan.threads};
     writer.write(environment);
     if (plan.peaks) {
@@ -133,6 +134,7 @@ int run(char const* plan_file, char const* samples_file) {
         auto const& step = plan.steps[static_cast<std::size_t>(sequence)];
         SampleRecord record{.kind = SampleKind::isolated, .launch = plan.launch};
         record.sequence = sequence;
+        if (plan.allocator != Allocator::pinned) record.allocator = plan.allocator;
         std::size_t model = step.index;
         std::string name;
         switch (step.kind) {
@@ -175,7 +177,11 @@ int run(char const* plan_file, char const* samples_file) {
             continue;
         }
         record.iterations = 1;
-        record.time_ms = drawn_ms(name, plan.launch, sequence);
+        // Half as long again where pages come anew.
+        bool const faults =
+            record.kind == SampleKind::whole && plan.allocator == Allocator::untouched;
+        double const slower = faults ? 1.5 : 1;
+        record.time_ms = slower * drawn_ms(name, plan.launch, sequence);
         record.steady = true;
         record.warmup = 1;
         if (plan.launch == 0 && sequence == tear_at) {

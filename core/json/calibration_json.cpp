@@ -330,6 +330,13 @@ ContextFactor context_from_json(JsonFields fields) {
     return context;
 }
 
+json to_json(ContextFactor const& context) {
+    return {{"factor", context.factor},
+            {"operator_seconds", context.operator_seconds},
+            {"relative_std", json_or_null(context.relative_std)},
+            {"models", context.models}};
+}
+
 Provenance provenance_from_json(JsonFields fields) {
     Provenance provenance{
         .date = fields.text("date"),
@@ -444,6 +451,12 @@ Calibration calibration_without_rules(json const& value, std::string_view where)
     if (fields.at("units") != units()) {
         fields.fail("units", "are others", "the units of this version");
     }
+    if (fields.find("allocator")) {
+        calibration.allocator = fields.word("allocator", parse_allocator, "pinned or default");
+    } else if (calibration.source == CurveSource::measured &&
+               calibration.kind == DeviceKind::cpu) {
+        calibration.allocator = Allocator::pinned;  // from derate's first version on
+    }
     calibration.partition = fields.text("partition");
     calibration.flop_rule = fields.text("flop_rule");
     calibration.provisional = fields.find("provisional") && fields.flag("provisional");
@@ -482,6 +495,9 @@ Calibration calibration_without_rules(json const& value, std::string_view where)
     if (auto context = fields.optional_object("context_factor")) {
         calibration.context = context_from_json(*context);
     }
+    if (auto context = fields.optional_object("default_allocator_context_factor")) {
+        calibration.default_allocator_context = context_from_json(*context);
+    }
     if (fields.find("validation_claims")) {
         std::size_t index = 0;
         for (auto const& claim : fields.array("validation_claims")) {
@@ -515,6 +531,7 @@ json to_json(Calibration const& calibration) {
                   {"bytes_per_second", to_json(calibration.peak_bandwidth)}}},
                 {"calibration_metadata", to_json(calibration.provenance)},
                 {"efficiency_curves", json::object()}};
+    if (calibration.allocator) result["allocator"] = to_string(*calibration.allocator);
     for (auto const& curve : calibration.curves) {
         result["efficiency_curves"][curve_key(curve)] = to_json(curve);
     }
@@ -523,11 +540,10 @@ json to_json(Calibration const& calibration) {
         auto& parents = result["parent_curves"] = json::object();
         for (auto const& [key, curve] : calibration.parent_curves) parents[key] = to_json(curve);
         result["interval_model"] = to_json(calibration.intervals);
-        result["context_factor"] = {
-            {"factor", calibration.context.factor},
-            {"operator_seconds", calibration.context.operator_seconds},
-            {"relative_std", json_or_null(calibration.context.relative_std)},
-            {"models", calibration.context.models}};
+        result["context_factor"] = to_json(calibration.context);
+        if (auto const& context = calibration.default_allocator_context) {
+            result["default_allocator_context_factor"] = to_json(*context);
+        }
         auto& claims = result["validation_claims"] = json::array();
         for (auto const& claim : calibration.claims) claims.push_back(to_json(claim));
     }

@@ -1,5 +1,6 @@
 #include "core/json/evidence_json.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -85,18 +86,26 @@ EvidenceModel model_from_json(json const& value, std::string where) {
     if (auto const* timing = fields.find("whole_model")) {
         model.whole_model = timing_from_json(*timing, fields.where("whole_model"));
     }
+    if (auto const* timing = fields.find("whole_model_default_allocator")) {
+        model.whole_model_default_allocator =
+            timing_from_json(*timing, fields.where("whole_model_default_allocator"));
+    }
     fields.reject_unknown();
     return model;
 }
 
 json model_to_json(EvidenceModel const& model) {
-    return {{"name", model.name},
-            {"family", model.family},
-            {"batch", model.batch},
-            {"campaign", model.campaign},
-            {"role", to_string(model.role)},
-            {"cases", model.cases},
-            {"whole_model", model.whole_model ? to_json(*model.whole_model) : json(nullptr)}};
+    json written{{"name", model.name},
+                 {"family", model.family},
+                 {"batch", model.batch},
+                 {"campaign", model.campaign},
+                 {"role", to_string(model.role)},
+                 {"cases", model.cases},
+                 {"whole_model", model.whole_model ? to_json(*model.whole_model) : json(nullptr)}};
+    if (auto const& timing = model.whole_model_default_allocator) {
+        written["whole_model_default_allocator"] = to_json(*timing);
+    }
+    return written;
 }
 
 }  // namespace
@@ -111,6 +120,10 @@ Evidence evidence_from_json(json const& value, std::string_view where) {
                                                     evidence.precision, evidence.threads);
     evidence.cache_state =
         fields.word("cache_state", parse_cache_state, "a cache state of docs/measuring.md");
+    bool const says_allocator = fields.find("allocator") != nullptr;
+    if (says_allocator) {
+        evidence.allocator = fields.word("allocator", parse_allocator, "pinned or default");
+    }
     evidence.partition = fields.text("partition");
     evidence.flop_rule = fields.text("flop_rule");
     std::size_t index = 0;
@@ -127,6 +140,12 @@ Evidence evidence_from_json(json const& value, std::string_view where) {
         evidence.models.push_back(model_from_json(model, fields.where("models", index++)));
     }
     fields.reject_unknown();
+    // derate has pinned malloc from its first version on; what others did is unknown.
+    bool const own = evidence.hardware.kind == DeviceKind::cpu && !evidence.campaigns.empty() &&
+                     std::ranges::none_of(evidence.campaigns, &Campaign::imported);
+    if (!says_allocator && own) {
+        evidence.allocator = Allocator::pinned;
+    }
     if (auto const broken = violations(evidence); !broken.empty()) {
         throw InputError{where, broken.front(), "consistent evidence"};
     }
@@ -147,6 +166,7 @@ json to_json(Evidence const& evidence) {
             {"hardware",
              measured_hardware_to_json(evidence.hardware, evidence.precision, evidence.threads)},
             {"cache_state", to_string(evidence.cache_state)},
+            {"allocator", evidence.allocator ? json(to_string(*evidence.allocator)) : json()},
             {"partition", evidence.partition},
             {"flop_rule", evidence.flop_rule},
             {"campaigns", std::move(campaigns)},

@@ -425,10 +425,17 @@ Measurement measurement_from_json(json const& value, std::string_view where) {
         fields.find("cache_state")
             ? fields.word("cache_state", parse_cache_state, "a cache state of docs/measuring.md")
             : CacheState::unknown;
+    if (fields.find("allocator")) {
+        measurement.allocator = fields.word("allocator", parse_allocator, "pinned or default");
+    }
     measurement.hardware =
         measured_hardware_from_json(fields.at("hardware"), fields.where("hardware"),
                                     measurement.precision, measurement.threads);
     measurement.source = source_from_json(fields.object("source"));
+    if (!measurement.allocator && !measurement.source.imported &&
+        measurement.hardware.kind == DeviceKind::cpu) {
+        measurement.allocator = Allocator::pinned;  // derate pinned it before it said so
+    }
     // Sparse files count work by the rules of the project they come from.
     measurement.partition = fields.optional_text("partition").value_or("foreign");
     measurement.flop_rule = fields.optional_text("flop_rule").value_or("foreign");
@@ -461,6 +468,7 @@ json to_json(Measurement const& measurement) {
             {"precision", to_string(measurement.precision)},
             {"threads", measurement.threads},
             {"cache_state", to_string(measurement.cache_state)},
+            {"allocator", measurement.allocator ? json(to_string(*measurement.allocator)) : json()},
             {"partition", measurement.partition},
             {"flop_rule", measurement.flop_rule},
             {"hardware", measured_hardware_to_json(measurement.hardware, measurement.precision,

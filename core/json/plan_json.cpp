@@ -82,6 +82,7 @@ std::string to_json_text(Plan const& plan) {
                    {"threads", plan.threads},
                    {"cpus", plan.cpus},
                    {"device", plan.device},
+                   {"allocator", to_string(plan.allocator)},
                    {"repetition", repetition},
                    {"time_limit_s", plan.time_limit_s},
                    {"peaks", plan.peaks},
@@ -118,6 +119,10 @@ Plan plan_from_json(std::string_view text, std::string_view where) try {
         .steps = {},
         .done = all.at("done").get<std::vector<std::int64_t>>(),
     };
+    if (auto const found = all.find("allocator"); found != all.end()) {  // older plans: pinned
+        plan.allocator =
+            known(parse_allocator(found->get<std::string>()), *found, where, "pinned or default");
+    }
     for (auto const& model : all.at("models")) {
         auto const& precision = model.at("precision");
         plan.models.push_back({.name = model.at("name").get<std::string>(),

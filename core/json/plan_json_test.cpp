@@ -18,6 +18,7 @@ Plan small_plan() {
             .threads = 2,
             .cpus = {0, 1},
             .device = "cpu",
+            .allocator = Allocator::untouched,
             .repetition = {.min_timed_ms = 7.5},
             .time_limit_s = 60,
             .peaks = true,
@@ -30,6 +31,14 @@ Plan small_plan() {
 
 TEST(Plan, ReadsAsItWasWritten) {
     EXPECT_EQ(plan_from_json(to_json_text(small_plan()), "plan"), small_plan());
+}
+
+TEST(Plan, OfBeforeAllocatorsWereNamedIsPinned) {
+    auto text = to_json_text(small_plan());
+    std::string const field = R"("allocator":"default",)";
+    auto const at = text.find(field);
+    ASSERT_NE(at, std::string::npos);
+    EXPECT_EQ(plan_from_json(text.erase(at, field.size()), "plan").allocator, Allocator::pinned);
 }
 
 TEST(Plan, StepThatPointsNowhereIsAnError) {
@@ -53,6 +62,8 @@ TEST(CaseKey, HoldsAllThatTheTimeDependsOn) {
               "af63dc4c8601ec8c/cold_all/t2@0-1/BF16");
     EXPECT_EQ(case_key("a", CacheState::hot, 1, "", Precision::fp32),
               "af63dc4c8601ec8c/hot/t1/FP32");
+    EXPECT_EQ(case_key("a", CacheState::hot, 1, "", Precision::fp32, Allocator::untouched),
+              "af63dc4c8601ec8c/hot/t1/FP32/default_malloc");
 }
 
 TEST(SampleRecord, ReadsAsItWasWritten) {

@@ -68,6 +68,8 @@ class FlatLineReader : public json::json_sax_t {
             record_.reason = std::move(value);
         else if (key_ == "rules")
             record_.rules = std::move(value);
+        else if (key_ == "allocator")
+            return (record_.allocator = parse_allocator(value)).has_value();
         else
             return false;
         return true;
@@ -180,6 +182,7 @@ std::string to_json_line(SampleRecord const& record) {
     if (record.environment) line["environment"] = Line::parse(to_json_text(*record.environment));
     if (record.settings) line["settings"] = Line::parse(*record.settings);
     put(line, "rules", record.rules);
+    if (record.allocator) line["allocator"] = to_string(*record.allocator);
     // A reason may quote a library's message in any encoding; the line must stay readable.
     return line.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -221,6 +224,12 @@ SampleRecord sample_record_from_json(std::string_view text, std::string_view whe
         record.settings = found->dump();
     }
     take(line, "rules", record.rules);
+    if (auto const found = line.find("allocator"); found != line.end()) {
+        record.allocator = parse_allocator(found->get<std::string>());
+        if (!record.allocator) {
+            throw InputError{where, "allocator " + found->dump(), "pinned or default"};
+        }
+    }
     return record;
 } catch (json::exception const& error) {
     throw InputError{where, error.what(), "one JSON object a line"};

@@ -178,6 +178,9 @@ json full_calibration() {
     }
     calibration.intervals.t_quantile = 2.2;
     calibration.context = {.factor = 1.013, .operator_seconds = 2e-6, .relative_std = 0.025, .models = 14};
+    calibration.default_allocator_context = {
+        .factor = 1.4, .operator_seconds = 0, .relative_std = 0.3, .models = 14};
+    calibration.allocator = Allocator::pinned;
     calibration.provenance = {.date = "2026-11-22T18:00:00Z",
                               .oldest_date = "2026-11-20T18:00:00Z",
                               .tool_version = "derate 0.1.0",
@@ -261,6 +264,7 @@ json full_measurement() {
                             .compute_peaks = {{Precision::fp32, 1, peak(1e11)}},
                             .bandwidth_peaks = {{1, peak(1e10)}}};
     measurement.source = {.origin = "derate 0.1.0", .environment_hash = std::string(64, 'a')};
+    measurement.allocator = Allocator::untouched;
     measurement.whole_model = timing;
     measurement.subgraphs = {{.subgraph = subgraph, .isolated = timing, .in_context = timing}};
     auto document = to_json(measurement);
