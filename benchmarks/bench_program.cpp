@@ -23,6 +23,7 @@
 #include "core/input_error.hpp"
 #include "core/json/file.hpp"
 #include "core/json/plan_json.hpp"
+#include "core/value_rule.hpp"
 
 namespace derate::benchmarks {
 namespace {
@@ -87,6 +88,10 @@ void run_plan(BenchFlags const& flags, MakeDevice const& make_device) {
     die_with_parent();
     refuse_builds_that_are_not_release();
     auto const plan = plan_from_json(read_text(*flags.plan), flags.plan->string());
+    if (plan.value_rule != value_rule) {
+        throw InputError{flags.plan->string(), "it is for value rule " + plan.value_rule,
+                         "value rule " + std::string{value_rule} + " of this program"};
+    }
     set_affinity(plan.cpus);
     set_threads(plan.threads);
     SamplesWriter const samples{*flags.samples};

@@ -66,6 +66,11 @@ void in_pieces(std::int64_t count, Fill const& fill) {
                      [&](std::int64_t begin, std::int64_t end) { fill(begin, end - begin); });
 }
 
+/// The bound of a column: one for all, or each its own.
+double bound_of(std::vector<double> const& bounds, std::int64_t column) {
+    return bounds[static_cast<std::size_t>(column) % bounds.size()];
+}
+
 /// Value of an integer or boolean input at row-major position `i`.
 class IntegerValues {
   public:
@@ -84,17 +89,13 @@ class IntegerValues {
             case ValuePattern::normal:
             case ValuePattern::smooth:
                 break;  // of floating-point numbers
-            case ValuePattern::spread: {
-                auto const of = [&](std::vector<std::int64_t> const& list) {
-                    return list[static_cast<std::size_t>(column) % list.size()];
-                };
-                return of(values_.low) + random_below(i, of(values_.high) - of(values_.low) + 1);
-            }
+            case ValuePattern::spread:
+                return low(column) + random_below(i, high(column) - low(column) + 1);
             case ValuePattern::ascending:
-                return values_.low.front() + column;
+                return low(0) + column;
             case ValuePattern::offsets: {
                 auto const steps = values_.total > 0 ? count_ - 1 : count_;
-                return values_.high.front() * i / std::max<std::int64_t>(steps, 1);
+                return high(0) * i / std::max<std::int64_t>(steps, 1);
             }
             case ValuePattern::lengths:
                 return length(i);
@@ -110,6 +111,12 @@ class IntegerValues {
     }
 
   private:
+    [[nodiscard]] std::int64_t low(std::int64_t column) const {
+        return static_cast<std::int64_t>(bound_of(values_.low, column));
+    }
+    [[nodiscard]] std::int64_t high(std::int64_t column) const {
+        return static_cast<std::int64_t>(bound_of(values_.high, column));
+    }
     [[nodiscard]] std::int64_t random_below(std::int64_t i, std::int64_t bound) const {
         return static_cast<std::int64_t>(seeded_.bits(static_cast<std::uint64_t>(i)) %
                                          static_cast<std::uint64_t>(bound));
@@ -118,9 +125,9 @@ class IntegerValues {
         return is_kept != values_.inverted ? 1 : 0;
     }
     [[nodiscard]] std::int64_t length(std::int64_t i) const {
-        auto const longest = values_.high.front();
+        auto const longest = high(0);
         if (values_.total == 0) {
-            auto const span = longest - values_.low.front();
+            auto const span = longest - low(0);
             return longest - span * i / std::max<std::int64_t>(count_ - 1, 1);
         }
         // The first is the longest, the others share what it leaves.
@@ -261,6 +268,21 @@ at::Tensor contiguous_values(ExportedProgram const& program, ProgramInput const&
                    if (!is_image) return;
                    for (auto& element : piece) {  // as a camera gives it
                        element = std::clamp(std::nearbyint(element * 48 + 128), 0.0F, 255.0F);
+                   }
+               })
+            .to(type);
+    }
+    if (values->pattern == ValuePattern::spread && is_floating_point(value.dtype)) {
+        auto const columns =
+            value.sizes.empty() ? 1 : std::max<std::int64_t>(value.sizes.back(), 1);
+        return in_floats([&](std::span<float> piece, std::int64_t first) {
+                   for (std::size_t k = 0; k < piece.size(); ++k) {
+                       auto const i = first + static_cast<std::int64_t>(k);
+                       auto const low = bound_of(values->low, i % columns);
+                       auto const high = bound_of(values->high, i % columns);
+                       auto const share =
+                           static_cast<double>(seeded.bits(static_cast<std::uint64_t>(i)) >> 11);
+                       piece[k] = static_cast<float>(low + share * 0x1p-53 * (high - low));
                    }
                })
             .to(type);

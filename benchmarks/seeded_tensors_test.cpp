@@ -88,6 +88,16 @@ TEST(SeededInputs, IdsThroughCastClampAndShiftRun) {
     EXPECT_EQ(first_output(program).size(0), 64);
 }
 
+TEST(SeededInputs, CoordinatesFillTheirCells) {
+    auto const program = parse_descriptor(
+        "x0:float32[2000] w0:float32[64,8] | t0:float32[2000]=aten.mul.Tensor(self=x0,other=64) | "
+        "t1:int64[2000]=aten.to.dtype(self=t0,dtype=dtype:int64) | "
+        "t2:float32[2000,8]=aten.embedding(weight=w0,indices=t1) | t2");
+    auto const cells = (drawn(program) * 64).to(at::kLong);
+    EXPECT_GE(distinct(cells), 60);
+    EXPECT_EQ(first_output(program).size(0), 2000);
+}
+
 TEST(SeededInputs, OneInputOfTwoTablesStaysWithinTheSmaller) {
     auto const program = parse_descriptor(
         "x0:int64[400] w0:float32[100000,4] w1:float32[300,4] | "

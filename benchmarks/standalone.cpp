@@ -18,6 +18,7 @@
 #include "core/cannot_time.hpp"
 #include "core/input_error.hpp"
 #include "core/json/environment_json.hpp"
+#include "core/value_rule.hpp"
 #include "workloads/descriptor.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"
@@ -136,6 +137,7 @@ void add_context(BenchFlags const& flags, TimingDevice& device, std::string cons
     add(keys::device, device.name());
     add(keys::partition, std::string{partition_rule});
     add(keys::flop_rule, std::string{flop_rule});
+    add(keys::value_rule, std::string{value_rule});
     add(keys::models, models);
     add(keys::build_type, environment.build_type.value_or("unknown"));
     add(keys::libtorch, environment.libtorch.value_or("unknown"));

@@ -50,7 +50,8 @@ size div 16 + 2 in these dimensions and the size in the others. An integer map i
 Elements of other types:
 
     tensor whose values the export holds (derate_constants)   those values
-    ids                                                       low + z mod (high - low + 1)
+    ids                                                       low + z mod (high - low + 1); of floating-point
+                                                              type low + (z >> 11) / 2^53 * (high - low)
     padding mask, 1 or true for the first elements of a row   the first columns - 1 - z mod (columns div 2)
                                                               of row r (z of element r)
     all others                                                made of positions alone, see the code

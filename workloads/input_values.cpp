@@ -188,9 +188,9 @@ struct Range {
     [[nodiscard]] std::size_t columns() const { return low.size(); }
     [[nodiscard]] double least() const { return *std::ranges::min_element(low); }
     [[nodiscard]] double greatest() const { return *std::ranges::max_element(high); }
-    [[nodiscard]] bool is_empty() const {
+    [[nodiscard]] bool is_empty(bool of_floats) const {
         for (std::size_t i = 0; i < columns(); ++i) {
-            if (std::ceil(low[i]) > std::floor(high[i])) return true;
+            if (of_floats ? low[i] > high[i] : std::ceil(low[i]) > std::floor(high[i])) return true;
         }
         return false;
     }
@@ -427,6 +427,7 @@ bool keeps_map(ProgramNode const& node) {
 /// What later nodes want of a tensor.
 struct Wanted {
     std::optional<Range> range;  // as an index
+    bool direct = false;         // ... and not as a term of a sum that is one
     bool once = false;           // as an index of what is written: no value twice
     std::optional<std::int64_t> offsets_end;
     std::optional<std::int64_t> longest;  // as a length
@@ -439,6 +440,7 @@ struct Wanted {
     void add(Wanted const& other) {
         if (other.range) range = range ? intersection(*range, *other.range) : *other.range;
         once = once || other.once;
+        direct = direct || other.direct;
         auto const least = [](auto& kept, auto const& value) {
             if (value && (!kept || *value < *kept)) kept = value;
         };
@@ -562,6 +564,7 @@ class Backward {
                     [[fallthrough]];
                 case IndexKind::read:
                     wanted.range = Range::of(0, bound - 1);
+                    wanted.direct = true;
                     break;
                 case IndexKind::offsets:
                     wanted.offsets_end = use.bound;
@@ -580,6 +583,7 @@ class Backward {
                 want(read.front(), {.map = true});
             }
         }
+        if (comparisons.contains(name)) want_among_positions(node, name);
         auto const want_mask = [&](std::string_view argument, bool keeps) {
             auto const mask = tensor_of(node, argument);
             if (mask) want(*mask, {.keep = keeps, .drop = !keeps});
@@ -616,6 +620,7 @@ class Backward {
         if (!is_index) return;
         Wanted index;
         index.range = wanted.range;
+        index.direct = wanted.direct;
         index.once = wanted.once;
         index.offsets_end = wanted.offsets_end;
         index.longest = wanted.longest;
@@ -681,25 +686,33 @@ class Backward {
         }
     }
 
+    /// What is compared with a row of positions is one of them, or a length.
+    void want_among_positions(ProgramNode const& node, std::string_view name) {
+        auto const one_of = [&](std::string_view argument, std::string_view against) {
+            auto const id = tensor_of(node, argument);
+            auto const positions = constant(node, against);
+            if (!id || !positions || positions->least() == positions->greatest()) return;
+            if (is_floating_point(value_of(program_, *id).dtype)) return;
+            if (name == "eq" || name == "ne") {
+                want(*id, {.range = positions->hull(), .direct = true});
+            } else {
+                want(*id, {.longest = static_cast<std::int64_t>(positions->greatest()) + 1});
+            }
+        };
+        one_of("self", "other");
+        one_of("other", "self");
+    }
+
+    /// A flag is compared with a number.
     void follow_comparison(ProgramNode const& node, std::string_view name, Wanted uses) {
         auto const self = tensor_of(node, "self");
-        auto const other_id = tensor_of(node, "other");
-        auto const self_known = constant(node, "self");
         auto const other = constant(node, "other");
+        if (!self || !other || other->least() != other->greatest()) return;
         uses.map = false;
-        if (self && other) {
-            // Against a row of positions it is a length; against a number, a flag.
-            if (other->least() < other->greatest()) {
-                want(*self, {.longest = static_cast<std::int64_t>(other->greatest()) + 1});
-                return;
-            }
-            bool const swaps = (name == "eq" && other->least() == 0) || name == "lt" ||
-                               name == "le" || (name == "ne" && other->least() != 0);
-            if (swaps) std::swap(uses.keep, uses.drop);
-            want(*self, uses);
-        } else if (other_id && self_known && self_known->least() < self_known->greatest()) {
-            want(*other_id, {.longest = static_cast<std::int64_t>(self_known->greatest()) + 1});
-        }
+        bool const swaps = (name == "eq" && other->least() == 0) || name == "lt" || name == "le" ||
+                           (name == "ne" && other->least() != 0);
+        if (swaps) std::swap(uses.keep, uses.drop);
+        want(*self, uses);
     }
 
     /// One operand is a constant: what the other may be. Both vary: a share each.
@@ -713,6 +726,14 @@ class Backward {
             if (!id || !allowed) return false;
             auto wanted = index;
             wanted.range = std::move(allowed);
+            want(*id, wanted);
+            return true;
+        };
+        auto const give_term = [&](std::optional<ValueId> id, Range const& allowed) {
+            if (!id) return false;
+            auto wanted = index;
+            wanted.range = allowed;
+            wanted.direct = false;
             want(*id, wanted);
             return true;
         };
@@ -768,7 +789,7 @@ class Backward {
         auto const divide = [](double low, double high, double c, double d) {
             auto const [least, most] =
                 c > 0 ? std::pair{low / (low < 0 ? d : c), high / d} : std::pair{high / c, low / d};
-            return std::pair{std::ceil(least), std::floor(most)};
+            return std::pair{least, most};
         };
         if (name == "mul" && (other || self_constant)) {
             auto const& by = other ? *other : *self_constant;
@@ -787,7 +808,7 @@ class Backward {
             if (flags(*other_id)) return give(self, range);
             if (flags(*self)) return give(other_id, range);
             auto const root = Range::of(0, std::floor(std::sqrt(whole.greatest())));
-            return give(self, root) && give(other_id, root);
+            return give_term(self, root) && give_term(other_id, root);
         }
         if (name == "floor_divide" || name == "div" || name == "bitwise_right_shift" ||
             name == "__rshift__") {
@@ -799,7 +820,9 @@ class Backward {
                 name != "div" || (mode != nullptr && std::holds_alternative<std::string>(*mode));
             if (by <= 0) return false;
             return give(self, combined(range, range, [&](double low, double high, double, double) {
-                            return std::pair{low * by, high * by + (rounds ? by - 1 : 0)};
+                            return rounds ? std::pair{std::ceil(low) * by,
+                                                      std::floor(high) * by + by - 1}
+                                          : std::pair{low * by, high * by};
                         }));
         }
         if (name == "bitwise_left_shift" || name == "__lshift__") {
@@ -848,10 +871,9 @@ class Backward {
                                              result == nullptr ? 1 : result->element_count(), 1);
             auto const whole = range.in_one();
             if (whole.least() > 0) return false;
-            return give(
-                self,
-                Range::of(0, std::floor(whole.greatest() /
-                                        static_cast<double>(std::max<std::int64_t>(terms, 1)))));
+            auto const share =
+                whole.greatest() / static_cast<double>(std::max<std::int64_t>(terms, 1));
+            return give_term(self, Range::of(0, std::floor(share)));
         }
         return false;
     }
@@ -904,32 +926,34 @@ InputValues values_of_input(ProgramInput const& input, TensorValue const& value,
         note("its way to a table leads through " + wanted.lost + ", which cannot be followed back");
         return {.pattern = ValuePattern::spread};
     }
-    if (wanted.range) {
+    // A mask whose running sum is a position: its sum stays within the table by itself.
+    bool const sums_up = wanted.range && !wanted.direct && !is_float &&
+                         (wanted.keep || wanted.drop || wanted.range->in_one().greatest() < 1);
+    if (wanted.range && !sums_up) {
         auto range = *wanted.range;
-        if (range.is_empty()) range = range.in_one();
-        if (range.is_empty()) {
+        if (range.is_empty(is_float)) range = range.in_one();
+        if (range.is_empty(is_float)) {
             note("no value of it is a row of every table that it reaches");
             return {.pattern = ValuePattern::spread};
         }
         InputValues values{.pattern = ValuePattern::spread, .low = {}, .high = {}};
         for (std::size_t i = 0; i < range.columns(); ++i) {
-            constexpr double farthest = 1e15;  // exact in a double, and beyond every table
-            values.low.push_back(
-                static_cast<std::int64_t>(std::max(std::ceil(range.low[i]), -farthest)));
-            values.high.push_back(
-                static_cast<std::int64_t>(std::min(std::floor(range.high[i]), farthest)));
+            constexpr double farthest = 1e15;  // beyond every table
+            auto const low = std::max(range.low[i], -farthest);
+            auto const high = std::min(range.high[i], farthest);
+            values.low.push_back(is_float ? low : std::ceil(low));
+            values.high.push_back(is_float ? high : std::floor(high));
         }
-        if (wanted.once || is_named_position(input.name)) {
-            auto const last = std::max<std::int64_t>(extent(value, -1), 1);
-            auto const whole = range.in_one();
-            bool const fits = !whole.is_empty() &&
-                              static_cast<double>(last) <= whole.greatest() - whole.least() + 1;
-            if (fits) {
+        if ((wanted.once || is_named_position(input.name)) && !is_float) {
+            auto const last = static_cast<double>(std::max<std::int64_t>(extent(value, -1), 1));
+            auto const least = *std::ranges::max_element(values.low);
+            auto const greatest = *std::ranges::min_element(values.high);
+            if (last <= greatest - least + 1) {
                 values.pattern = ValuePattern::ascending;
-                values.low = {static_cast<std::int64_t>(std::ceil(whole.least()))};
-                values.high = {static_cast<std::int64_t>(std::floor(whole.greatest()))};
                 // A cache that is written to is half full.
-                if (wanted.once) values.low[0] += (values.high[0] - values.low[0] + 1 - last) / 2;
+                values.low = {wanted.once ? least + std::floor((greatest - least + 1 - last) / 2)
+                                          : least};
+                values.high = {greatest};
             }
         }
         return values;
@@ -937,13 +961,13 @@ InputValues values_of_input(ProgramInput const& input, TensorValue const& value,
     if (wanted.offsets_end) {
         return {.pattern = ValuePattern::offsets,
                 .low = {0},
-                .high = {*wanted.offsets_end},
+                .high = {static_cast<double>(*wanted.offsets_end)},
                 .total = wanted.total};
     }
     if (wanted.longest) {
         return {.pattern = ValuePattern::lengths,
-                .low = {std::max<std::int64_t>((*wanted.longest + 1) / 2, 1)},
-                .high = {*wanted.longest},
+                .low = {static_cast<double>(std::max<std::int64_t>((*wanted.longest + 1) / 2, 1))},
+                .high = {static_cast<double>(*wanted.longest)},
                 .total = wanted.total};
     }
     if (is_small_map) return {.pattern = ValuePattern::smooth};
@@ -964,7 +988,8 @@ std::string word_of(InputValues const& values) {
             // Over how many rows, of the column that spreads widest.
             std::int64_t rows = 1;
             for (std::size_t i = 0; i < values.low.size(); ++i) {
-                rows = std::max(rows, values.high[i] - values.low[i] + 1);
+                rows =
+                    std::max(rows, static_cast<std::int64_t>(values.high[i] - values.low[i]) + 1);
             }
             return (values.low.size() == 1 ? "ids:" : "ids_by_column:") + std::to_string(rows);
         }
@@ -973,7 +998,7 @@ std::string word_of(InputValues const& values) {
         case ValuePattern::offsets:
             return "offsets";
         case ValuePattern::lengths:
-            return "lengths:" + std::to_string(values.high.front());
+            return "lengths:" + std::to_string(static_cast<std::int64_t>(values.high.front()));
         case ValuePattern::causal:
             return inverted("causal");
         case ValuePattern::padding:

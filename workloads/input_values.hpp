@@ -2,21 +2,16 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "workloads/exported_program.hpp"
 
 namespace derate {
 
-/// Name of the rule below, as samples, measurements, evidence and calibrations carry it. `derate_1`
-/// knew ids that reach an embedding directly; all others were 0 and 1, masks and maps were noise.
-inline constexpr std::string_view value_rule = "derate_2";
-
 enum class ValuePattern {
     normal,     ///< independent of each other, mean 0, variance 1
     smooth,     ///< as an image: neighbours are alike
-    spread,     ///< independent of each other, uniform over `low` to `high`
+    spread,     ///< independent of each other, uniform from `low` to `high`
     ascending,  ///< along the last dimension: one more than the element before
     offsets,    ///< of bags: 0 first, ascending in equal steps, not beyond `high`
     lengths,    ///< from `high` down to `low`; their sum is `total` where that is not 0
@@ -28,9 +23,10 @@ enum class ValuePattern {
 /// How the values of one input are drawn: decided by what the graph does with them.
 struct InputValues {
     ValuePattern pattern = ValuePattern::normal;
-    /// Least and greatest value; one of each, or one for each column of the last dimension.
-    std::vector<std::int64_t> low{0};
-    std::vector<std::int64_t> high{1};
+    /// Least and greatest value; one of each, or one for each column of the last dimension. Whole
+    /// numbers (exact to 2^53) where the input is not of floating-point type.
+    std::vector<double> low{0};
+    std::vector<double> high{1};
     std::int64_t total =
         0;  ///< lengths: their sum; offsets: the last one; 0: the call leaves it open
     bool inverted = false;  ///< masks: true marks what is left out
@@ -51,7 +47,7 @@ struct ProgramValues {
 };
 
 /// Follows every index, mask and map back to the inputs it comes from; docs/measuring.md has the
-/// rules. Inputs that reach several tables stay within the smallest.
+/// rule, `value_rule` its name. Inputs that reach several tables stay within the smallest.
 [[nodiscard]] ProgramValues values_of(ExportedProgram const& program);
 
 /// Tensors whose values, not their shape alone, decide how long the call takes: ids, offsets,

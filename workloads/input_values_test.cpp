@@ -88,6 +88,34 @@ TEST(InputValues, IdsAreFollowedBackToTheInput) {
     }
 }
 
+TEST(InputValues, CoordinatesThatBecomeCellsAreSpreadOverThem) {
+    auto const values = first_input(
+        "x0:float32[4,6] w0:float32[100,8] | t0:float32[4,6]=aten.mul.Tensor(self=x0,other=128) | "
+        "t2:float32[4,6]=aten.floor(self=t0) | t9:int64[4,6]=aten.to.dtype(self=t2,"
+        "dtype=dtype:int64) | t1:float32[4,6,8]=aten.embedding(weight=w0,indices=t9) | t1");
+    EXPECT_THAT(values.high, ElementsAre(99.0 / 128));
+}
+
+TEST(InputValues, APositionCountedFromAMaskLeavesItAMask) {
+    // As RoBERTa and OPT find positions.
+    auto const values = first_input(
+        "x0:int64[2,100] w0:float32[514,8] w1:float32[2,100] | "
+        "t0:int64[2,100]=aten.cumsum(self=x0,dim=1) | t1:int64[2,100]=aten.mul.Tensor(self=t0,"
+        "other=x0) | t2:int64[2,100]=aten.add.Tensor(self=t1,other=1) | "
+        "t3:float32[2,100,8]=aten.embedding(weight=w0,indices=t2) | "
+        "t4:bool[2,100]=aten.ne.Scalar(self=x0,other=0) | "
+        "t5:float32[2,100]=aten.masked_fill.Scalar(self=w1,mask=t4,value=0.0) | t3,t5");
+    EXPECT_EQ(values.pattern, ValuePattern::padding);
+}
+
+TEST(InputValues, WhatIsComparedWithARowOfPositionsIsOneOfThem) {
+    // one_hot by hand
+    expect_spread(first_input("x0:int64[5,1] | t0:int64[9]=aten.arange(end=9) | "
+                              "t1:bool[5,9]=aten.eq.Tensor(self=x0,other=t0) | "
+                              "t2:float32[5,9]=aten.to.dtype(self=t1,dtype=dtype:float32) | t2"),
+                  0, 8, "eq");
+}
+
 TEST(InputValues, IdsGivenAsFloatsAreSpreadToo) {
     expect_spread(through("t9:int64[4,6]=aten.to.dtype(self=x0,dtype=dtype:int64)", "float32[4,6]"),
                   0, 99, "a cast");
