@@ -52,6 +52,12 @@ void set_campaigns(Provenance& provenance, std::vector<Campaign> const& campaign
     provenance.trust_grade = worst_grade(campaigns);
     provenance.environment_hash = common(campaigns, &Campaign::environment_hash);
     provenance.samples_sha256 = common(campaigns, &Campaign::samples_sha256);
+    for (auto const& campaign : campaigns) {
+        auto& oldest = provenance.value_rule;
+        if (campaign.value_rule && (!oldest || *campaign.value_rule < *oldest)) {
+            oldest = campaign.value_rule;
+        }
+    }
 }
 
 /// Those whose timings the curves rest on, in the evidence's order.

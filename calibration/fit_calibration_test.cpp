@@ -139,6 +139,24 @@ class Machine {
     int next_ = 0;
 };
 
+TEST(FitCalibration, SaysTheOldestValueRuleOfItsCampaigns) {
+    auto evidence = Machine{1}.measure(2, 2);
+    EXPECT_EQ(fit_calibration(evidence).provenance.value_rule, std::nullopt);
+    evidence.campaigns[0].value_rule = "derate_2";
+    EXPECT_EQ(fit_calibration(evidence).provenance.value_rule, "derate_2");
+    auto older = evidence.campaigns[0];
+    older.id = "older";
+    older.value_rule = "derate_1";
+    evidence.campaigns.push_back(older);
+    evidence.models.back().campaign = 1;
+    for (int const index : evidence.models.back().cases) {
+        evidence.cases[static_cast<std::size_t>(index)].campaign = 1;
+    }
+    auto const calibration = fit_calibration(evidence);
+    EXPECT_EQ(calibration.provenance.value_rule, "derate_1");
+    EXPECT_EQ(to_json(calibration)["calibration_metadata"]["value_rule"], "derate_1");
+}
+
 TEST(FitCalibration, PredictsAKnownMachine) {
     Machine machine{1};
     auto const calibration = fit_calibration(machine.measure(6, 3));

@@ -191,6 +191,7 @@ void unite(Campaign& kept, Campaign const& other, std::string_view where) {
                          "campaigns named apart"};
     }
     keep_least(kept.samples_sha256, other.samples_sha256);
+    keep_least(kept.value_rule, other.value_rule);       // the older
     keep_greatest(kept.trust_grade, other.trust_grade);  // the worse of the two: "D" after "A"
     auto const percent_of = [](Campaign const& campaign) {
         return campaign.noise_floor ? campaign.noise_floor->percent : 0;
@@ -385,7 +386,8 @@ Evidence evidence_of(Measurement const& measurement, std::string_view where) {
                                                           ? std::nullopt
                                                           : std::optional{source.environment_hash},
                                   .samples_sha256 = std::nullopt,
-                                  .trust_grade = std::nullopt});
+                                  .trust_grade = std::nullopt,
+                                  .value_rule = source.value_rule});
 
     bool const probes = measurement.model_family == probe_family;
     EvidenceModel model{.name = measurement.model,

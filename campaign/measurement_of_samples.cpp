@@ -7,6 +7,7 @@
 #include "campaign/plan_making.hpp"
 #include "core/json/environment_json.hpp"
 #include "core/statistics/quantiles.hpp"
+#include "core/value_rule.hpp"
 #include "workloads/partition.hpp"
 
 namespace derate {
@@ -92,7 +93,8 @@ Measurement measurement_of(CampaignResult const& result, CampaignSettings const&
                    .date = samples.campaign,
                    .file = samples_file,
                    .timing = to_string(settings.rules),
-                   .environment_hash = environment_hash(samples.environment)},
+                   .environment_hash = environment_hash(samples.environment),
+                   .value_rule = std::string{value_rule}},
         .whole_model = {},
         .subgraphs = {}};
     if (auto const found = samples.whole.find(label); found != samples.whole.end()) {

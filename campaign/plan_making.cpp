@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "core/value_rule.hpp"
 #include "workloads/descriptor.hpp"
 
 namespace derate {
@@ -99,6 +100,7 @@ Plan plan_without_steps(CampaignSettings const& settings, std::span<DistinctCase
                         std::string const& campaign) {
     Plan plan{.campaign = campaign,
               .seed = settings.seed,
+              .value_rule = std::string{value_rule},
               .threads = settings.threads,
               .cpus = settings.cpus,
               .device = settings.device,

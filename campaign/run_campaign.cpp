@@ -180,7 +180,8 @@ class Campaign {
                                  std::to_string(found.cases.size()) + " cases, " + found.device +
                                  ", threads " + std::to_string(found.threads) + ", CPUs " +
                                  cpu_list(found.cpus) + ", seed " + std::to_string(found.seed) +
-                                 ", allocator " + std::string{to_string(found.allocator)} + ")",
+                                 ", allocator " + std::string{to_string(found.allocator)} +
+                                 ", values " + found.value_rule + ")",
                              "the same models and flags to resume it, or another --output"};
         }
     }

@@ -12,6 +12,7 @@
 #include "campaign/measurement_of_samples.hpp"
 #include "campaign/samples_file.hpp"
 #include "core/input_error.hpp"
+#include "core/json/file.hpp"
 #include "ctest/temporary_folder.hpp"
 
 namespace derate {
@@ -199,6 +200,22 @@ TEST_F(RunCampaign, OtherSettingsOnTheSameOutputAreRefused) {
     other = small_settings();
     other.seed = 2;  // another order of the cases
     EXPECT_THROW((void)run_campaign(other, files(), {}), InputError);
+}
+
+TEST_F(RunCampaign, SamplesOfAnotherValueRuleAreRefused) {
+    (void)run_campaign(small_settings(), files(), {});
+    auto text = read_text(files().samples);
+    std::string const now = R"("value_rule":"derate_2")";
+    auto const place = text.find(now);
+    ASSERT_NE(place, std::string::npos) << "the campaign line says by which rule it is timed";
+    text.replace(place, now.size(), R"("value_rule":"derate_1")");
+    std::ofstream{files().samples} << text;
+    try {
+        (void)run_campaign(small_settings(), files(), {});
+        FAIL() << "resumed";
+    } catch (InputError const& error) {
+        EXPECT_NE(std::string{error.what()}.find("values derate_1"), std::string::npos);
+    }
 }
 
 TEST_F(RunCampaign, OutputInUseIsRefused) {

@@ -20,6 +20,7 @@
 #include "core/json/hardware_json.hpp"
 #include "core/json/measurement_json.hpp"
 #include "core/json/registry.hpp"
+#include "core/value_rule.hpp"
 #include "estimator/fallback_chain.hpp"
 #include "workloads/count_again.hpp"
 #include "workloads/model_set.hpp"
@@ -451,6 +452,12 @@ ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
         }
         result.warnings.insert(result.warnings.begin(), model.warnings.begin(),
                                model.warnings.end());
+        for (auto const& calibration : target.calibrations) {
+            if (auto note = value_rule_note(calibration, model.subgraphs)) {
+                result.warnings.push_back(*std::move(note));
+                break;
+            }
+        }
         if (!common.quiet) {
             for (auto const& warning : result.warnings) {
                 std::fprintf(stderr, "derate: warning: %s\n", warning.c_str());

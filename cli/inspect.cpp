@@ -11,6 +11,7 @@
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
+#include "core/value_rule.hpp"
 #include "workloads/descriptor.hpp"
 #include "workloads/input_values.hpp"
 #include "workloads/model_set.hpp"

@@ -10,6 +10,7 @@
 #include "cli/commands.hpp"
 #include "cli/text_table.hpp"
 #include "core/json/registry.hpp"
+#include "core/value_rule.hpp"
 
 namespace derate::cli {
 namespace {
@@ -56,6 +57,7 @@ nlohmann::json row_of(HardwareEntry const& entry, RegisteredCalibration const& r
         {"prices_default_allocator",
          under_allocator(calibration, Allocator::untouched).has_value()},
         {"date", calibration.provenance.date},
+        {"value_rule", or_null(calibration.provenance.value_rule)},
         {"models", calibration.provenance.models_used.size()},
         {"mape_percent", nullptr},
         {"coverage_95", nullptr},
@@ -83,6 +85,7 @@ nlohmann::json bare_row(HardwareEntry const& entry) {
             {"allocator", nullptr},
             {"prices_default_allocator", false},
             {"date", nullptr},
+            {"value_rule", nullptr},
             {"models", 0},
             {"mape_percent", nullptr},
             {"coverage_95", nullptr},
@@ -154,6 +157,16 @@ ExitCode print_hardware(CommonFlags const& common) {
         std::printf("%s\n", rows.dump(2).c_str());
     } else {
         print_table(rows);
+        auto const of_first_rule = std::ranges::count_if(rows, [](nlohmann::json const& row) {
+            return row.at("value_rule") == first_value_rule;
+        });
+        if (of_first_rule > 0 && !common.quiet) {
+            std::fprintf(
+                stderr,
+                "derate: %d of them were timed by value rule derate_1: embeddings, gathers, "
+                "masks and pools may take longer\n",
+                static_cast<int>(of_first_rule));
+        }
     }
     return exit_pass;
 }

@@ -13,6 +13,7 @@ inline constexpr std::string_view cache_state = "cache_state";  ///< "cold_all"
 inline constexpr std::string_view device = "device";            ///< "cpu", "cuda"
 inline constexpr std::string_view partition = "partition";      ///< "derate_1"
 inline constexpr std::string_view flop_rule = "flop_rule";      ///< "derate_1"
+inline constexpr std::string_view value_rule = "value_rule";    ///< "derate_2"
 inline constexpr std::string_view build_type = "derate_build_type";
 inline constexpr std::string_view libtorch = "libtorch";
 inline constexpr std::string_view blas = "blas";  ///< "mkl 2024.2"

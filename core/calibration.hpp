@@ -179,6 +179,8 @@ struct Provenance {
     std::string origin;  ///< licence and project of imported data; else the tool
     std::vector<EvidenceFile> evidence;
     std::optional<std::string> samples_sha256;
+    /// The oldest of those by which weights and inputs got their values; empty if foreign.
+    std::optional<std::string> value_rule{};
 };
 
 /// "2026-11-02", or of several campaigns "2026-11-02 to 2026-11-05"; days only, empty if unknown.

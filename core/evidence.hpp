@@ -30,6 +30,7 @@ struct Campaign {
     std::optional<std::string> environment_hash;    ///< of the canonical environment block
     std::optional<std::string> samples_sha256;      ///< of the raw repetitions
     std::optional<std::string> trust_grade;         ///< "A" to "D", docs/measuring.md
+    std::optional<std::string> value_rule{};        ///< core/value_rule.hpp; empty if foreign
     std::optional<StatedNoiseFloor> noise_floor{};  ///< of imported data without repeats
 
     friend bool operator==(Campaign const&, Campaign const&) = default;

@@ -117,6 +117,8 @@ struct MeasurementSource {
     std::string timing;  ///< how it was timed, in words
     bool imported = false;
     std::string environment_hash;  ///< of the canonical environment block; empty if unknown
+    /// By which weights and inputs got their values: core/value_rule.hpp; empty if foreign.
+    std::optional<std::string> value_rule{};
 };
 
 /// One model at one batch size on one piece of hardware: content of a measurement file.

@@ -68,9 +68,10 @@ struct RepetitionPolicy {
 /// step is its sequence number. A model is loaded (seeded weights and inputs, one whole run to
 /// capture the tensors of its cases) at the first step that needs it and freed after the last.
 struct Plan {
-    std::string campaign{};  ///< id of the visit; every record's launch belongs to it
-    int launch = 0;          ///< from 0
-    std::uint64_t seed = 0;  ///< of weights, inputs; the order was drawn from it too
+    std::string campaign{};    ///< id of the visit; every record's launch belongs to it
+    int launch = 0;            ///< from 0
+    std::uint64_t seed = 0;    ///< of weights, inputs; the order was drawn from it too
+    std::string value_rule{};  ///< by which weights and inputs get their values; "derate_2"
     int threads = 1;
     std::vector<int> cpus{};     ///< affinity; empty: leave it
     std::string device = "cpu";  ///< "cpu" or "cuda"

@@ -7,6 +7,7 @@
 
 #include "core/format_quantity.hpp"
 #include "core/statistics/quantiles.hpp"
+#include "core/value_rule.hpp"
 #include "reports/audit.hpp"
 #include "reports/report_text.hpp"
 #include "reports/validation_report.hpp"
@@ -134,6 +135,10 @@ ReportSection provenance_section(CalibrationAudit const& one) {
                                      : "unknown here; the raw samples' environment block has them");
         add("environment hash", or_unknown(p.recorded.environment_hash));
         add("trust grade", or_unknown(p.recorded.trust_grade));
+        add("value rule", p.recorded.value_rule == first_value_rule
+                              ? std::string{first_value_rule} +
+                                    ": ids may be 0 and 1, masks and maps are noise; time anew"
+                              : or_unknown(p.recorded.value_rule));
     }
     add("origin", or_unknown(p.recorded.origin));
     for (auto const& campaign : p.campaigns) {
@@ -452,6 +457,7 @@ nlohmann::json json_of(ProvenanceAudit const& p) {
                              {"origin", campaign.origin},
                              {"imported", campaign.imported},
                              {"trust_grade", or_null(campaign.trust_grade)},
+                             {"value_rule", or_null(campaign.value_rule)},
                              {"environment_hash", or_null(campaign.environment_hash)},
                              {"samples_sha256", or_null(campaign.samples_sha256)}});
     }
@@ -465,6 +471,7 @@ nlohmann::json json_of(ProvenanceAudit const& p) {
             {"libraries", or_null(p.libraries)},
             {"environment_hash", or_null(p.recorded.environment_hash)},
             {"trust_grade", or_null(p.recorded.trust_grade)},
+            {"value_rule", or_null(p.recorded.value_rule)},
             {"origin", p.recorded.origin},
             {"campaigns", std::move(campaigns)},
             {"claims", std::move(claims)}};

@@ -10,6 +10,7 @@
 #include "core/json/fields.hpp"
 #include "core/json/legacy_rules_json.hpp"
 #include "core/json/measurement_json.hpp"
+#include "core/value_rule.hpp"
 
 namespace derate {
 namespace {
@@ -337,7 +338,7 @@ json to_json(ContextFactor const& context) {
             {"models", context.models}};
 }
 
-Provenance provenance_from_json(JsonFields fields) {
+Provenance provenance_from_json(JsonFields fields, bool measured) {
     Provenance provenance{
         .date = fields.text("date"),
         .oldest_date = fields.optional_text("oldest_date"),
@@ -350,6 +351,7 @@ Provenance provenance_from_json(JsonFields fields) {
         .origin = fields.text("origin"),
         .evidence = {},
         .samples_sha256 = fields.optional_text("samples_sha256"),
+        .value_rule = value_rule_of(fields.optional_text("value_rule"), measured),
     };
     if (fields.find("evidence")) {
         std::size_t index = 0;
@@ -383,7 +385,8 @@ json to_json(Provenance const& provenance) {
             {"trust_grade", json_or_null(provenance.trust_grade)},
             {"origin", provenance.origin},
             {"evidence", std::move(evidence)},
-            {"samples_sha256", json_or_null(provenance.samples_sha256)}};
+            {"samples_sha256", json_or_null(provenance.samples_sha256)},
+            {"value_rule", json_or_null(provenance.value_rule)}};
 }
 
 ValidationClaim claim_from_json(json const& value, std::string where) {
@@ -466,7 +469,8 @@ Calibration calibration_without_rules(json const& value, std::string_view where)
     calibration.peak_bandwidth =
         peak_from_json(denominators.at("bytes_per_second"), denominators.where("bytes_per_second"));
     denominators.reject_unknown();
-    calibration.provenance = provenance_from_json(fields.object("calibration_metadata"));
+    calibration.provenance = provenance_from_json(fields.object("calibration_metadata"),
+                                                  calibration.source == CurveSource::measured);
 
     auto const curves = fields.object("efficiency_curves");
     for (auto const& [key, curve_json] : fields.at("efficiency_curves").items()) {

@@ -7,6 +7,7 @@
 #include "core/input_error.hpp"
 #include "core/json/fields.hpp"
 #include "core/json/measurement_json.hpp"
+#include "core/value_rule.hpp"
 
 namespace derate {
 namespace {
@@ -26,6 +27,7 @@ Campaign campaign_from_json(json const& value, std::string where) {
         .samples_sha256 = fields.optional_text("samples_sha256"),
         .trust_grade = fields.optional_text("trust_grade"),
     };
+    campaign.value_rule = value_rule_of(fields.optional_text("value_rule"), !campaign.imported);
     if (auto floor = fields.optional_object("noise_floor")) {
         campaign.noise_floor = {.percent = floor->positive("percent"),
                                 .source = floor->text("source")};
@@ -42,7 +44,8 @@ json campaign_to_json(Campaign const& campaign) {
                  {"imported", campaign.imported},
                  {"environment_hash", json_or_null(campaign.environment_hash)},
                  {"samples_sha256", json_or_null(campaign.samples_sha256)},
-                 {"trust_grade", json_or_null(campaign.trust_grade)}};
+                 {"trust_grade", json_or_null(campaign.trust_grade)},
+                 {"value_rule", json_or_null(campaign.value_rule)}};
     if (auto const& floor = campaign.noise_floor) {
         written["noise_floor"] = {{"percent", floor->percent}, {"source", floor->source}};
     }

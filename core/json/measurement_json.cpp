@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/json/fields.hpp"
+#include "core/value_rule.hpp"
 
 namespace derate {
 namespace {
@@ -178,6 +179,7 @@ MeasurementSource source_from_json(JsonFields fields) {
     // A file that does not say so was not written by this program.
     source.imported = fields.find("imported") ? fields.flag("imported") : true;
     source.environment_hash = fields.optional_text("environment_hash").value_or("");
+    source.value_rule = value_rule_of(fields.optional_text("value_rule"), !source.imported);
     fields.reject_unknown();
     return source;
 }
@@ -190,7 +192,8 @@ json source_to_json(MeasurementSource const& source) {
             {"timing", source.timing},
             {"imported", source.imported},
             {"environment_hash",
-             source.environment_hash.empty() ? json(nullptr) : json(source.environment_hash)}};
+             source.environment_hash.empty() ? json(nullptr) : json(source.environment_hash)},
+            {"value_rule", json_or_null(source.value_rule)}};
 }
 
 /// Other tools count indexing by a tensor among the views. It moves data: a view of a tensor holds

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/input_error.hpp"
+#include "core/value_rule.hpp"
 
 namespace derate {
 namespace {
@@ -79,6 +80,7 @@ std::string to_json_text(Plan const& plan) {
                    {"campaign", plan.campaign},
                    {"launch", plan.launch},
                    {"seed", plan.seed},
+                   {"value_rule", plan.value_rule},
                    {"threads", plan.threads},
                    {"cpus", plan.cpus},
                    {"device", plan.device},
@@ -104,6 +106,7 @@ Plan plan_from_json(std::string_view text, std::string_view where) try {
         .campaign = all.at("campaign").get<std::string>(),
         .launch = all.at("launch").get<int>(),
         .seed = all.at("seed").get<std::uint64_t>(),
+        .value_rule = all.value("value_rule", std::string{first_value_rule}),
         .threads = all.at("threads").get<int>(),
         .cpus = all.at("cpus").get<std::vector<int>>(),
         .device = all.at("device").get<std::string>(),

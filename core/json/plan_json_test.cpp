@@ -15,6 +15,7 @@ Plan small_plan() {
     return {.campaign = "c",
             .launch = 2,
             .seed = 18446744073709551615ULL,  // must not pass through a double
+            .value_rule = "derate_2",
             .threads = 2,
             .cpus = {0, 1},
             .device = "cpu",
@@ -39,6 +40,14 @@ TEST(Plan, OfBeforeAllocatorsWereNamedIsPinned) {
     auto const at = text.find(field);
     ASSERT_NE(at, std::string::npos);
     EXPECT_EQ(plan_from_json(text.erase(at, field.size()), "plan").allocator, Allocator::pinned);
+}
+
+TEST(Plan, OfBeforeValueRulesHadNamesIsOfTheFirst) {
+    auto text = to_json_text(small_plan());
+    std::string const rule = R"("value_rule":"derate_2",)";
+    ASSERT_NE(text.find(rule), std::string::npos);
+    text.erase(text.find(rule), rule.size());
+    EXPECT_EQ(plan_from_json(text, "plan").value_rule, "derate_1");
 }
 
 TEST(Plan, StepThatPointsNowhereIsAnError) {
