@@ -273,6 +273,30 @@ ProductWork einsum_work(ExportedProgram const& program, ProgramNode const& node)
     return call ? EinsumContraction{std::move(*call)}.work() : ProductWork{};
 }
 
+/// What a bilinear layer decomposes into: three tensors, dimensions of one inserted at `expand<i>`,
+/// multiplied and summed over `sumdim`.
+ProductWork trilinear_work(ExportedProgram const& program, ProgramNode const& node) {
+    EinsumCall call;
+    for (auto const* index : {"1", "2", "3"}) {
+        auto const* tensor = tensor_argument(program, node, std::string{"i"} + index);
+        if (tensor == nullptr) return {};
+        auto const inserted = integers_argument(node, std::string{"expand"} + index);
+        auto const rank = tensor->sizes.size() + inserted.size();
+        Extents extents;
+        auto size = tensor->sizes.begin();
+        for (std::size_t label = 0; label < rank && size != tensor->sizes.end(); ++label) {
+            if (std::ranges::count(inserted, static_cast<std::int64_t>(label)) > 0) continue;
+            extents[static_cast<int>(label)] = *size++;
+            call.result.insert(static_cast<int>(label));
+        }
+        call.operands.push_back(std::move(extents));
+    }
+    for (auto const summed : integers_argument(node, "sumdim")) {
+        call.result.erase(static_cast<int>(summed));
+    }
+    return EinsumContraction{std::move(call)}.work();
+}
+
 // ---------------------------------------------------------------------------------------------
 // Several products in one call
 
@@ -494,11 +518,24 @@ ProductWork product_work(ExportedProgram const& program, ProgramNode const& node
         return power_work(tensor("self"), number_argument(node, "n", 1));
     }
     if (name == "bilinear") return bilinear_work(program, node);
+    if (name == "_trilinear") return trilinear_work(program, node);
     if (name == "_grouped_mm" || name == "_scaled_grouped_mm" || name == "_scaled_grouped_mm_v2") {
         return grouped_work(tensor("self"), tensor("mat2"));
     }
     if (name == "cdist" || name == "_cdist_forward" || name == "_euclidean_dist") {
         return distance_work(program, node);
+    }
+    if (name == "pdist" || name == "_pdist_forward") {
+        auto const* points = tensor("self");
+        if (points == nullptr || points->sizes.empty() || result == nullptr) return {};
+        return {.elementwise = 3 * count(result->sizes) * extent(points->sizes, 1)};
+    }
+    if (name == "cov" || name == "corrcoef") {  // variables by observations
+        auto const* self = tensor("self");
+        if (self == nullptr || self->sizes.size() != 2) return {};
+        auto const variables = extent(self->sizes, 2);
+        return {.products = {
+                    {.batch = 1, .m = variables, .n = variables, .k = extent(self->sizes, 1)}}};
     }
     if (name == "kron" || name == "linalg_kron") {
         return {.elementwise = result == nullptr ? 0 : count(result->sizes)};

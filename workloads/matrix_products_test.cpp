@@ -112,6 +112,26 @@ TEST(ProductWork, OfAPowerIsByHalving) {
     EXPECT_EQ(count(-2), 2U) << "its inverse first";
 }
 
+TEST(ProductWork, OfABilinearLayerIsTheSameDecomposed) {
+    // 3 rows, 4 features, 5 x 6: 2 x 3 x 4 x (30 + 6).
+    EXPECT_EQ(products("x0:float32[3,5] x1:float32[3,6] w0:float32[4,5,6] | t0:float32[3,4]="
+                       "aten.bilinear(input1=x0,input2=x1,weight=w0) | t0")
+                  .total(),
+              864);
+    EXPECT_EQ(products("x0:float32[3,5] x1:float32[3,6] w0:float32[4,5,6] | t0:float32[3,4]="
+                       "aten._trilinear(i1=x0,i2=w0,i3=x1,expand1=[1,3],expand2=[0],expand3=[1,2],"
+                       "sumdim=[2,3]) | t0")
+                  .total(),
+              864);
+}
+
+TEST(ProductWork, OfPointsAmongThemselves) {
+    EXPECT_EQ(products("x0:float32[5,8] | t0:float32[10]=aten.pdist(self=x0) | t0").total(),
+              3 * 10 * 8);
+    EXPECT_EQ(products("x0:float32[5,8] | t0:float32[5,5]=aten.cov(self=x0) | t0").total(),
+              2 * 5 * 5 * 8);
+}
+
 TEST(ProductWork, OfAHugeExtentStaysANumber) {
     EXPECT_GT(einsum("ab,cb->ac", {"3000000000,3", "3000000000,3"}).total(), 1e19);
     EXPECT_GT(products("x0:float32[4000000000,2] x1:float32[4000000000,2] | "
