@@ -26,6 +26,7 @@
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"
 #include "workloads/program_warnings.hpp"
+#include "workloads/unknown_work.hpp"
 
 namespace derate::cli {
 namespace {
@@ -52,6 +53,7 @@ struct ModelToPrice {
     std::string partition;
     std::vector<Subgraph> subgraphs;
     std::vector<std::string> warnings;
+    UnknownWork unknown;  ///< nothing in a measurement file: its kernels were timed
 };
 
 /// What it is priced with.
@@ -89,7 +91,8 @@ ModelToPrice model_to_price(EstimateFlags const& flags) {
                        .batch = loaded.batch,
                        .precision = loaded.precision,
                        .partition = std::string{partition_rule},
-                       .warnings = warnings_of(loaded.program)};
+                       .warnings = warnings_of(loaded.program),
+                       .unknown = unknown_work(loaded.program)};
     for (auto& item : partition(loaded.program).subgraphs) {
         model.subgraphs.push_back(std::move(item.subgraph));
     }
@@ -190,10 +193,33 @@ nlohmann::json allocator_json(Target const& target) {
     return allocator ? nlohmann::json(to_string(*allocator)) : nlohmann::json();
 }
 
+std::string percent(double fraction) { return format_significant(100 * fraction, 3) + " %"; }
+
+/// One sentence of what the table does not know of the model; empty where it knows all.
+std::string unknown_warning(UnknownWork const& unknown) {
+    if (unknown.calls == 0) return {};
+    std::string names;
+    for (auto const& name : unknown.operators) names += (names.empty() ? "" : ", ") + name;
+    return "unknown_operators: " + names + ": work unknown, priced by bytes and one FLOP per "
+           "element returned; " + percent(unknown.share_of_calls) + " of the calls, " +
+           percent(unknown.share_of_bytes) + " of the bytes, up to " +
+           percent(unknown.possible_share_of_work) + " of the work" +
+           (unknown.may_be_a_good_part() ? ", so that nothing bounds the latency from above" : "");
+}
+
+nlohmann::json to_json(UnknownWork const& unknown) {
+    return {{"operators", unknown.operators},
+            {"calls", unknown.calls},
+            {"share_of_calls", unknown.share_of_calls},
+            {"share_of_bytes", unknown.share_of_bytes},
+            {"possible_share_of_work", unknown.possible_share_of_work}};
+}
+
 nlohmann::json to_json(ModelToPrice const& model, Target const& target,
                        ChainEstimate const& estimate) {
     auto const& total = estimate.total;
     bool const spread = estimate.spread_known;
+    bool const bounded = spread && !model.unknown.may_be_a_good_part();
     nlohmann::json json{
         {"model", model.name},
         {"batch", or_null(model.batch)},
@@ -202,18 +228,20 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
         {"latency_ms", total.latency_ms},
         {"latency_std_ms", known(spread, total.latency_std_ms)},
         {"ci_95_lower_ms", known(spread, total.ci_95_lower_ms)},
-        {"ci_95_upper_ms", known(spread, total.ci_95_upper_ms)},
+        {"ci_95_upper_ms", known(bounded, total.ci_95_upper_ms)},
         {"interval_kind", "prediction"},
         {"ci_95_independent_lower_ms", known(spread, total.ci_95_independent_lower_ms)},
-        {"ci_95_independent_upper_ms", known(spread, total.ci_95_independent_upper_ms)},
+        {"ci_95_independent_upper_ms", known(bounded, total.ci_95_independent_upper_ms)},
         {"efficiency_used", or_null(total.efficiency_used)},
         {"efficiency_std", or_null(total.efficiency_std)},
-        {"source", source_name(estimate.source())},
+        {"source",
+         estimate.shares.empty() ? nlohmann::json(nullptr) : source_name(estimate.source())},
         {"allocator", allocator_json(target)},
         {"extrapolated", total.extrapolated()},
         {"foreign_partition", total.foreign_partition},
         {"sources", nlohmann::json::array()},
         {"warnings", estimate.warnings},
+        {"unknown_operators", to_json(model.unknown)},
         {"subgraphs", nlohmann::json::array()}};
     for (auto const& share : estimate.shares) {
         json["sources"].push_back({{"source", source_name(share.source)},
@@ -226,7 +254,6 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
     return json;
 }
 
-std::string percent(double fraction) { return format_significant(100 * fraction, 3) + " %"; }
 
 std::string model_text(ModelToPrice const& model) {
     std::string text{model.name};
@@ -297,9 +324,21 @@ std::string allocator_note(Target const& target) {
 
 void print_text(ModelToPrice const& model, Target const& target, ChainEstimate const& estimate) {
     auto const& total = estimate.total;
-    std::printf("%s on %s: %s\n", model_text(model).c_str(), target.hardware_id.c_str(),
-                format_ms(total.latency_ms).c_str());
-    if (estimate.spread_known) {
+    if (model.subgraphs.empty()) {
+        std::printf("%s on %s: 0 ms: it calls no operator\n", model_text(model).c_str(),
+                    target.hardware_id.c_str());
+        return;
+    }
+    bool const open_above = model.unknown.may_be_a_good_part();
+    std::printf("%s on %s: %s%s\n", model_text(model).c_str(), target.hardware_id.c_str(),
+                format_ms(total.latency_ms).c_str(), open_above ? " or more" : "");
+    if (auto const warning = unknown_warning(model.unknown); !warning.empty()) {
+        std::printf("%s\n", warning.c_str());
+    }
+    if (estimate.spread_known && open_above) {
+        std::printf("95 %% prediction interval %s to not known\n",
+                    format_ms(total.ci_95_lower_ms).c_str());
+    } else if (estimate.spread_known) {
         std::printf(
             "95 %% prediction interval %s to %s (as if errors were independent: %s to %s)\n",
             format_ms(total.ci_95_lower_ms).c_str(), format_ms(total.ci_95_upper_ms).c_str(),
@@ -361,6 +400,9 @@ void print_points(EfficiencyCurve const& curve, Subgraph const& subgraph) {
 
 void explain(ModelToPrice const& model, Target const& target, ChainEstimate const& estimate,
              int id) {
+    if (model.subgraphs.empty()) {
+        throw InputError{"--explain", model.name + " calls no operator", "a model that calls some"};
+    }
     auto const found = std::ranges::find(estimate.subgraphs, id, &SubgraphEstimate::subgraph_id);
     if (found == estimate.subgraphs.end()) {
         throw InputError{"--explain", "no subgraph " + std::to_string(id),
@@ -444,8 +486,11 @@ ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
     for (auto const& target : targets) {
         ChainEstimate result;
         try {
-            result = FallbackChain{target.calibrations, target.hardware, model.precision}.estimate(
-                model.subgraphs, model.partition);
+            FallbackChain const chain{target.calibrations, target.hardware, model.precision};
+            // What calls nothing takes no time, whatever the curves.
+            if (!model.subgraphs.empty()) {
+                result = chain.estimate(model.subgraphs, model.partition);
+            }
         } catch (std::invalid_argument const& error) {
             throw InputError{target.hardware_id, error.what(),
                              "curves that cover the model's operation types"};
@@ -457,6 +502,9 @@ ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
                 result.warnings.push_back(*std::move(note));
                 break;
             }
+        }
+        if (auto const warning = unknown_warning(model.unknown); !warning.empty() && common.json) {
+            result.warnings.push_back(warning);
         }
         if (!common.quiet) {
             for (auto const& warning : result.warnings) {
