@@ -537,6 +537,18 @@ ProductWork product_work(ExportedProgram const& program, ProgramNode const& node
         return {.products = {
                     {.batch = 1, .m = variables, .n = variables, .k = extent(self->sizes, 1)}}};
     }
+    if (name == "_compute_linear_combination") {  // of tensors that lie along the first dimension
+        auto const* input = tensor("input");
+        auto const* coefficients = tensor("coefficients");
+        if (input == nullptr || input->sizes.empty() || coefficients == nullptr ||
+            coefficients->sizes.size() != 2) {
+            return {};
+        }
+        return {.products = {{.batch = 1,
+                              .m = extent(coefficients->sizes, 2),
+                              .n = count({input->sizes.begin() + 1, input->sizes.end()}),
+                              .k = extent(coefficients->sizes, 1)}}};
+    }
     if (name == "kron" || name == "linalg_kron") {
         return {.elementwise = result == nullptr ? 0 : count(result->sizes)};
     }

@@ -74,6 +74,7 @@ constexpr auto rows = std::to_array<OperatorRow>({
     {"pdist", matmul, "pdist"},
     {"_pdist_forward", matmul, "pdist"},
     {"cov", matmul, "cov"},
+    {"_compute_linear_combination", matmul, "linear_combination"},
     {"corrcoef", matmul, "cov"},
     {"cdist", matmul, "cdist"},
     {"_cdist_forward", matmul, "cdist"},
