@@ -79,9 +79,9 @@ TEST_F(AggregateCommand, ACurveWhoseKnotWouldBeNegativePassesTheCheck) {
     auto const ran = run("aggregate --output " + curves + " --input " +
                          (data / "negative_knot_m1.json").string() + " " +
                          (data / "negative_knot_m4.json").string());
-    ASSERT_EQ(ran.exit_code, 0) << ran.output;
+    ASSERT_EQ(ran.code, 0) << ran.output;
     auto const checked = run("check " + curves);
-    EXPECT_EQ(checked.exit_code, 0) << checked.output;
+    EXPECT_EQ(checked.code, 0) << checked.output;
 }
 
 TEST_F(AggregateCommand, WhatItWritesPassesTheCheck) {
@@ -104,9 +104,9 @@ TEST_F(AggregateCommand, WhatItWritesPassesTheCheck) {
         }
         auto const curves = (folder_ / "out.json").string();
         auto const ran = run("aggregate --output " + curves + " --input" + inputs);
-        ASSERT_EQ(ran.exit_code, 0) << seed << ran.output;
+        ASSERT_EQ(ran.code, 0) << seed << ran.output;
         auto const checked = run("check " + curves);
-        EXPECT_EQ(checked.exit_code, 0) << seed << checked.output;
+        EXPECT_EQ(checked.code, 0) << seed << checked.output;
     }
 }
 
@@ -124,7 +124,7 @@ TEST_F(AggregateCommand, ARateAboveThePeakIsSaidByAllThatShowEfficiencies) {
     auto const bandwidth = "1 of 3 kernels run above the stated bandwidth of 20.0 GB/s, up to 2.0 times "
                            "(a/1/2)";
     auto const aggregated = run("aggregate --output " + curves + " --input" + inputs);
-    ASSERT_EQ(aggregated.exit_code, 0) << aggregated.output;
+    ASSERT_EQ(aggregated.code, 0) << aggregated.output;
     for (auto const& said : {aggregated.output, run("analyze --calibration " + curves).output,
                              run("audit --calibration " + curves).output}) {
         // Text is wrapped for terminals.

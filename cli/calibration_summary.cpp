@@ -131,7 +131,7 @@ std::string summary_text(CalibrationSummary const& summary, Calibration const& c
     }
     auto const time = measuring_time(result, settings);
     all += text(
-        "%-28s %.0f s in %zu launches: %.0f s calibrating, %.0f s on held-out models; "
+        "%-28s %.0f s in %d launches: %.0f s calibrating, %.0f s on held-out models; "
         "%.0f %% inside timed work\n",
         "measuring", time.wall_s, result.samples.launches_begun(), time.wall_s - time.apart_s,
         time.apart_s, 100 * time.timed_share);
@@ -203,7 +203,7 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
     }
     auto const time = measuring_time(result, settings);
     all += text(
-        "\n## Measuring\n\n%s; seed %llu; %lld repetitions in %zu launches. %.0f s: %.0f s "
+        "\n## Measuring\n\n%s; seed %llu; %lld repetitions in %d launches. %.0f s: %.0f s "
         "calibrating, %.0f s on held-out models, %.0f s of all loading models; %.0f %% inside "
         "timed work. Cases whose interval of the mean is within 3 %% make up %.0f %% of the "
         "time, within 2 %% %.0f %%.\n\nCases by why they were stopped:",
