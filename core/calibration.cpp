@@ -46,4 +46,13 @@ std::optional<Calibration> under_allocator(Calibration calibration, Allocator al
     return calibration;
 }
 
+ValidationClaim const* headline_claim(Calibration const& calibration) {
+    for (char const* left_out : {"family", "model"}) {
+        for (auto const& claim : calibration.claims) {
+            if (claim.leave_out == left_out) return &claim;
+        }
+    }
+    return nullptr;
+}
+
 }  // namespace derate

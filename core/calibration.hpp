@@ -234,4 +234,9 @@ struct Calibration {
 [[nodiscard]] std::optional<Calibration> under_allocator(Calibration calibration,
                                                          Allocator allocator);
 
+/// The claim to show where there is room for one: leaving families out is the honest one, leaving
+/// models out stands in where that is unknown.
+/// \return nullptr where the calibration claims nothing
+[[nodiscard]] ValidationClaim const* headline_claim(Calibration const& calibration);
+
 }  // namespace derate

@@ -11,6 +11,17 @@ std::optional<DeviceKind> parse_device_kind(std::string_view name) {
     return std::nullopt;
 }
 
+std::optional<std::string> parse_hardware_id(std::string_view text) {
+    constexpr std::string_view letters =
+        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._-";
+    constexpr std::size_t longest = 128;
+    if (text.empty() || text.size() > longest || text.front() == '.' || text.front() == '_' ||
+        text.front() == '-' || text.find_first_not_of(letters) != text.npos) {
+        return std::nullopt;
+    }
+    return std::string{text};
+}
+
 std::optional<PeakRate> Hardware::compute_peak(Precision precision, int threads) const {
     for (auto const& peak : compute_peaks) {
         if (peak.precision == precision && (threads == 0 || peak.threads == threads)) {

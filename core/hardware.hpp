@@ -14,6 +14,13 @@ enum class DeviceKind { cpu, gpu };
 [[nodiscard]] std::string_view to_string(DeviceKind kind);  ///< "cpu", "gpu"
 [[nodiscard]] std::optional<DeviceKind> parse_device_kind(std::string_view name);
 
+/// What a hardware id may be: a folder's name, a word of a command line and a key.
+inline constexpr std::string_view hardware_id_rule =
+    "1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit";
+
+/// \return empty for what breaks hardware_id_rule
+[[nodiscard]] std::optional<std::string> parse_hardware_id(std::string_view text);
+
 /// A peak rate and why to believe it. Efficiencies are fractions of it; predicted times do not
 /// depend on it.
 struct PeakRate {

@@ -15,7 +15,20 @@ class InputError : public std::runtime_error {
   public:
     InputError(std::string_view where, std::string_view problem, std::string_view required)
         : std::runtime_error{std::string{where} + ": " + std::string{problem} + " (" +
-                             std::string{required} + ")"} {}
+                             std::string{required} + ")"},
+          where_{where},
+          problem_{problem},
+          required_{required} {}
+
+    // The parts again: what() cannot be taken apart where a path holds "#/", ": " or brackets.
+    [[nodiscard]] std::string const& where() const { return where_; }
+    [[nodiscard]] std::string const& problem() const { return problem_; }
+    [[nodiscard]] std::string const& required() const { return required_; }
+
+  private:
+    std::string where_;
+    std::string problem_;
+    std::string required_;
 };
 
 /// The machine refuses what was asked: no LibTorch here, the output is locked, another run is on.

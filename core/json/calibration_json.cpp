@@ -243,7 +243,7 @@ EfficiencyCurve curve_from_json(json const& value, std::string where) {
     curve.work_range = interval_of(fields, "work_range");
     curve.byte_range = interval_of(fields, "byte_range");
     curve.regimes = texts_or_none(fields, "regimes");
-    curve.kernels = fields.find("kernels") ? static_cast<int>(fields.integer("kernels", 0)) : 0;
+    curve.kernels = fields.find("kernels") ? fields.integer<int>("kernels", 0) : 0;
     if (auto const given = fields.text("interpolation"); given != interpolation_of(curve)) {
         fields.fail("interpolation", std::string{"got \""}.append(given).append("\""),
                     std::string{"\""}.append(interpolation_of(curve)).append("\" for this form"));
@@ -326,7 +326,7 @@ ContextFactor context_from_json(JsonFields fields) {
     ContextFactor context{.factor = fields.positive("factor"),
                           .operator_seconds = fields.not_negative("operator_seconds"),
                           .relative_std = fields.optional_number("relative_std"),
-                          .models = static_cast<int>(fields.integer("models", 0))};
+                          .models = fields.integer<int>("models", 0)};
     fields.reject_unknown();
     return context;
 }
@@ -393,7 +393,7 @@ ValidationClaim claim_from_json(json const& value, std::string where) {
     JsonFields fields{value, std::move(where)};
     ValidationClaim claim{
         .leave_out = fields.text("leave_out"),
-        .models = static_cast<int>(fields.integer("models", 1)),
+        .models = fields.integer<int>("models", 1),
         .mape_percent = fields.not_negative("mape_percent"),
         .bias_percent = fields.number("bias_percent"),
         .coverage_95 = fields.optional_number("coverage_95"),
@@ -441,14 +441,14 @@ Calibration calibration_from_json(json const& value, std::string_view where) {
 }
 
 Calibration calibration_without_rules(json const& value, std::string_view where) {
-    JsonFields fields{value, std::string{where}};
+    JsonFields fields{value, file_root(where)};
     require_schema(fields);
     Calibration calibration;
-    calibration.hardware_id = fields.text("hardware_id");
+    calibration.hardware_id = fields.word("hardware_id", parse_hardware_id, hardware_id_rule);
     calibration.kind = fields.word("device_kind", parse_device_kind, "\"cpu\" or \"gpu\"");
     calibration.precision = fields.word("precision", parse_precision, "FP32, FP16, BF16 or INT8");
     calibration.threads =
-        fields.find("threads") ? static_cast<int>(fields.integer("threads", 1)) : 0;
+        fields.find("threads") ? fields.integer<int>("threads", 1) : 0;
     calibration.source = fields.word("source", parse_curve_source,
                                      "measured, imported, legacy_hardcoded or default");
     if (fields.at("units") != units()) {

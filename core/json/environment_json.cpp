@@ -1,10 +1,9 @@
 #include "core/json/environment_json.hpp"
 
 #include <nlohmann/json.hpp>
-#include <type_traits>
 
 #include "core/environment_fields.hpp"
-#include "core/input_error.hpp"
+#include "core/json/fields.hpp"
 #include "core/json/file.hpp"
 
 namespace derate {
@@ -33,38 +32,24 @@ std::string to_json_text(Environment const& environment) {
     return all.dump();  // nlohmann's objects are sorted by key
 }
 
-Environment environment_from_json(std::string_view text, std::string_view where) try {
-    auto const all = json::parse(text);
+Environment environment_from_json(std::string_view text, std::string_view where) {
+    auto const all = parse_json(text, where);
+    JsonFields fields{all, file_root(where)};
     Environment environment;
-    std::size_t seen = 0;
     for_each_environment_field([&](char const* name, auto member) {
-        auto const found = all.find(name);
-        if (found == all.end()) return;
-        ++seen;
-        using Value = typename std::remove_reference_t<decltype(environment.*member)>::value_type;
-        if (!found->is_null()) environment.*member = found->template get<Value>();
+        fields.read_into(environment.*member, name);
     });
-    if (auto const libraries = all.find("loaded_libraries"); libraries != all.end()) {
-        ++seen;
-        for (auto const& library : *libraries) {
-            LoadedLibrary loaded{
-                .name = library.at("name").get<std::string>(), .version = {}, .path = {}};
-            if (auto const& version = library.at("version"); !version.is_null()) {
-                loaded.version = version.get<std::string>();
-            }
-            if (auto const& path = library.at("path"); !path.is_null()) {
-                loaded.path = path.get<std::string>();
-            }
-            environment.loaded_libraries.push_back(std::move(loaded));
+    if (fields.find("loaded_libraries")) {
+        std::size_t index = 0;
+        for (auto const& library : fields.array("loaded_libraries")) {
+            JsonFields entry{library, fields.where("loaded_libraries", index++)};
+            environment.loaded_libraries.push_back({.name = entry.text("name"),
+                                                    .version = entry.optional_text("version"),
+                                                    .path = entry.optional_text("path")});
         }
     }
-    if (seen != all.size()) {
-        throw InputError{where, "a field that is not on the list",
-                         "the fields of docs/measuring.md"};
-    }
+    fields.reject_unknown();
     return environment;
-} catch (json::exception const& error) {
-    throw InputError{where, error.what(), "an environment block"};
 }
 
 std::string environment_hash(Environment const& environment) {

@@ -60,7 +60,7 @@ EvidenceCase case_from_json(json const& value, std::string where) {
         kernel.timing = timing_from_json(*timing, fields.where("timing"));
     }
     kernel.failure = fields.optional_text("failure");
-    kernel.campaign = static_cast<int>(fields.integer("campaign", 0));
+    kernel.campaign = fields.integer<int>("campaign", 0);
     kernel.probe = fields.flag("probe");
     fields.reject_unknown();
     return kernel;
@@ -79,12 +79,12 @@ EvidenceModel model_from_json(json const& value, std::string where) {
     EvidenceModel model;
     model.name = fields.text("name");
     model.family = fields.text("family");
-    model.batch = static_cast<int>(fields.integer("batch", 1));
-    model.campaign = static_cast<int>(fields.integer("campaign", 0));
+    model.batch = fields.integer<int>("batch", 1);
+    model.campaign = fields.integer<int>("campaign", 0);
     model.role = fields.word("role", parse_model_role, "\"calibration\" or \"held_out\"");
     for (auto const& index : fields.array("cases")) {
-        if (!index.is_number_integer()) fields.fail("cases", "got " + index.dump(), "indices");
-        model.cases.push_back(index.get<int>());
+        model.cases.push_back(
+            integer_of<int>(index, fields.where("cases", model.cases.size()), 0));
     }
     if (auto const* timing = fields.find("whole_model")) {
         model.whole_model = timing_from_json(*timing, fields.where("whole_model"));
@@ -114,11 +114,11 @@ json model_to_json(EvidenceModel const& model) {
 }  // namespace
 
 Evidence evidence_from_json(json const& value, std::string_view where) {
-    JsonFields fields{value, std::string{where}};
+    JsonFields fields{value, file_root(where)};
     require_format(fields, "derate_evidence", evidence_version);
     Evidence evidence;
     evidence.precision = fields.word("precision", parse_precision, "FP32, FP16, BF16 or INT8");
-    evidence.threads = static_cast<int>(fields.integer("threads", 0));
+    evidence.threads = fields.integer<int>("threads", 0);
     evidence.hardware = measured_hardware_from_json(fields.at("hardware"), fields.where("hardware"),
                                                     evidence.precision, evidence.threads);
     evidence.cache_state =

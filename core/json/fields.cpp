@@ -16,10 +16,16 @@ std::string shown(nlohmann::json const& value) {
 
 }  // namespace
 
+void refuse_value(nlohmann::json const& value, std::string_view where, std::string_view required) {
+    throw InputError{where, shown(value), required};
+}
+
+std::string file_root(std::string_view file) { return std::string{file}.append("#"); }
+
 JsonFields::JsonFields(nlohmann::json const& json, std::string where)
     : json_{&json}, where_{std::move(where)} {
     if (where_.find('#') == std::string::npos) where_.push_back('#');
-    if (!json.is_object()) throw InputError{where_, shown(json), "an object"};
+    if (!json.is_object()) refuse_value(json, where_, "an object");
 }
 
 std::string JsonFields::where(std::string_view name) const {
@@ -66,15 +72,6 @@ double JsonFields::not_negative(std::string_view name) {
     double const value = number(name);
     if (!(value >= 0)) fail(name, shown(at(name)), "must not be negative");
     return value;
-}
-
-std::int64_t JsonFields::integer(std::string_view name, std::int64_t least) {
-    auto const& value = at(name);
-    if (!value.is_number_integer()) fail(name, shown(value), "an integer");
-    auto const result = value.get<std::int64_t>();
-    if (result < least)
-        fail(name, shown(value), std::string{"at least "}.append(std::to_string(least)));
-    return result;
 }
 
 std::string JsonFields::text(std::string_view name) {

@@ -54,32 +54,19 @@ std::optional<Format> format_of(json const& document) {
     return std::nullopt;
 }
 
-/// "<where>#<pointer>: <problem> (<required>)" taken apart.
-Violation violation_of(InputError const& error) {
-    std::string_view text{error.what()};
-    std::string_view pointer;
-    if (auto const hash = text.find("#/"); hash != text.npos) {
-        text.remove_prefix(hash + 1);
-        auto const colon = std::min(text.find(": "), text.size());
-        pointer = text.substr(0, colon);
-        text.remove_prefix(std::min(colon + 2, text.size()));
-    } else if (auto const colon = text.find(": "); colon != text.npos) {
-        text.remove_prefix(colon + 2);
-    }
-    auto const bracket = text.rfind(" (");
-    if (bracket == text.npos || !text.ends_with(')'))
-        return {std::string{pointer}, std::string{text}, ""};
-    return {std::string{pointer}, std::string{text.substr(0, bracket)},
-            std::string{text.substr(bracket + 2, text.size() - bracket - 3)}};
-}
-
 /// Runs `read`; what it throws about the file becomes a violation.
+///
+/// \param where  as `read` names the whole file: "" where it was given no name
 template <class Read>
-auto try_read(std::vector<Violation>& violations, Read&& read) -> std::optional<decltype(read())> {
+auto try_read(std::vector<Violation>& violations, std::string const& where, Read&& read)
+    -> std::optional<decltype(read())> {
     try {
         return read();
     } catch (InputError const& error) {
-        violations.push_back(violation_of(error));
+        std::string_view pointer{error.where()};
+        pointer.remove_prefix(pointer.starts_with(where) ? where.size() : pointer.size());
+        if (pointer.starts_with('#')) pointer.remove_prefix(1);
+        violations.push_back({std::string{pointer}, error.problem(), error.required()});
         return std::nullopt;
     }
 }
@@ -125,7 +112,7 @@ void check_evidence_files(std::vector<Violation>& violations, Calibration const&
     for (std::size_t i = 0; i < files.size(); ++i) {
         auto const place = std::string{"/calibration_metadata/evidence/"}.append(std::to_string(i));
         auto const file = path.parent_path() / "evidence" / files[i].file;
-        auto const bytes = try_read(violations, [&] { return read_text(file); });
+        auto const bytes = try_read(violations, file.string(), [&] { return read_text(file); });
         if (!bytes) {
             violations.back().pointer = std::string{place}.append("/file");
             violations.back().required = "a file in evidence/ beside the calibration";
@@ -255,7 +242,7 @@ std::vector<Violation> check_calibration(json const& document, fs::path const& p
     // What is wrong with the rules is told whole, not by the reader's first complaint.
     std::vector<Violation> of_rest;
     auto const calibration =
-        try_read(of_rest, [&] { return calibration_without_rules(*rest, ""); });
+        try_read(of_rest, "", [&] { return calibration_without_rules(*rest, ""); });
     if (calibration) {
         of_rest = broken_rules(*calibration);
         check_calibration_place(of_rest, *calibration, path);
@@ -283,7 +270,7 @@ void check_document(std::vector<Violation>& violations, json const& document, Fo
             violations = check_schema(document, SchemaName::hardware);
             if (!violations.empty()) return;
             auto const hardware =
-                try_read(violations, [&] { return hardware_from_json(document, ""); });
+                try_read(violations, "", [&] { return hardware_from_json(document, ""); });
             if (!hardware) return;
             check_hardware_rules(violations, *hardware);
             if (auto const place = place_of(path)) {
@@ -295,13 +282,13 @@ void check_document(std::vector<Violation>& violations, json const& document, Fo
             violations = check_schema(document, SchemaName::measurement);
             check_measurement_rules(violations, document);
             if (violations.empty()) {
-                (void)try_read(violations, [&] { return measurement_from_json(document, ""); });
+                (void)try_read(violations, "", [&] { return measurement_from_json(document, ""); });
             }
             return;
         }
         case Format::evidence: {
             auto const evidence =
-                try_read(violations, [&] { return evidence_from_json(document, ""); });
+                try_read(violations, "", [&] { return evidence_from_json(document, ""); });
             if (!evidence) return;
             for (auto const& line : derate::violations(*evidence)) {
                 violations.push_back({"", line, "consistent evidence"});
@@ -315,7 +302,7 @@ void check_document(std::vector<Violation>& violations, json const& document, Fo
 
 std::vector<Violation> check_file(fs::path const& path) {
     std::vector<Violation> violations;
-    auto const document = try_read(violations, [&] { return read_json(path); });
+    auto const document = try_read(violations, path.string(), [&] { return read_json(path); });
     if (!document) return violations;
     auto const format = format_of(*document);
     if (!format) {

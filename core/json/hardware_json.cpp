@@ -14,7 +14,7 @@ namespace {
 using nlohmann::json;
 
 int threads_of(JsonFields& fields) {
-    return fields.find("threads") ? static_cast<int>(fields.integer("threads", 1)) : 0;
+    return fields.find("threads") ? fields.integer<int>("threads", 1) : 0;
 }
 
 json threads_to_json(int threads) { return threads > 0 ? json(threads) : json(nullptr); }
@@ -28,12 +28,12 @@ PeakRate rate_of(JsonFields& fields) {
 }  // namespace
 
 Hardware hardware_from_json(json const& value, std::string_view where) {
-    JsonFields fields{value, std::string{where}};
+    JsonFields fields{value, file_root(where)};
     if (auto const schema = fields.text("$schema"); schema != "hardware_v1.json") {
         fields.fail("$schema", "got \"" + schema + "\"", "\"hardware_v1.json\"");
     }
     Hardware hardware{
-        .id = fields.text("hardware_id"),
+        .id = fields.word("hardware_id", parse_hardware_id, hardware_id_rule),
         .kind = fields.word("device_kind", parse_device_kind, "\"cpu\" or \"gpu\""),
         .name = fields.text("name"),
         .compute_peaks = {},

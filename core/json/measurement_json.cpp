@@ -20,10 +20,7 @@ std::vector<std::int64_t> shape_from_json(JsonFields& fields, std::string_view n
     if (!fields.find(name)) return {};
     std::vector<std::int64_t> shape;
     for (auto const& size : fields.array(name)) {
-        if (!size.is_number_integer() || size.get<std::int64_t>() < 0) {
-            fields.fail(name, "got " + size.dump(), "sizes, integers of 0 or more");
-        }
-        shape.push_back(size.get<std::int64_t>());
+        shape.push_back(integer_of<std::int64_t>(size, fields.where(name, shape.size()), 0));
     }
     return shape;
 }
@@ -108,7 +105,7 @@ LaunchTimes launch_from_json(json const& value, std::string where) {
         .least_ms = fields.optional_positive("least"),
         .steady = fields.flag("steady"),
         .launch = fields.find("launch")
-                      ? std::optional{static_cast<int>(fields.integer("launch", 0))}
+                      ? std::optional{fields.integer<int>("launch", 0)}
                       : std::nullopt,
     };
     fields.reject_unknown();
@@ -204,7 +201,7 @@ bool moves_data(Subgraph const& foreign) {
 
 Subgraph subgraph_from_fields(JsonFields& fields) {
     Subgraph subgraph;
-    subgraph.id = static_cast<int>(fields.integer("subgraph_id", 0));
+    subgraph.id = fields.integer<int>("subgraph_id", 0);
     subgraph.fusion_pattern = fields.text("fusion_pattern");
     subgraph.type = fields.word("operation_type", parse_operation_type,
                                 "an operation type of docs/taxonomy.md");
@@ -322,7 +319,7 @@ Hardware measured_hardware_from_json(json const& value, std::string_view where, 
                                      int threads) {
     JsonFields fields{value, std::string{where}};
     Hardware hardware{
-        .id = fields.text("id"),
+        .id = fields.word("id", parse_hardware_id, hardware_id_rule),
         .kind = fields.word("kind", parse_kind, "\"cpu\" or \"gpu\""),
         .name = fields.text("name"),
         .compute_peaks = {},
@@ -415,15 +412,15 @@ json to_json(Timing const& timing) {
 }
 
 Measurement measurement_from_json(json const& value, std::string_view where) {
-    JsonFields fields{value, std::string{where}};
+    JsonFields fields{value, file_root(where)};
     require_format(fields, "derate_measurement", 1);
     Measurement measurement;
     measurement.model = fields.text("model");
     measurement.model_family = fields.text("model_family");
-    measurement.batch = static_cast<int>(fields.integer("batch", 1));
+    measurement.batch = fields.integer<int>("batch", 1);
     measurement.precision = fields.word("precision", parse_precision, "FP32, FP16, BF16 or INT8");
     measurement.threads =
-        fields.find("threads") ? static_cast<int>(fields.integer("threads", 0)) : 0;
+        fields.find("threads") ? fields.integer<int>("threads", 0) : 0;
     measurement.cache_state =
         fields.find("cache_state")
             ? fields.word("cache_state", parse_cache_state, "a cache state of docs/measuring.md")

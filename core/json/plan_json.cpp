@@ -5,6 +5,8 @@
 #include <optional>
 
 #include "core/input_error.hpp"
+#include "core/json/fields.hpp"
+#include "core/json/file.hpp"
 #include "core/value_rule.hpp"
 
 namespace derate {
@@ -96,7 +98,8 @@ std::string to_json_text(Plan const& plan) {
 }
 
 Plan plan_from_json(std::string_view text, std::string_view where) try {
-    auto const all = json::parse(text);
+    auto const all = parse_json(text, where);
+    auto const whole = [&](json const& value) { return integer_of<int>(value, where, 0); };
     if (all.at("format") != "derate_plan" || all.at("version") != plan_version) {
         throw InputError{where, "not a plan that this program reads",
                          "format derate_plan, version " + std::to_string(plan_version)};
@@ -104,41 +107,45 @@ Plan plan_from_json(std::string_view text, std::string_view where) try {
     auto const& repetition = all.at("repetition");
     Plan plan{
         .campaign = all.at("campaign").get<std::string>(),
-        .launch = all.at("launch").get<int>(),
-        .seed = all.at("seed").get<std::uint64_t>(),
+        .launch = integer_of<int>(all.at("launch"), where, -1),
+        .seed = integer_of<std::uint64_t>(all.at("seed"), where, 0),
         .value_rule = all.value("value_rule", std::string{first_value_rule}),
-        .threads = all.at("threads").get<int>(),
-        .cpus = all.at("cpus").get<std::vector<int>>(),
+        .threads = whole(all.at("threads")),
+        .cpus = {},
         .device = all.at("device").get<std::string>(),
         .repetition = {.min_timed_ms = repetition.at("min_timed_ms").get<double>(),
-                       .min_iterations = repetition.at("min_iterations").get<int>(),
-                       .max_iterations = repetition.at("max_iterations").get<int>(),
+                       .min_iterations = whole(repetition.at("min_iterations")),
+                       .max_iterations = whole(repetition.at("max_iterations")),
                        .max_warmup_ms = repetition.at("max_warmup_ms").get<double>(),
-                       .min_warmup_iterations = repetition.at("min_warmup_iterations").get<int>()},
+                       .min_warmup_iterations = whole(repetition.at("min_warmup_iterations"))},
         .time_limit_s = all.at("time_limit_s").get<double>(),
         .peaks = all.at("peaks").get<bool>(),
         .models = {},
         .cases = {},
         .steps = {},
-        .done = all.at("done").get<std::vector<std::int64_t>>(),
+        .done = {},
     };
     if (auto const found = all.find("allocator"); found != all.end()) {  // older plans: pinned
         plan.allocator =
             known(parse_allocator(found->get<std::string>()), *found, where, "pinned or default");
     }
+    for (auto const& cpu : all.at("cpus")) plan.cpus.push_back(whole(cpu));
+    for (auto const& step : all.at("done")) {
+        plan.done.push_back(integer_of<std::int64_t>(step, where, 0));
+    }
     for (auto const& model : all.at("models")) {
         auto const& precision = model.at("precision");
         plan.models.push_back({.name = model.at("name").get<std::string>(),
                                .file = model.at("file").get<std::string>(),
-                               .batch = model.at("batch").get<int>(),
+                               .batch = whole(model.at("batch")),
                                .precision = known(parse_precision(precision.get<std::string>()),
                                                   precision, where, "a precision")});
     }
     for (auto const& item : all.at("cases")) {
         auto const& state = item.at("state");
         plan.cases.push_back({.key = item.at("key").get<std::string>(),
-                              .model = item.at("model").get<std::size_t>(),
-                              .subgraph = item.at("subgraph").get<int>(),
+                              .model = integer_of<std::size_t>(item.at("model"), where, 0),
+                              .subgraph = whole(item.at("subgraph")),
                               .state = known(parse_cache_state(state.get<std::string>()), state,
                                              where, "a cache state")});
     }
@@ -146,7 +153,7 @@ Plan plan_from_json(std::string_view text, std::string_view where) try {
         auto const& kind = step.at(0);
         plan.steps.push_back({.kind = known(parse_step_kind(kind.get<std::string>()), kind, where,
                                             "isolated, in_context, whole or drift"),
-                              .index = step.at(1).get<std::size_t>()});
+                              .index = integer_of<std::size_t>(step.at(1), where, 0)});
     }
     check_indices(plan, where);
     return plan;

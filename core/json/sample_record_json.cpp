@@ -2,10 +2,12 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <nlohmann/json.hpp>
 
-#include "core/input_error.hpp"
 #include "core/json/environment_json.hpp"
+#include "core/json/fields.hpp"
+#include "core/json/file.hpp"
 
 namespace derate {
 namespace {
@@ -16,12 +18,6 @@ using Line = nlohmann::ordered_json;  // kind and launch first: people read thes
 template <class Value>
 void put(Line& line, char const* name, std::optional<Value> const& value) {
     if (value) line[name] = *value;
-}
-
-template <class Value>
-void take(json const& line, char const* name, std::optional<Value>& value) {
-    auto const found = line.find(name);
-    if (found != line.end() && !found->is_null()) value = found->get<Value>();
 }
 
 /// Reads a flat line, as nearly all are, without building a document: a file has millions of them.
@@ -187,52 +183,41 @@ std::string to_json_line(SampleRecord const& record) {
     return line.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-SampleRecord sample_record_from_json(std::string_view text, std::string_view where) try {
+SampleRecord sample_record_from_json(std::string_view text, std::string_view where) {
     if (auto record = FlatLineReader{}.read(text)) return std::move(*record);
-    auto const line = json::parse(text);
+    auto const line = parse_json(text, where);
+    JsonFields fields{line, file_root(where)};
     SampleRecord record;
-    auto const& kind = line.at("kind");
-    auto const parsed = parse_sample_kind(kind.get<std::string>());
-    if (!parsed) throw InputError{where, "kind " + kind.dump(), "a kind of docs/measuring.md"};
-    record.kind = *parsed;
-    record.launch = line.at("launch").get<int>();
-    record.time_ns = line.at("time_ns").get<std::int64_t>();
-    take(line, "sequence", record.sequence);
-    take(line, "case", record.case_key);
-    take(line, "model", record.model);
-    take(line, "batch", record.batch);
-    take(line, "subgraph", record.subgraph);
-    take(line, "iterations", record.iterations);
-    take(line, "time_ms", record.time_ms);
-    take(line, "fast_ms", record.fast_ms);
-    if (auto const times = line.find("subgraph_ms"); times != line.end()) {
-        record.subgraph_ms = times->get<std::vector<double>>();
+    record.kind = fields.word("kind", parse_sample_kind, "a kind of docs/measuring.md");
+    record.launch = fields.integer<int>("launch", std::numeric_limits<int>::min());
+    record.time_ns = fields.integer("time_ns", std::numeric_limits<std::int64_t>::min());
+    fields.read_into(record.sequence, "sequence");
+    fields.read_into(record.case_key, "case");
+    fields.read_into(record.model, "model");
+    fields.read_into(record.batch, "batch");
+    fields.read_into(record.subgraph, "subgraph");
+    fields.read_into(record.iterations, "iterations");
+    fields.read_into(record.time_ms, "time_ms");
+    fields.read_into(record.fast_ms, "fast_ms");
+    if (fields.find("subgraph_ms")) record.subgraph_ms = fields.numbers("subgraph_ms");
+    fields.read_into(record.steady, "steady");
+    fields.read_into(record.warmup, "warmup");
+    fields.read_into(record.probe, "probe");
+    fields.read_into(record.per_second, "per_second");
+    fields.read_into(record.unit, "unit");
+    fields.read_into(record.clock_hz, "clock_hz");
+    fields.read_into(record.reason, "reason");
+    fields.read_into(record.wall_s, "wall_s");
+    fields.read_into(record.loading_s, "loading_s");
+    if (auto const* environment = fields.find("environment")) {
+        record.environment = environment_from_json(environment->dump(), where);
     }
-    take(line, "steady", record.steady);
-    take(line, "warmup", record.warmup);
-    take(line, "probe", record.probe);
-    take(line, "per_second", record.per_second);
-    take(line, "unit", record.unit);
-    take(line, "clock_hz", record.clock_hz);
-    take(line, "reason", record.reason);
-    take(line, "wall_s", record.wall_s);
-    take(line, "loading_s", record.loading_s);
-    if (auto const found = line.find("environment"); found != line.end()) {
-        record.environment = environment_from_json(found->dump(), where);
-    }
-    if (auto const found = line.find("settings"); found != line.end()) {
-        record.settings = found->dump();
-    }
-    take(line, "rules", record.rules);
-    if (auto const found = line.find("allocator"); found != line.end()) {
-        record.allocator = parse_allocator(found->get<std::string>());
-        if (!record.allocator) {
-            throw InputError{where, "allocator " + found->dump(), "pinned or default"};
-        }
+    if (auto const* settings = fields.find("settings")) record.settings = settings->dump();
+    fields.read_into(record.rules, "rules");
+    if (fields.find("allocator")) {
+        record.allocator = fields.word("allocator", parse_allocator, "pinned or default");
     }
     return record;
-} catch (json::exception const& error) {
-    throw InputError{where, error.what(), "one JSON object a line"};
 }
 
 }  // namespace derate
