@@ -1,5 +1,7 @@
 #include "cli/curve_file_choice.hpp"
 
+#include <cstdio>
+
 #include "core/input_error.hpp"
 #include "core/json/registry.hpp"
 
@@ -29,6 +31,7 @@ void add_curve_file_flags(CLI::App& command, CurveFileFlags& flags, bool positio
         .add_option("--threads", flags.threads,
                     "With --hardware: of this thread count (default: the fewest calibrated)")
         ->needs(hardware);
+    command.get_option("--registry")->needs(hardware);
 }
 
 std::filesystem::path chosen_curve_file(CurveFileFlags const& flags, CommonFlags const& common) {
@@ -40,7 +43,10 @@ std::filesystem::path chosen_curve_file(CurveFileFlags const& flags, CommonFlags
     CalibrationRequest request{.threads = flags.threads};
     if (flags.precision) request.precision = precision_of_flag(*flags.precision);
     auto const entry = find_hardware(flags.hardware, registry_roots(common.registries));
-    for (auto const& registered : calibrations_for(entry, request)) {
+    PassedOver passed_over;
+    auto const answering = calibrations_for(entry, request, &passed_over);
+    warn_of(passed_over, common);
+    for (auto const& registered : answering) {
         auto const& calibration = registered.calibration;
         if (calibration.legacy_rules || calibration.default_rules) continue;
         if (calibration.allocator != Allocator::untouched) return registered.path;
@@ -49,6 +55,13 @@ std::filesystem::path chosen_curve_file(CurveFileFlags const& flags, CommonFlags
                      "no curves for " + std::string{to_string(request.precision)} +
                          (flags.threads ? ", threads " + std::to_string(*flags.threads) : ""),
                      "measured or imported ones, or --calibration FILE"};
+}
+
+void warn_of(PassedOver const& passed_over, CommonFlags const& common) {
+    if (common.quiet) return;
+    for (auto const& fault : passed_over) {
+        std::fprintf(stderr, "derate: warning: passed over: %s\n", fault.what());
+    }
 }
 
 }  // namespace derate::cli

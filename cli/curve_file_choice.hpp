@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/commands.hpp"
+#include "core/json/registry.hpp"
 #include "core/precision.hpp"
 
 namespace derate::cli {
@@ -30,5 +31,8 @@ void add_curve_file_flags(CLI::App& command, CurveFileFlags& flags, bool positio
 ///         curves of what is asked
 [[nodiscard]] std::filesystem::path chosen_curve_file(CurveFileFlags const& flags,
                                                       CommonFlags const& common);
+
+/// Names on standard error the registry's files that could not be read, unless --quiet.
+void warn_of(PassedOver const& passed_over, CommonFlags const& common);
 
 }  // namespace derate::cli

@@ -8,22 +8,13 @@
 #include <string>
 
 #include "cli/commands.hpp"
+#include "cli/curve_file_choice.hpp"
 #include "cli/text_table.hpp"
 #include "core/json/registry.hpp"
 #include "core/value_rule.hpp"
 
 namespace derate::cli {
 namespace {
-
-/// Leaving families out is the honest headline; leaving models out stands in where that is unknown.
-ValidationClaim const* headline(Calibration const& calibration) {
-    for (char const* left_out : {"family", "model"}) {
-        for (auto const& claim : calibration.claims) {
-            if (claim.leave_out == left_out) return &claim;
-        }
-    }
-    return nullptr;
-}
 
 template <class T>
 nlohmann::json or_null(std::optional<T> const& value) {
@@ -45,7 +36,7 @@ nlohmann::json precisions_of(Calibration const& calibration) {
 
 nlohmann::json row_of(HardwareEntry const& entry, RegisteredCalibration const& registered) {
     auto const& calibration = registered.calibration;
-    auto const* claim = headline(calibration);
+    auto const* claim = headline_claim(calibration);
     nlohmann::json row{
         {"hardware_id", entry.id},
         {"kind", to_string(entry.kind)},
@@ -148,11 +139,13 @@ void print_table(nlohmann::json const& rows) {
 
 ExitCode print_hardware(CommonFlags const& common) {
     nlohmann::json rows = nlohmann::json::array();
+    PassedOver passed_over;
     for (auto const& entry : list_hardware(registry_roots(common.registries))) {
-        auto const calibrations = read_calibrations(entry);
+        auto const calibrations = read_calibrations(entry, &passed_over);
         for (auto const& registered : calibrations) rows.push_back(row_of(entry, registered));
         if (calibrations.empty()) rows.push_back(bare_row(entry));
     }
+    warn_of(passed_over, common);
     if (common.json) {
         std::printf("%s\n", rows.dump(2).c_str());
     } else {

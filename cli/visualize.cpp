@@ -11,6 +11,7 @@
 
 #include "calibration/cross_validate.hpp"
 #include "cli/commands.hpp"
+#include "cli/curve_file_choice.hpp"
 #include "core/input_error.hpp"
 #include "core/json/calibration_files.hpp"
 #include "core/json/file.hpp"
@@ -48,10 +49,11 @@ std::string label_of(Calibration const& calibration, std::filesystem::path const
 std::vector<std::filesystem::path> curve_files(Arguments const& arguments,
                                                CommonFlags const& common) {
     auto files = arguments.calibrations;
+    PassedOver passed_over;
     for (auto const& id : arguments.hardware) {
         auto const before = files.size();
         for (auto const& [path, calibration] :
-             read_calibrations(find_hardware(id, registry_roots(common.registries)))) {
+             read_calibrations(find_hardware(id, registry_roots(common.registries)), &passed_over)) {
             if (!calibration.legacy_rules && !calibration.default_rules) files.push_back(path);
         }
         if (files.size() == before) {
@@ -59,6 +61,7 @@ std::vector<std::filesystem::path> curve_files(Arguments const& arguments,
                              "measured or imported ones, or --calibration FILE"};
         }
     }
+    warn_of(passed_over, common);
     if (files.empty()) {
         throw InputError{"--calibration", "no calibration is named",
                          "--calibration FILE or --hardware ID"};
@@ -179,17 +182,20 @@ Run add_visualize(CLI::App& command) {
         .add_option("--calibration", arguments->calibrations,
                     "Curve file; repeat it to lay calibrations over each other")
         ->type_name("FILE");
-    command
-        .add_option("--hardware", arguments->hardware,
-                    "Every curve file that the registries have of this hardware (repeatable)")
-        ->type_name("ID");
+    auto* const hardware =
+        command
+            .add_option("--hardware", arguments->hardware,
+                        "Every curve file that the registries have of this hardware (repeatable)")
+            ->type_name("ID");
+    command.get_option("--registry")->needs(hardware);
     command
         .add_option("--model", arguments->model,
                     "Also draw this model's subgraphs (a name or FILE.pt2) under the roofline")
         ->type_name("MODEL");
     command.add_option("--output", arguments->output, "One self-contained page, FILE.html")
         ->type_name("FILE");
-    command.add_flag("--ascii", arguments->ascii, "Draw in the terminal instead");
+    command.add_flag("--ascii", arguments->ascii, "Draw in the terminal instead")
+        ->excludes(command.get_option("--json"));
     return [arguments](CommonFlags const& common) { return visualize(*arguments, common); };
 }
 

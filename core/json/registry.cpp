@@ -56,7 +56,8 @@ bool is_curve_file(fs::path const& path) {
 
 /// Adds the files of one registry's folder that no earlier registry has under the same name.
 void merge_folder(HardwareEntry& entry, fs::path const& folder) {
-    if (!entry.hardware_file && fs::exists(folder / "hardware.json")) {
+    std::error_code error;
+    if (!entry.hardware_file && fs::exists(folder / "hardware.json", error)) {
         entry.hardware_file = folder / "hardware.json";
     }
     for (auto const& file : sorted_children(folder)) {
@@ -73,6 +74,21 @@ void require_identity(std::string const& id, HardwareEntry const& entry, fs::pat
     throw InputError{file.string().append("#/hardware_id"),
                      std::string{"got \""}.append(id).append("\""),
                      std::string{"the folder's name \""}.append(entry.id).append("\"")};
+}
+
+/// What `read` returns; empty, with its message kept, where the file is broken and there is a list.
+template <class Read>
+auto read_or_pass_over(PassedOver* passed_over, Read&& read) -> std::optional<decltype(read())> {
+    try {
+        return read();
+    } catch (InputError const& error) {
+        if (passed_over == nullptr) throw;
+        auto const is_same = [&](InputError const& known) {
+            return std::string_view{known.what()} == error.what();
+        };
+        if (std::ranges::none_of(*passed_over, is_same)) passed_over->push_back(error);
+        return std::nullopt;
+    }
 }
 
 int rank(CurveSource source) {
@@ -97,8 +113,7 @@ bool answers(Calibration const& calibration, CalibrationRequest const& request) 
             return rate.precision == request.precision;
         });
     }
-    bool const threads_agree =
-        !request.threads || calibration.threads == 0 || calibration.threads == *request.threads;
+    bool const threads_agree = !request.threads || calibration.threads == *request.threads;
     return calibration.precision == request.precision && threads_agree;
 }
 
@@ -170,7 +185,8 @@ std::vector<HardwareEntry> list_hardware(std::span<fs::path const> roots) {
     for (auto& [id, entry] : entries) {
         for (auto const& root : roots) {
             auto const file = root / "defaults" / to_string(entry.kind) / "efficiency_curves.json";
-            if (fs::exists(file)) entry.default_files.push_back(file);
+            std::error_code error;
+            if (fs::exists(file, error)) entry.default_files.push_back(file);
         }
         all.push_back(std::move(entry));
     }
@@ -191,31 +207,40 @@ HardwareEntry find_hardware(std::string_view id, std::span<fs::path const> roots
     throw InputError{"--hardware", problem, "an id that `derate list hardware` prints"};
 }
 
-std::optional<Hardware> read_hardware(HardwareEntry const& entry) {
+std::optional<Hardware> read_hardware(HardwareEntry const& entry, PassedOver* passed_over) {
     if (!entry.hardware_file) return std::nullopt;
-    auto hardware =
-        hardware_from_json(read_json(*entry.hardware_file), entry.hardware_file->string());
-    require_identity(hardware.id, entry, *entry.hardware_file);
-    return hardware;
+    return read_or_pass_over(passed_over, [&] {
+        auto hardware =
+            hardware_from_json(read_json(*entry.hardware_file), entry.hardware_file->string());
+        require_identity(hardware.id, entry, *entry.hardware_file);
+        return hardware;
+    });
 }
 
-std::vector<RegisteredCalibration> read_calibrations(HardwareEntry const& entry) {
+std::vector<RegisteredCalibration> read_calibrations(HardwareEntry const& entry,
+                                                     PassedOver* passed_over) {
     std::vector<RegisteredCalibration> all;
     for (auto const& file : entry.curve_files) {
-        auto calibration = read_calibration(file);
-        require_identity(calibration.hardware_id, entry, file);
-        all.push_back({.path = file, .calibration = std::move(calibration)});
+        auto calibration = read_or_pass_over(passed_over, [&] {
+            auto read = read_calibration(file);
+            require_identity(read.hardware_id, entry, file);
+            return read;
+        });
+        if (calibration) all.push_back({.path = file, .calibration = std::move(*calibration)});
     }
     return all;
 }
 
 std::vector<RegisteredCalibration> calibrations_for(HardwareEntry const& entry,
-                                                    CalibrationRequest const& request) {
-    auto all = read_calibrations(entry);
-    if (!entry.default_files.empty()) {
-        // The first registry that has assumptions decides, as for every other file.
-        auto const& file = entry.default_files.front();
-        all.push_back({.path = file, .calibration = read_calibration(file)});
+                                                    CalibrationRequest const& request,
+                                                    PassedOver* passed_over) {
+    auto all = read_calibrations(entry, passed_over);
+    // The first registry that has assumptions decides, as for every other file.
+    for (auto const& file : entry.default_files) {
+        auto calibration = read_or_pass_over(passed_over, [&] { return read_calibration(file); });
+        if (!calibration) continue;
+        all.push_back({.path = file, .calibration = std::move(*calibration)});
+        break;
     }
     std::erase_if(all, [&](RegisteredCalibration const& registered) {
         return !answers(registered.calibration, request);
@@ -234,6 +259,7 @@ std::vector<RegisteredCalibration> calibrations_for(HardwareEntry const& entry,
         });
     }
     if (all.empty()) {
+        if (passed_over != nullptr && !passed_over->empty()) throw passed_over->front();
         auto where = std::string{"--hardware "}.append(entry.id);
         if (request.only) {
             throw InputError{where,

@@ -8,6 +8,7 @@
 
 #include "core/calibration.hpp"
 #include "core/hardware.hpp"
+#include "core/input_error.hpp"
 
 namespace derate {
 
@@ -50,10 +51,16 @@ struct HardwareEntry {
 [[nodiscard]] HardwareEntry find_hardware(std::string_view id,
                                           std::span<std::filesystem::path const> roots);
 
+/// What is wrong with the files that were passed over: one broken file must not make its neighbours
+/// unreachable. Readers without such a list throw instead.
+using PassedOver = std::vector<InputError>;
+
 /// Content of its hardware.json.
 /// \return empty where there is none
-/// \throws InputError  not readable, or another hardware_id than the folder's name
-[[nodiscard]] std::optional<Hardware> read_hardware(HardwareEntry const& entry);
+/// \throws InputError  without `passed_over`: not readable, or another hardware_id than the folder's
+///                     name
+[[nodiscard]] std::optional<Hardware> read_hardware(HardwareEntry const& entry,
+                                                    PassedOver* passed_over = nullptr);
 
 /// One curve file of the registry, read.
 struct RegisteredCalibration {
@@ -62,8 +69,10 @@ struct RegisteredCalibration {
 };
 
 /// Every curve file of the entry, as list_hardware found them.
-/// \throws InputError  not readable, or another hardware_id than the folder's name
-[[nodiscard]] std::vector<RegisteredCalibration> read_calibrations(HardwareEntry const& entry);
+/// \throws InputError  without `passed_over`: not readable, or another hardware_id than the folder's
+///                     name
+[[nodiscard]] std::vector<RegisteredCalibration> read_calibrations(
+    HardwareEntry const& entry, PassedOver* passed_over = nullptr);
 
 /// What is asked of the hardware.
 struct CalibrationRequest {
@@ -73,12 +82,15 @@ struct CalibrationRequest {
 };
 
 /// The calibrations that can answer, best first: measured, imported, legacy, conservative default.
-/// Measured and imported ones count where precision and threads agree (unknown threads agree with
-/// any), legacy rules where they hold a rate for the precision, defaults always.
+/// Measured and imported ones count where precision and threads agree (curves that do not say for how
+/// many threads they hold answer no request for a number), legacy rules where they hold a rate for
+/// the precision, defaults always.
 ///
-/// \throws InputError  a file is not readable, or nothing is there that `request.only` allows
+/// \throws InputError  without `passed_over` a file is not readable; nothing is there that
+///                     `request.only` allows
 [[nodiscard]] std::vector<RegisteredCalibration> calibrations_for(
-    HardwareEntry const& entry, CalibrationRequest const& request);
+    HardwareEntry const& entry, CalibrationRequest const& request,
+    PassedOver* passed_over = nullptr);
 
 /// The source that `--source` names: "measured", "imported", "legacy", "default".
 [[nodiscard]] std::optional<CurveSource> parse_requested_source(std::string_view name);

@@ -135,10 +135,59 @@ TEST_F(Registry, RefusesAFileOfOtherHardware) {
                 HasSubstr("#/hardware_id: got \"epyc\" (the folder's name \"xeon\")"));
 }
 
+TEST_F(Registry, OneBrokenFileLeavesItsNeighboursReachable) {
+    auto const good = add("mine", "epyc", "efficiency_curves.json");
+    auto const text = read_text(good);
+    auto const folder = good.parent_path();
+    auto renamed = read_json(good);
+    renamed["hardware_id"] = "xeon";
+    std::vector<std::pair<std::string, std::string>> const broken{
+        {"a_curves_empty.json", ""},
+        {"a_curves_torn.json", text.substr(0, text.size() / 2)},
+        {"efficiency_curves_list.json", "[]"},
+        {"efficiency_curves_t2.json", pretty_json(renamed)},
+        {"z_curves_deep.json", std::string(100'000, '[')},
+    };
+    for (auto const& [name, bytes] : broken) write_atomically(folder / name, bytes);
+    fs::create_directories(folder / "folder_curves.json");
+    fs::create_symlink("nowhere", folder / "link_curves.json");
+    write_atomically(folder / "hardware.json", "no JSON");
+
+    std::vector const roots{folder_ / "mine"};
+    auto const entry = find_hardware("epyc", roots);
+    PassedOver passed_over;
+    auto const found = calibrations_for(entry, {}, &passed_over);
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found.front().path, good);
+    EXPECT_EQ(passed_over.size(), broken.size() + 2);
+    for (auto const& [name, bytes] : broken) {
+        EXPECT_TRUE(std::ranges::any_of(passed_over, [&](InputError const& fault) {
+            return fault.where().starts_with((folder / name).string());
+        })) << name;
+    }
+    EXPECT_FALSE(read_hardware(entry, &passed_over));
+    EXPECT_EQ(passed_over.back().where(), (folder / "hardware.json").string());
+    EXPECT_EQ(calibrations_for(entry, {}, &passed_over).size(), 1U);
+    EXPECT_EQ(passed_over.size(), broken.size() + 3) << "each file once";
+
+    fs::remove(good);  // where nothing else answers, what is broken is the answer
+    EXPECT_THAT(refusal([&] { (void)calibrations_for(entry, {}, &passed_over); }),
+                HasSubstr("curves"));
+}
+
 std::vector<CurveSource> sources(std::vector<RegisteredCalibration> const& all) {
     std::vector<CurveSource> result;
     for (auto const& registered : all) result.push_back(registered.calibration.source);
     return result;
+}
+
+TEST_F(Registry, CurvesThatNameNoThreadsAnswerNoRequestForANumber) {
+    add("mine", "orin", "efficiency_curves.json", Precision::fp32, 0);
+    std::vector const roots{folder_ / "mine", shipped};
+    auto const entry = find_hardware("orin", roots);
+    EXPECT_EQ(calibrations_for(entry, {}).front().calibration.threads, 0);
+    EXPECT_EQ(sources(calibrations_for(entry, {.threads = 8})),
+              std::vector{CurveSource::conservative_default});
 }
 
 TEST_F(Registry, ChainsMeasuredThenLegacyThenDefaultForEachPrecision) {
