@@ -15,6 +15,7 @@
 
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
+#include "core/shell_word.hpp"
 
 namespace derate {
 namespace {
@@ -131,7 +132,7 @@ std::string run_gnuplot(std::string const& script) {
                          std::fflush(out.get()) == 0;
     if (!written) throw InputError{name, "cannot be written", "free space in the temporary folder"};
 
-    FILE* const pipe = popen(("LC_ALL=C.UTF-8 gnuplot '" + name + "' 2>&1").c_str(), "r");
+    FILE* const pipe = popen(("LC_ALL=C.UTF-8 gnuplot " + shell_word(name) + " 2>&1").c_str(), "r");
     if (pipe == nullptr) throw EnvironmentRefused{"gnuplot", "cannot be started", "free memory"};
     std::string printed;
     std::array<char, 4096> buffer{};

@@ -14,17 +14,19 @@ std::size_t letters(std::string const& text) {
         text, [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }));
 }
 
+std::string markdown_cell(std::string_view text) {
+    std::string cell;
+    for (char const letter : text) {
+        if (letter == '|' || letter == '\\') cell += '\\';
+        cell += letter == '\n' || letter == '\r' ? ' ' : letter;
+    }
+    return cell;
+}
+
 std::string markdown_table(TextTable const& table) {
     auto const line = [](Row const& row) {
         std::string text = "|";
-        for (auto const& cell : row) {
-            text += ' ';
-            for (char const letter : cell) {
-                if (letter == '|') text += '\\';  // or it would end the cell
-                text += letter;
-            }
-            text += " |";
-        }
+        for (auto const& cell : row) text += " " + markdown_cell(cell) + " |";
         return text + "\n";
     };
     std::string text = line(table.header) + "|";

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace derate {
@@ -11,6 +12,10 @@ struct TextTable {
     std::vector<std::vector<std::string>> rows;
     std::size_t first_number = 1;  ///< columns from here on are numbers, to the right
 };
+
+/// Text as one cell of a Markdown table shows it: '|' and '\\' would end the cell or hide its end, a
+/// new line would end the table.
+[[nodiscard]] std::string markdown_cell(std::string_view text);
 
 /// With an empty line behind it.
 [[nodiscard]] std::string markdown_table(TextTable const& table);

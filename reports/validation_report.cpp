@@ -9,6 +9,7 @@
 
 #include "core/format_quantity.hpp"
 #include "core/plan.hpp"
+#include "reports/report_text.hpp"
 
 namespace derate {
 namespace {
@@ -41,7 +42,12 @@ std::string label(std::string const& model, int batch) {
 /// A table as text (columns aligned) or Markdown.
 enum class Dress { text, markdown };
 
-std::string table(std::vector<Row> const& rows, Dress dress) {
+std::string table(std::vector<Row> rows, Dress dress) {
+    for (auto& row : rows) {
+        for (auto& cell : row) {
+            if (dress == Dress::markdown) cell = markdown_cell(cell);
+        }
+    }
     std::vector<std::size_t> widths(rows.front().size(), 0);
     for (auto const& row : rows) {
         for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
