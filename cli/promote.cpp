@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <deque>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -15,6 +16,7 @@
 #include "calibration/calibration_difference.hpp"
 #include "calibration/validation.hpp"
 #include "cli/commands.hpp"
+#include "cli/verdict_exit.hpp"
 #include "core/input_error.hpp"
 #include "core/json/calibration_json.hpp"
 #include "core/json/file.hpp"
@@ -78,48 +80,118 @@ std::vector<StagedHardware> read_staged(fs::path const& staged) {
     return all;
 }
 
-/// Copies a hardware's folder of the registry with the staged files over it to a sibling, then
-/// swaps the two in one step: a reader sees the old folder or the new one.
-void replace_folder(StagedHardware const& hardware, fs::path const& staged,
-                    fs::path const& registry, bool provisional) {
-    auto const target = registry / hardware.place;
-    auto const sibling = target.parent_path() / ("." + target.filename().string() + ".promoted-" +
-                                                 std::to_string(::getpid()));
-    fs::remove_all(sibling);
-    fs::create_directories(sibling / "evidence");
-    if (fs::exists(target)) {
-        fs::copy(target, sibling,
-                 fs::copy_options::recursive | fs::copy_options::overwrite_existing);
-    }
-    auto const source = staged / hardware.place;
-    auto const overwrite = fs::copy_options::overwrite_existing;
-    if (auto const staged_file = source / "hardware.json"; fs::exists(staged_file)) {
-        auto const staged_hardware =
-            hardware_from_json(read_json(staged_file), staged_file.string());
-        write_atomically(
-            sibling / "hardware.json",
-            pretty_json(to_json(with_known_peaks(staged_hardware, target / "hardware.json"))));
-    }
-    for (auto const& stored : hardware.calibrations) {
-        auto calibration = *stored.calibration;
-        for (auto const& evidence : calibration.provenance.evidence) {
-            fs::copy_file(source / "evidence" / evidence.file, sibling / "evidence" / evidence.file,
-                          overwrite);
+/// A hardware's new folder beside its old one, hidden until swap() exchanges the two in one step: a
+/// reader sees the old folder or the new one. What keep() does not confirm is taken back.
+class FolderReplacement {
+  public:
+    /// Copies the registry's folder with the staged files over it.
+    /// \throws InputError, std::filesystem::filesystem_error  nothing is left behind then
+    FolderReplacement(StagedHardware const& hardware, fs::path const& staged,
+                      fs::path const& registry, bool provisional)
+        : target_{registry / hardware.place},
+          sibling_{target_.parent_path() / ("." + target_.filename().string() + ".promoted-" +
+                                            std::to_string(::getpid()))} {
+        try {
+            fill(hardware, staged / hardware.place, provisional);
+        } catch (...) {
+            remove_sibling();
+            throw;
         }
-        calibration.provisional = calibration.provisional || provisional;
-        write_atomically(sibling / stored.curves.filename(), pretty_json(to_json(calibration)));
     }
-    if (!fs::exists(target)) {
-        fs::rename(sibling, target);
-        return;
+    FolderReplacement(FolderReplacement const&) = delete;
+    FolderReplacement& operator=(FolderReplacement const&) = delete;
+    ~FolderReplacement() {
+        if (swapped_ && !kept_) (void)exchange();
+        remove_sibling();
     }
-    if (::renameat2(AT_FDCWD, sibling.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0) {
-        auto const problem = std::string{std::strerror(errno)};
-        fs::remove_all(sibling);
-        throw InputError{target.string(), "cannot be replaced: " + problem,
-                         "a file system that exchanges folders in one step"};
+
+    void swap() {
+        if (int const problem = exchange(); problem != 0) {
+            throw InputError{target_.string(),
+                             std::string{"cannot be replaced: "} + std::strerror(problem),
+                             "a file system that exchanges folders in one step"};
+        }
+        swapped_ = true;
     }
-    fs::remove_all(sibling);
+    void keep() { kept_ = true; }
+
+  private:
+    void fill(StagedHardware const& hardware, fs::path const& source, bool provisional) {
+        fs::remove_all(sibling_);
+        fs::create_directories(sibling_ / "evidence");
+        replaces_ = fs::exists(target_);
+        auto const overwrite = fs::copy_options::overwrite_existing;
+        if (replaces_) fs::copy(target_, sibling_, fs::copy_options::recursive | overwrite);
+        if (auto const staged_file = source / "hardware.json"; fs::exists(staged_file)) {
+            auto const staged_hardware =
+                hardware_from_json(read_json(staged_file), staged_file.string());
+            write_atomically(
+                sibling_ / "hardware.json",
+                pretty_json(to_json(with_known_peaks(staged_hardware, target_ / "hardware.json"))));
+        }
+        for (auto const& stored : hardware.calibrations) {
+            auto calibration = *stored.calibration;
+            for (auto const& evidence : calibration.provenance.evidence) {
+                fs::copy_file(source / "evidence" / evidence.file,
+                              sibling_ / "evidence" / evidence.file, overwrite);
+            }
+            calibration.provisional = calibration.provisional || provisional;
+            write_atomically(sibling_ / stored.curves.filename(), pretty_json(to_json(calibration)));
+        }
+    }
+
+    /// Its own inverse where a folder is replaced. \return errno, 0 for success
+    int exchange() {
+        bool const back = swapped_ && !replaces_;
+        auto const& from = back ? target_ : sibling_;
+        auto const& to = back ? sibling_ : target_;
+        unsigned const how = replaces_ ? RENAME_EXCHANGE : 0;
+        if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), how) == 0) return 0;
+        return errno;
+    }
+
+    void remove_sibling() {
+        std::error_code ignored;
+        fs::remove_all(sibling_, ignored);
+    }
+
+    fs::path target_;
+    fs::path sibling_;
+    bool replaces_ = false;
+    bool swapped_ = false;
+    bool kept_ = false;
+};
+
+/// Bytes of the files below a folder, each rounded up to whole blocks.
+std::uintmax_t bytes_below(fs::path const& folder) {
+    constexpr std::uintmax_t block = 4096;
+    std::uintmax_t bytes = 0;
+    std::error_code error;
+    for (fs::recursive_directory_iterator entry{folder, error}, end; entry != end && !error;
+         entry.increment(error)) {
+        auto const size = entry->is_regular_file(error) ? entry->file_size(error) : 0;
+        bytes += (size + block) / block * block;
+    }
+    return bytes;
+}
+
+/// Said before the gate works for minutes: a registry that takes no file, or has no room for the old
+/// and the new folders side by side.
+void require_room(std::vector<StagedHardware> const& staged, fs::path const& from,
+                  fs::path const& registry) {
+    std::uintmax_t needed = 0;
+    for (auto const& hardware : staged) {
+        require_writable(registry / hardware.place / "any_file");
+        require_writable(registry / hardware.place.parent_path() / "any_file");
+        needed += bytes_below(from / hardware.place) + bytes_below(registry / hardware.place);
+    }
+    require_writable(registry / "CHANGELOG.md");
+    std::error_code error;
+    auto const space = fs::space(registry, error);
+    if (error || space.available >= needed) return;
+    throw InputError{registry.string(),
+                     "has room for " + std::to_string(space.available / 1024) + " KiB",
+                     "room for " + std::to_string(needed / 1024) + " KiB"};
 }
 
 std::string today() {
@@ -159,12 +231,6 @@ void append_changelog(fs::path const& registry, std::string const& lines) {
     write_atomically(file, before + lines);
 }
 
-ExitCode exit_code_of(Verdict verdict, bool provisional) {
-    if (verdict == Verdict::fail) return exit_gate_failed;
-    if (verdict == Verdict::inconclusive && !provisional) return exit_inconclusive;
-    return exit_pass;
-}
-
 ExitCode run_promote(CommonFlags const& common, PromoteFlags const& flags) {
     if (flags.reason.find_first_not_of(" \t\n") == std::string::npos) {
         throw InputError{"--reason", "empty", "why the registry changes, one sentence"};
@@ -173,6 +239,7 @@ ExitCode run_promote(CommonFlags const& common, PromoteFlags const& flags) {
         common.registries.empty() ? shipped_registry() : common.registries.front();
     RegistryLock const lock{registry};
     auto staged = read_staged(flags.staged);
+    if (!flags.dry_run) require_room(staged, flags.staged, registry);
 
     auto verdict = Verdict::pass;
     std::string changelog;
@@ -206,14 +273,18 @@ ExitCode run_promote(CommonFlags const& common, PromoteFlags const& flags) {
             }
         }
     }
-    auto const code = exit_code_of(verdict, flags.provisional);
+    bool const tolerated = verdict == Verdict::inconclusive && flags.provisional;
+    auto const code = tolerated ? exit_pass : exit_code_of(verdict);
     bool const promoted = code == exit_pass && !flags.dry_run;
     if (promoted) {
         bool const provisional = verdict == Verdict::inconclusive;
+        std::deque<FolderReplacement> replacements;
         for (auto const& hardware : staged) {
-            replace_folder(hardware, flags.staged, registry, provisional);
+            replacements.emplace_back(hardware, flags.staged, registry, provisional);
         }
-        append_changelog(registry, changelog);
+        for (auto& replacement : replacements) replacement.swap();
+        append_changelog(registry, changelog);  // all of it, or nothing
+        for (auto& replacement : replacements) replacement.keep();
     }
     if (common.json) {
         std::puts(pretty_json({{"verdict", to_string(verdict)},
@@ -237,6 +308,9 @@ ExitCode run_promote(CommonFlags const& common, PromoteFlags const& flags) {
 
 Run add_promote(CLI::App& command) {
     auto flags = std::make_shared<PromoteFlags>();
+    command.get_option("--registry")
+        ->description("Registry that gets it (default: the shipped one)")
+        ->expected(1);
     command.add_option("staged", flags->staged, "Folder that derate calibrate staged")->required();
     command.add_option("--reason", flags->reason, "Why, for the registry's CHANGELOG.md")
         ->required();
