@@ -36,8 +36,10 @@ struct ChainEstimate {
     /// One sentence for each step down from measured or imported curves, with what replaces it.
     std::vector<std::string> warnings;
 
-    /// The least trustworthy source that priced a subgraph.
-    [[nodiscard]] CurveSource source() const { return shares.back().source; }
+    /// The least trustworthy source that priced a subgraph; empty where there is none to price.
+    [[nodiscard]] std::optional<CurveSource> source() const {
+        return shares.empty() ? std::nullopt : std::optional{shares.back().source};
+    }
 };
 
 /// Prices each subgraph by the first calibration that has a curve for its operation type: measured
@@ -52,7 +54,7 @@ class FallbackChain {
     FallbackChain(std::span<Calibration const> best_first, std::optional<Hardware> const& hardware,
                   Precision precision);
 
-    /// \param subgraphs  of one model in order, one or more
+    /// \param subgraphs  of one model in order; a model that calls nothing takes no time, for sure
     /// \param partition  the rule that cut it
     /// \throws InputError  no calibration has a curve for one of the subgraphs
     [[nodiscard]] ChainEstimate estimate(std::span<Subgraph const> subgraphs,
