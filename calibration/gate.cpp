@@ -11,31 +11,45 @@ struct RuleText {
     GateRule rule;
     std::string_view name;
     std::string_view question;
+    std::string_view remedy;
 };
 
 constexpr std::array rule_texts{
-    RuleText{GateRule::schema, "schema", "Does the file obey its schema?"},
+    RuleText{GateRule::schema, "schema", "Does the file obey its schema?",
+             "write the file again with derate aggregate; `derate check` names every fault of it"},
     RuleText{GateRule::evidence_intact, "evidence_intact",
-             "Are the evidence files there, with the recorded hashes?"},
+             "Are the evidence files there, with the recorded hashes?",
+             "write it again with derate aggregate from the measurements; evidence is not edited"},
     RuleText{GateRule::evidence_recomputes, "evidence_recomputes",
-             "Does refitting the evidence give the served predictions, peaks and efficiencies?"},
+             "Does refitting the evidence give the served predictions, peaks and efficiencies?",
+             "aggregate its evidence again with this program (derate aggregate --input evidence/...)"},
     RuleText{GateRule::claims_recompute, "claims_recompute",
-             "Are the recorded claims of accuracy what the evidence gives?"},
+             "Are the recorded claims of accuracy what the evidence gives?",
+             "aggregate its evidence again with this program (derate aggregate --input evidence/...)"},
     RuleText{GateRule::held_out_unseen, "held_out_unseen",
-             "Did no held-out model take part in the fit?"},
+             "Did no held-out model take part in the fit?",
+             "calibrate again with held-out models that are not among --models"},
     RuleText{GateRule::independent_truth, "independent_truth",
-             "Were whole models timed, not summed from their parts?"},
+             "Were whole models timed, not summed from their parts?",
+             "measure whole models too, as derate calibrate does; `derate measure` times them"},
     RuleText{GateRule::measurement_quality, "measurement_quality",
-             "Were there enough launches, steady and without drift?"},
+             "Were there enough launches, steady and without drift?",
+             "measure anew on a quiet machine without --quick and with more launches (`derate doctor` says what disturbs)"},
     RuleText{GateRule::noise_floor, "noise_floor",
-             "Do measurements repeat better than the accuracy that is claimed by them?"},
+             "Do measurements repeat better than the accuracy that is claimed by them?",
+             "measure anew on a quieter machine, with --publish (`derate doctor` says what disturbs)"},
     RuleText{GateRule::accuracy, "accuracy",
-             "Is the error of models that were left out below the limit?"},
-    RuleText{GateRule::bias, "bias", "Is the mean error equivalent to zero?"},
-    RuleText{GateRule::variance, "variance", "Is the served variance not understated?"},
-    RuleText{GateRule::coverage, "coverage", "Do the 95 % intervals cover?"},
+             "Is the error of models that were left out below the limit?",
+             "add models with the operators predicted worst to --models (`derate validate` names them)"},
+    RuleText{GateRule::bias, "bias", "Is the mean error equivalent to zero?",
+             "add models of other families to --models (`derate validate` names what is biased)"},
+    RuleText{GateRule::variance, "variance", "Is the served variance not understated?",
+             "add models of other families to --models, so that the spread of kernels is seen"},
+    RuleText{GateRule::coverage, "coverage", "Do the 95 % intervals cover?",
+             "add models of other families to --models, so that the spread of kernels is seen"},
     RuleText{GateRule::not_worse, "not_worse",
-             "Is it, kernel by kernel, not worse than the calibration it replaces?"},
+             "Is it, kernel by kernel, not worse than the calibration it replaces?",
+             "see what moved with `derate compare OLD NEW`; measure anew on a quiet machine, or keep the old one"},
 };
 
 RuleText const& text_of(GateRule rule) {
@@ -89,6 +103,7 @@ Verdict worse(Verdict a, Verdict b) {
 
 std::string_view to_string(GateRule rule) { return text_of(rule).name; }
 std::string_view question_of(GateRule rule) { return text_of(rule).question; }
+std::string_view remedy_of(GateRule rule) { return text_of(rule).remedy; }
 
 std::optional<double> RuleResult::figure(std::string_view name) const {
     auto const found = std::ranges::find(figures, name, &Figure::name);

@@ -42,6 +42,7 @@ enum class GateRule {
 
 [[nodiscard]] std::string_view to_string(GateRule rule);    ///< "schema", "evidence_intact", ...
 [[nodiscard]] std::string_view question_of(GateRule rule);  ///< what the rule asks, one sentence
+[[nodiscard]] std::string_view remedy_of(GateRule rule);    ///< what would make it pass
 
 /// A number a verdict rests on; its name carries the unit.
 struct Figure {

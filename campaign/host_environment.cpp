@@ -353,4 +353,13 @@ std::string hardware_id_of(Environment const& environment) {
     return id;
 }
 
+bool may_be_named(Environment const& environment, std::string_view id,
+                  std::string_view processor) {
+    if (id == hardware_id_of(environment)) return true;
+    auto const& own = environment.gpu_name ? environment.gpu_name : environment.cpu_name;
+    if (!own || processor.empty() || *own != processor) return false;
+    // An id made of the processor's name says more than the name: another hypervisor or CPU count.
+    return id.find(plain_name(*own)) == id.npos;
+}
+
 }  // namespace derate

@@ -26,6 +26,11 @@ namespace derate {
 /// guest: "kvm-amd-epyc-zen4-2c". "unknown-cpu" when nothing is known.
 [[nodiscard]] std::string hardware_id_of(Environment const& environment);
 
+/// Whether this machine can be the one called `id`: by hardware_id_of(), or, where a person chose the
+/// name, because `processor` (or GPU), as the system calls it, is this machine's.
+[[nodiscard]] bool may_be_named(Environment const& environment, std::string_view id,
+                                std::string_view processor);
+
 /// The CPUs that this process may run on, ascending; empty where the system does not tell.
 [[nodiscard]] std::vector<int> usable_cpus();
 

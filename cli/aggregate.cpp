@@ -12,6 +12,7 @@
 #include "calibration/rates_above_peak.hpp"
 #include "cli/commands.hpp"
 #include "cli/evidence_inputs.hpp"
+#include "cli/measuring.hpp"
 #include "cli/revision.hpp"
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
@@ -21,6 +22,8 @@
 #include "core/json/file.hpp"
 #include "core/json/hardware_json.hpp"
 #include "core/json/registry.hpp"
+#include "core/shell_word.hpp"
+#include "workloads/model_set.hpp"
 
 namespace derate::cli {
 namespace {
@@ -87,6 +90,27 @@ std::string efficiency_text(EfficiencyCurve const& curve) {
     return format_significant(least, 2) + " to " + format_significant(most, 2);
 }
 
+/// A command that answers from the tree just written; empty where no shipped model goes with it.
+std::string estimate_line(Calibration const& calibration, fs::path const& output) {
+    if (output.extension() == ".json") return "";
+    for (auto const& entry : read_catalogue(models_directory())) {
+        bool const goes = std::ranges::any_of(entry.files, [&](ModelFile const& file) {
+            return file.batch == 1 && file.precision == calibration.precision;
+        });
+        if (!goes) continue;
+        auto line = "derate estimate --model " + entry.name;
+        if (calibration.precision != Precision::fp32) {
+            line += " --precision " + std::string{to_string(calibration.precision)};
+        }
+        line += " --registry " + shell_word(output.string()) + " --hardware " +
+                calibration.hardware_id;
+        // Another registry may hold fewer threads of the same hardware, which would come first.
+        if (calibration.threads > 0) line += " --threads " + std::to_string(calibration.threads);
+        return line;
+    }
+    return "";
+}
+
 void print_text(EvidenceInputs const& inputs, Calibration const& calibration,
                 fs::path const& curves, fs::path const& output, OwnAccuracy const& own) {
     auto const counts = count(inputs.evidence);
@@ -136,11 +160,12 @@ void print_text(EvidenceInputs const& inputs, Calibration const& calibration,
     }
     std::printf("gate %s\n\n", std::string{to_string(own.gate.verdict())}.c_str());
     std::printf("wrote %s\n", curves.string().c_str());
-    std::printf("next: derate validate --calibration %s --leave-out family\n",
-                curves.string().c_str());
-    if (output.extension() != ".json") {
-        std::printf("      derate estimate --model resnet50 --registry %s --hardware %s\n",
-                    output.string().c_str(), calibration.hardware_id.c_str());
+    bool const families = std::ranges::any_of(
+        own.claims, [](ValidationClaim const& claim) { return claim.leave_out == "family"; });
+    std::printf("next: derate validate --calibration %s%s\n", shell_word(curves.string()).c_str(),
+                families ? " --leave-out family" : "");
+    if (auto const line = estimate_line(calibration, output); !line.empty()) {
+        std::printf("      %s\n", line.c_str());
     }
 }
 
@@ -203,7 +228,15 @@ std::optional<StatedNoiseFloor> stated_noise_floor(AggregateFlags const& flags) 
 
 ExitCode aggregate(AggregateFlags const& flags, CommonFlags const& common) {
     refuse_shipped_tree(flags.output);
+    if (flags.hardware) require_hardware_id(*flags.hardware, "--hardware");
+    require_writable(flags.output.extension() == ".json" ? flags.output
+                                                         : flags.output / "any_file");
     auto inputs = read_evidence_inputs(flags.inputs, flags.hardware);
+    if (flags.hardware && inputs.evidence.hardware.id != *flags.hardware) {
+        throw InputError{"--hardware " + *flags.hardware,
+                         "the input carries its name: " + inputs.evidence.hardware.id,
+                         "no --hardware"};
+    }
     if (auto const stated = stated_noise_floor(flags)) {
         for (auto& campaign : inputs.evidence.campaigns) campaign.noise_floor = stated;
     }

@@ -1,5 +1,6 @@
 #include "reports/audit.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -72,6 +73,23 @@ AuditSubject subject_of(fs::path const& curves, AuditFlags const& flags) {
     return {.stored = read_stored_calibration(curves),
             .sha256 = sha256_of_file(curves),
             .samples = samples_beside(curves, flags.samples)};
+}
+
+/// A samples file that nothing was made from would be passed over in silence.
+void refuse_foreign_samples(AuditRequest const& request, AuditFlags const& flags) {
+    for (auto const& path : flags.samples) {
+        auto const sha256 = sha256_of_file(path);
+        bool const known = std::ranges::any_of(request.subjects, [&](AuditSubject const& subject) {
+            if (path.filename() == subject.stored.curves.stem().string() + ".samples.jsonl") return true;
+            auto const& evidence = subject.stored.evidence;
+            return evidence && std::ranges::any_of(evidence->campaigns, [&](Campaign const& campaign) {
+                       return campaign.samples_sha256 == sha256;
+                   });
+        });
+        if (known) continue;
+        throw InputError{path.string(), "no campaign of the evidence was made from it",
+                         "raw samples of what is audited, as they were written"};
+    }
 }
 
 /// What `derate estimate --hardware` would answer from, or why it would not.
@@ -150,7 +168,7 @@ AuditRequest request_of(AuditFlags const& flags, CommonFlags const& common) {
         request.subjects.push_back(subject_of(flags.calibration, flags));
         for (auto const& violation : request.subjects.front().stored.violations) {
             // Another kind of file is no damaged curve file.
-            if (violation.find("#/$schema:") == std::string::npos) continue;
+            if (!violation.starts_with("#/$schema:")) continue;
             throw InputError{flags.calibration.string(), "is no curve file",
                              "$schema efficiency_calibration_v1.json"};
         }
@@ -173,6 +191,7 @@ AuditRequest request_of(AuditFlags const& flags, CommonFlags const& common) {
             find_served_file(request.subjects.back(), entry);
         }
     }
+    refuse_foreign_samples(request, flags);
     find_legacy(request, flags);
     std::set<Precision> precisions;
     for (auto const& subject : request.subjects) {
@@ -207,8 +226,10 @@ ExitCode run_audit(AuditFlags const& flags, CommonFlags const& common) {
 
 Run add_audit(CLI::App& command) {
     auto flags = std::make_shared<AuditFlags>();
-    command.add_option("--hardware", flags->hardware,
-                       "Audit every calibration that the registries have of this hardware");
+    command.get_option("--registry")
+        ->needs(command.add_option("--hardware", flags->hardware,
+                                   "Audit every calibration that the registries have of this "
+                                   "hardware"));
     command.add_option("--calibration", flags->calibration,
                        "Audit this curve file, with evidence/ beside it, instead");
     command.add_option("--legacy", flags->legacy,

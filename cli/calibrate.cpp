@@ -18,12 +18,14 @@
 #include "cli/commands.hpp"
 #include "cli/measuring.hpp"
 #include "cli/revision.hpp"
+#include "cli/verdict_exit.hpp"
 #include "core/input_error.hpp"
 #include "core/json/calibration_files.hpp"
 #include "core/json/environment_json.hpp"
 #include "core/json/file.hpp"
 #include "core/json/hardware_json.hpp"
 #include "core/json/registry.hpp"
+#include "core/shell_word.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"
 
@@ -44,7 +46,8 @@ struct CalibrateFlags {
     std::vector<std::string> test_models;
     fs::path output = "staged";
     bool reference_blas = false;  ///< calibrate on it all the same
-    bool probes = true;           ///< time the shipped single kernels too, with the default models
+    bool probes = true;  ///< time the shipped single kernels too, with the default models
+    CLI::Option const* probes_option = nullptr;  ///< tells whether that was asked for
 };
 
 /// What is calibrated on and what is held out, each name once.
@@ -169,9 +172,56 @@ void refuse_reference_blas(fs::path const& bench_program) {
                              "OpenBLAS or the pinned LibTorch; --reference-blas calibrates it"};
 }
 
+/// Flags that ask for what this calibration does not do.
+void refuse_flags_without_effect(CalibrateFlags const& flags, Precision precision) {
+    if (!flags.hardware_name.empty()) require_hardware_id(flags.hardware_name, "--hardware-name");
+    if (flags.reference_blas && flags.measuring.device != "cpu") {
+        throw InputError{"--reference-blas", "matrix products of a GPU run on no BLAS of the host",
+                         "--device cpu"};
+    }
+    if (flags.probes_option->count() > 0 && flags.probes && !probe_file(precision)) {
+        throw InputError{"--probes", "none are shipped in " + std::string{to_string(precision)},
+                         "--no-probes, or a precision that has them"};
+    }
+    if (flags.measuring.cache_states.size() > 1) {
+        throw InputError{"--cache-state", "curves are fitted to one state",
+                         "one; `derate measure` times several"};
+    }
+}
+
+/// A command that answers from these curves as they are: on a held-out model where there is one.
+std::string estimate_line(CalibrateFlags const& flags, ModelChoice const& choice,
+                          fs::path const& curves) {
+    auto const& measuring = flags.measuring;
+    auto const& model = choice.held_out.empty() ? choice.calibration.front() : choice.held_out.front();
+    auto line = "derate estimate --model " + shell_word(model);
+    if (measuring.batch) line += " --batch " + std::to_string(*measuring.batch);
+    if (measuring.precision != "fp32") line += " --precision " + measuring.precision;
+    if (measuring.allocator != "pinned") line += " --allocator " + measuring.allocator;
+    return line + " --calibration " + shell_word(curves.string());
+}
+
+/// What to do with a calibration of this verdict; never to promote one that failed.
+void print_next_steps(CalibrateFlags const& flags, ModelChoice const& choice,
+                      fs::path const& curves, Verdict verdict) {
+    std::printf("\nnext:\n");
+    if (verdict == Verdict::fail) {
+        std::printf(
+            "  derate validate --calibration %s\n"
+            "it failed its gate: mend what is named above, then calibrate into another --output\n",
+            shell_word(curves.string()).c_str());
+        return;
+    }
+    std::printf("  %s\n", estimate_line(flags, choice, curves).c_str());
+    std::printf("  derate promote %s --reason \"first calibration of this machine\"%s\n",
+                shell_word(flags.output.string()).c_str(),
+                verdict == Verdict::inconclusive ? " --provisional" : "");
+}
+
 ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     refuse_shipped_tree(flags.output);
     auto const precision = precision_to_measure(flags.measuring.precision);
+    refuse_flags_without_effect(flags, precision);
     auto const choice = choose_models(flags, precision);
     auto const settings = campaign_of(flags, choice, precision);
     refuse_equal_labels(settings);
@@ -202,6 +252,9 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     auto const result = run_campaign(settings, files, machine,
                                      [&](CampaignProgress const& now) { (*printer)(now); });
     printer.reset();
+    if (result.complete && !common.quiet) {
+        std::fprintf(stderr, "derate: %s\n", nothing_measured(samples).c_str());
+    }
 
     auto const quality = quality_of(result, flags.measuring.quick);
     auto const trust = judge_trust(result.samples.environment, quality);
@@ -235,16 +288,12 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
                     pretty_json(summary_json(summary, calibration, result, settings)).c_str());
     } else {
         std::printf("%s", summary_text(summary, calibration, result, settings).c_str());
-        std::printf("\nwritten: %s, hardware.json, evidence/ and %s\n\nnext:\n", curves.c_str(),
+        if (result.complete) std::printf("\n%s\n", nothing_measured(samples).c_str());
+        std::printf("\nwritten: %s, hardware.json, evidence/ and %s\n", curves.c_str(),
                     report.filename().c_str());
-        std::printf("  derate estimate --model resnet34 --calibration %s\n", curves.c_str());
-        std::printf("  derate promote %s --reason \"first calibration of this machine\"%s\n",
-                    flags.output.c_str(),
-                    calibration.provisional || summary.verdict == Verdict::inconclusive
-                        ? " --provisional"
-                        : "");
+        print_next_steps(flags, choice, curves, summary.verdict);
     }
-    return exit_pass;
+    return exit_code_of(summary.verdict);
 }
 
 }  // namespace
@@ -253,18 +302,22 @@ Run add_calibrate(CLI::App& command) {
     auto flags = std::make_shared<CalibrateFlags>();
     command.add_option("--hardware-name", flags->hardware_name,
                        "Name of this machine in the registry (default: from its processor)");
-    command
-        .add_option("--models", flags->models,
-                    "Models to calibrate on (default: the shipped calibration set)")
-        ->delimiter(',');
+    auto* const models =
+        command
+            .add_option("--models", flags->models,
+                        "Models to calibrate on (default: the shipped calibration set)")
+            ->delimiter(',');
     command
         .add_option("--test-models", flags->test_models,
                     "Models to predict and compare with their own whole-model time (default: the "
                     "shipped held-out set)")
         ->delimiter(',');
-    command.add_flag("--probes,!--no-probes", flags->probes,
-                     "Time the shipped single-kernel probes beside the default models (on unless "
-                     "--no-probes)");
+    flags->probes_option =
+        command
+            .add_flag("--probes,!--no-probes", flags->probes,
+                      "Time the shipped single-kernel probes beside the default models (on unless "
+                      "--no-probes)")
+            ->excludes(models);
     command.add_flag("--reference-blas", flags->reference_blas,
                      "Calibrate although matrix products run on reference BLAS");
     command.add_option("--output", flags->output, "Folder for the staged registry tree")

@@ -10,6 +10,7 @@
 #include "campaign/stop_rule.hpp"
 #include "cli/measuring.hpp"
 #include "core/statistics/quantiles.hpp"
+#include "reports/report_text.hpp"
 
 namespace derate::cli {
 namespace {
@@ -81,11 +82,12 @@ std::string imprecise_table(std::vector<ImpreciseCase> const& imprecise) {
         "|---|---|---:|---:|---:|---:|---|\n",
         imprecise.size());
     for (auto const& item : imprecise) {
-        all += text("| %s | %s | %d | %s | %s | %.2f %% | %s |\n", item.name.c_str(),
-                    item.model.c_str(), item.subgraph,
+        all += text("| %s | %s | %d | %s | %s | %.2f %% | %s |\n",
+                    markdown_cell(item.name).c_str(), markdown_cell(item.model).c_str(),
+                    item.subgraph,
                     item.time_ms ? text("%.4g", *item.time_ms).c_str() : "-",
                     percent_or_dash(item.half_width).c_str(), 100 * item.share_of_time,
-                    reason_text(item).c_str());
+                    markdown_cell(reason_text(item)).c_str());
     }
     return all;
 }
@@ -153,6 +155,7 @@ std::string summary_text(CalibrationSummary const& summary, Calibration const& c
         if (rule.verdict == Verdict::pass) continue;
         all += text("  %s %s: %s\n", std::string{to_string(rule.verdict)}.c_str(),
                     std::string{to_string(rule.rule)}.c_str(), rule.reason.c_str());
+        all += text("      to mend it: %s\n", std::string{remedy_of(rule.rule)}.c_str());
     }
     return all;
 }
@@ -174,7 +177,7 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
         "|---|---:|---:|---|---:|---|\n";
     for (auto const& model : summary.held_out) {
         all += text("| %s | %.4g | %.4g | %.4g - %.4g | %+.1f %% | %s |\n",
-                    model_label(model.model, model.batch).c_str(), model.measured_ms,
+                    markdown_cell(model_label(model.model, model.batch)).c_str(), model.measured_ms,
                     model.predicted_ms, model.interval.lower, model.interval.upper,
                     model.error_percent(), model.inside_interval() ? "yes" : "no");
     }
@@ -196,7 +199,8 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
             part.what == LeaveOut::model ? "Leaving models out" : "Leaving families out");
         for (auto const& model : part.outcomes) {
             all += text("| %s | %s | %.4g | %.4g | %+.1f %% | %s |\n",
-                        model_label(model.model, model.batch).c_str(), model.family.c_str(),
+                        markdown_cell(model_label(model.model, model.batch)).c_str(),
+                        markdown_cell(model.family).c_str(),
                         model.measured_ms, model.predicted_ms, model.error_percent(),
                         model.inside_interval() ? "yes" : "no");
         }
@@ -221,7 +225,8 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
         "\n| drift probe | samples | median ms | trend | range (5 - 95 %) | drifted |\n"
         "|---|---:|---:|---:|---:|---|\n";
     for (auto const& probe : summary.quality.drift) {
-        all += text("| %s | %d | %.4g | %+.1f %% | %.1f %% | %s |\n", probe.probe.c_str(),
+        all += text("| %s | %d | %.4g | %+.1f %% | %.1f %% | %s |\n",
+                    markdown_cell(probe.probe).c_str(),
                     probe.samples, probe.median_ms, 100 * probe.relative_trend,
                     100 * probe.relative_range, probe.drifted ? "yes" : "no");
     }
@@ -233,7 +238,7 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
         auto const shown = [](std::optional<double> const& value) {
             return value ? text("%.3f", *value) : std::string{"-"};
         };
-        all += text("| %s | %.4g | %s | %s |\n", ratio.model.c_str(), ratio.whole_ms,
+        all += text("| %s | %.4g | %s | %s |\n", markdown_cell(ratio.model).c_str(), ratio.whole_ms,
                     shown(ratio.whole_over_isolated).c_str(),
                     shown(ratio.whole_over_in_context).c_str());
     }
@@ -254,7 +259,7 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
     all += "\n## Gate\n\n| rule | verdict | why |\n|---|---|---|\n";
     for (auto const& rule : summary.gate.results) {
         all += "| " + std::string{to_string(rule.rule)} + " | " +
-               std::string{to_string(rule.verdict)} + " | " + rule.reason + " |\n";
+               std::string{to_string(rule.verdict)} + " | " + markdown_cell(rule.reason) + " |\n";
     }
     all += imprecise_table(imprecise_cases(result, settings, wide));
     return all;
@@ -337,9 +342,17 @@ nlohmann::json summary_json(CalibrationSummary const& summary, Calibration const
              {"verdict", to_string(summary.verdict)},
              {"trust_grade", to_string(summary.trust.grade)},
              {"provisional", calibration.provisional},
+             {"measured_now", !result.complete},
              {"held_out", accuracy(summary.held_out)},
              {"noise_floor_percent", summary.floor ? json(summary.floor->percent) : json(nullptr)},
              {"measuring", measuring_json(result, settings)}};
+    for (auto const& rule : summary.gate.results) {
+        bool const passed = rule.verdict == Verdict::pass;
+        all["gate"].push_back({{"rule", to_string(rule.rule)},
+                               {"verdict", to_string(rule.verdict)},
+                               {"reason", rule.reason},
+                               {"remedy", passed ? json(nullptr) : json(remedy_of(rule.rule))}});
+    }
     for (auto const& part : summary.left_out) {
         all["leave_out_" + std::string{to_string(part.what)}] = accuracy(part.outcomes);
     }

@@ -15,12 +15,16 @@ enum ExitCode : int {
     exit_environment_refused = 4,
 };
 
-/// Flags that every subcommand takes.
+/// Flags that have one meaning in every subcommand that takes them.
 struct CommonFlags {
     bool json = false;   ///< the result as JSON on standard output instead of text
     bool quiet = false;  ///< no progress, no notices on standard error
     std::vector<std::filesystem::path> registries;  ///< searched first, in this order
 };
+
+/// Which common flags a subcommand reads beside --quiet, which all of them keep: a flag that would do
+/// nothing is not offered.
+enum class Takes { quiet_only, json, json_and_registry };
 
 /// What a subcommand runs when it was asked for.
 using Run = std::function<ExitCode(CommonFlags const&)>;
@@ -32,6 +36,7 @@ struct Command {
     char const* name;
     char const* summary;   ///< one line for `derate --help`
     char const* examples;  ///< lines of shell, shown below `derate <name> --help`
+    Takes takes;
     Run (*add)(CLI::App& command);
 };
 

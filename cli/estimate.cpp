@@ -61,6 +61,8 @@ struct Target {
     std::string hardware_id;
     std::optional<Hardware> hardware;
     std::vector<Calibration> calibrations;  ///< best first
+    std::vector<fs::path> files;            ///< of each of them
+    PassedOver passed_over;                 ///< files beside them that could not be read
 };
 
 std::optional<Precision> requested_precision(EstimateFlags const& flags) {
@@ -100,7 +102,7 @@ ModelToPrice model_to_price(EstimateFlags const& flags) {
 }
 
 Target from_file(fs::path const& file, Precision precision) {
-    Target target{.calibrations = {read_calibration(file)}};
+    Target target{.calibrations = {read_calibration(file)}, .files = {file}};
     auto const& calibration = target.calibrations.front();
     bool const is_rules = calibration.legacy_rules || calibration.default_rules;
     if (!is_rules && calibration.precision != precision) {
@@ -109,52 +111,91 @@ Target from_file(fs::path const& file, Precision precision) {
                          std::string{"the model's, "}.append(to_string(precision))};
     }
     target.hardware_id = calibration.hardware_id;
+    HardwareEntry neighbours{.id = calibration.hardware_id, .kind = calibration.kind};
     auto const beside = file.parent_path() / "hardware.json";
-    if (fs::exists(beside))
-        target.hardware = hardware_from_json(read_json(beside), beside.string());
+    if (std::error_code error; fs::exists(beside, error)) neighbours.hardware_file = beside;
+    target.hardware = read_hardware(neighbours, &target.passed_over);
     return target;
 }
 
-/// A thread count is never scaled from another, and a default would pass for it unseen.
-void refuse_other_threads(HardwareEntry const& entry, Precision precision, int threads) {
-    if (threads < 1) {
-        throw InputError{"--threads", "got " + std::to_string(threads), "1 or more"};
+/// A thread count is never scaled from another, and what holds for none would pass for it unseen.
+void refuse_other_threads(HardwareEntry const& entry, CalibrationRequest const& request,
+                          PassedOver& passed_over) {
+    auto const where = "--threads " + std::to_string(*request.threads);
+    if (*request.threads < 1) {
+        throw InputError{"--threads", "got " + std::to_string(*request.threads), "1 or more"};
     }
     std::set<int> calibrated;
-    for (auto const& [path, calibration] : read_calibrations(entry)) {
+    for (auto const& [path, calibration] : read_calibrations(entry, &passed_over)) {
         bool const has_curves = !calibration.legacy_rules && !calibration.default_rules;
-        if (has_curves && calibration.precision == precision)
+        if (has_curves && calibration.precision == request.precision &&
+            (!request.only || calibration.source == *request.only)) {
             calibrated.insert(calibration.threads);
+        }
     }
-    // 0: an import that does not say.
-    if (calibrated.empty() || calibrated.contains(threads) || calibrated.contains(0)) return;
+    if (calibrated.contains(*request.threads)) return;
+    calibrated.erase(0);  // an import that does not say
+    if (calibrated.empty()) {
+        throw InputError{where, "nothing that prices this on " + entry.id + " says for how many "
+                                "threads it holds",
+                         "no --threads, or what derate calibrate --threads measures"};
+    }
     std::string known;
     for (int const count : calibrated) {
         known += (known.empty() ? "" : ", ") + std::to_string(count);
     }
-    throw InputError{"--threads " + std::to_string(threads), entry.id + " is not calibrated for it",
+    throw InputError{where, entry.id + " is not calibrated for it",
                      "one of " + known + ", or what derate calibrate --threads measures"};
 }
 
 Target from_registry(std::string const& id, EstimateFlags const& flags, Precision precision,
                      CommonFlags const& common) {
-    std::optional<CurveSource> only;
+    CalibrationRequest request{.precision = precision, .threads = flags.threads, .only = {}};
     if (flags.source) {
-        only = parse_requested_source(*flags.source);
-        if (!only) {
+        request.only = parse_requested_source(*flags.source);
+        if (!request.only) {
             throw InputError{"--source", "got '" + *flags.source + "'",
                              "measured, imported, legacy or default"};
         }
     }
     auto const entry = find_hardware(id, registry_roots(common.registries));
-    if (flags.threads) refuse_other_threads(entry, precision, *flags.threads);
-    Target target{.hardware_id = entry.id, .hardware = read_hardware(entry)};
-    CalibrationRequest const request{
-        .precision = precision, .threads = flags.threads, .only = only};
-    for (auto& registered : calibrations_for(entry, request)) {
+    Target target{.hardware_id = entry.id};
+    target.hardware = read_hardware(entry, &target.passed_over);
+    if (flags.threads) refuse_other_threads(entry, request, target.passed_over);
+    for (auto& registered : calibrations_for(entry, request, &target.passed_over)) {
         target.calibrations.push_back(std::move(registered.calibration));
+        target.files.push_back(std::move(registered.path));
     }
     return target;
+}
+
+/// What its maker found of a calibration that priced something here.
+struct UsedCalibration {
+    fs::path file;
+    CurveSource source = CurveSource::measured;
+    std::optional<std::string> trust_grade;
+    std::optional<std::string> verdict;
+    bool provisional = false;
+};
+
+/// Best first.
+std::vector<UsedCalibration> used_calibrations(Target const& target,
+                                               ChainEstimate const& estimate) {
+    std::vector<UsedCalibration> used;
+    for (std::size_t i = 0; i < target.calibrations.size(); ++i) {
+        auto const& calibration = target.calibrations[i];
+        if (std::ranges::find(estimate.shares, calibration.source, &SourceShare::source) ==
+            estimate.shares.end()) {
+            continue;
+        }
+        auto const* claim = headline_claim(calibration);
+        used.push_back({.file = target.files[i],
+                        .source = calibration.source,
+                        .trust_grade = calibration.provenance.trust_grade,
+                        .verdict = claim ? std::optional{claim->verdict} : std::nullopt,
+                        .provisional = calibration.provisional});
+    }
+    return used;
 }
 
 std::string_view source_name(CurveSource source) { return to_string(source); }
@@ -234,8 +275,11 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
         {"ci_95_independent_upper_ms", known(bounded, total.ci_95_independent_upper_ms)},
         {"efficiency_used", or_null(total.efficiency_used)},
         {"efficiency_std", or_null(total.efficiency_std)},
-        {"source",
-         estimate.shares.empty() ? nlohmann::json(nullptr) : source_name(estimate.source())},
+        {"source", nullptr},
+        {"trust_grade", nullptr},
+        {"verdict", nullptr},
+        {"provisional", false},
+        {"calibrations", nlohmann::json::array()},
         {"allocator", allocator_json(target)},
         {"extrapolated", total.extrapolated()},
         {"foreign_partition", total.foreign_partition},
@@ -243,6 +287,23 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
         {"warnings", estimate.warnings},
         {"unknown_operators", to_json(model.unknown)},
         {"subgraphs", nlohmann::json::array()}};
+    if (auto const source = estimate.source()) json["source"] = source_name(*source);
+    auto const used = used_calibrations(target, estimate);
+    if (!used.empty()) {  // of the one that prices most types; a provisional part makes the whole so
+        json["trust_grade"] = or_null(used.front().trust_grade);
+        json["verdict"] = or_null(used.front().verdict);
+    }
+    for (auto const& one : used) {
+        if (one.provisional) json["provisional"] = true;
+        json["calibrations"].push_back({{"file", one.file.string()},
+                                        {"source", source_name(one.source)},
+                                        {"trust_grade", or_null(one.trust_grade)},
+                                        {"verdict", or_null(one.verdict)},
+                                        {"provisional", one.provisional}});
+    }
+    for (auto const& fault : target.passed_over) {
+        json["warnings"].push_back(std::string{"passed over: "} + fault.what());
+    }
     for (auto const& share : estimate.shares) {
         json["sources"].push_back({{"source", source_name(share.source)},
                                    {"subgraphs", share.subgraphs},
@@ -352,6 +413,14 @@ void print_text(ModelToPrice const& model, Target const& target, ChainEstimate c
                     std::string{source_name(share.source)}.c_str(), share.subgraphs,
                     format_ms(share.latency_ms).c_str());
     }
+    for (auto const& one : used_calibrations(target, estimate)) {
+        if (!one.trust_grade && !one.verdict && !one.provisional) continue;
+        std::printf("%s: trust grade %s, gate %s%s\n", one.file.filename().c_str(),
+                    one.trust_grade.value_or("unknown").c_str(),
+                    one.verdict.value_or("unknown").c_str(),
+                    one.provisional ? ", provisional" : "");
+    }
+    if (model.subgraphs.empty()) std::printf("it calls no operator: there is nothing to price\n");
     if (total.foreign_partition) {
         std::printf("the curves were made on another partition of models: the interval is wider\n");
     }
@@ -360,8 +429,10 @@ void print_text(ModelToPrice const& model, Target const& target, ChainEstimate c
         std::printf("%d subgraph%s outside the range %s curve was made on\n",
                     total.extrapolated_subgraphs, one ? " lies" : "s lie", one ? "its" : "their");
     }
-    print_types(model, estimate);
-    print_slowest(model, estimate);
+    if (!model.subgraphs.empty()) {
+        print_types(model, estimate);
+        print_slowest(model, estimate);
+    }
     std::printf(
         "\nTime of the ATen operators through LibTorch's dispatcher: not of Python, not of "
         "torch.compile.\n%s",
@@ -398,47 +469,95 @@ void print_points(EfficiencyCurve const& curve, Subgraph const& subgraph) {
     std::printf("\nwhat the curve rests on (> nearest):\n%s", text_table(rows, 5).c_str());
 }
 
-void explain(ModelToPrice const& model, Target const& target, ChainEstimate const& estimate,
-             int id) {
-    if (model.subgraphs.empty()) {
-        throw InputError{"--explain", model.name + " calls no operator", "a model that calls some"};
-    }
+/// How one subgraph was priced, for text and JSON alike.
+struct Explanation {
+    Subgraph const* subgraph = nullptr;
+    SubgraphEstimate const* estimate = nullptr;
+    double share_of_model = 0;
+    std::optional<double> inside_model_factor;  ///< context, smearing; empty for legacy rules
+    std::vector<EfficiencyCurve const*> curves;  ///< of its type, with points
+    std::vector<EvidenceFile> evidence;          ///< they rest on
+};
+
+/// \throws InputError  the model has no subgraph `id`
+Explanation explanation_of(ModelToPrice const& model, Target const& target,
+                           ChainEstimate const& estimate, int id) {
     auto const found = std::ranges::find(estimate.subgraphs, id, &SubgraphEstimate::subgraph_id);
     if (found == estimate.subgraphs.end()) {
         throw InputError{"--explain", "no subgraph " + std::to_string(id),
-                         "0 to " + std::to_string(estimate.subgraphs.size() - 1)};
+                         estimate.subgraphs.empty()
+                             ? std::string{"none: the model calls no operator"}
+                             : "0 to " + std::to_string(estimate.subgraphs.size() - 1)};
     }
     auto const& subgraph =
         model.subgraphs[static_cast<std::size_t>(found - estimate.subgraphs.begin())];
-    std::printf("subgraph %d of %s: %s (%s), %s, %s\n", id, model.name.c_str(),
-                subgraph.fusion_pattern.c_str(), std::string{to_string(subgraph.type)}.c_str(),
-                format_flops(subgraph.work).c_str(),
-                format_bytes(subgraph.traffic.total()).c_str());
-    std::printf("%s, %s of the model; limited by %s\n", format_ms(found->latency_ms).c_str(),
-                percent(found->latency_ms / estimate.total.latency_ms).c_str(),
-                std::string{to_string(found->bound)}.c_str());
-    std::printf("priced by the %s curve \"%s\"\n", std::string{source_name(found->source)}.c_str(),
-                found->curve.c_str());
-    if (found->source == CurveSource::legacy_hardcoded) return;
-    double const inside_model =
-        found->latency_ms / (found->roofline_ms * found->residual_factor);  // context, smearing
-    std::printf("curve alone %s, times %s for its shape, times %s inside a whole model\n",
-                format_ms(found->roofline_ms).c_str(),
-                format_significant(found->residual_factor, 3).c_str(),
-                format_significant(inside_model, 3).c_str());
+    Explanation all{.subgraph = &subgraph,
+                    .estimate = &*found,
+                    .share_of_model = found->latency_ms / estimate.total.latency_ms};
+    if (found->source == CurveSource::legacy_hardcoded) return all;
+    all.inside_model_factor = found->latency_ms / (found->roofline_ms * found->residual_factor);
+    bool const zero_flop = subgraph.work.value() == 0;
     for (auto const& calibration : target.calibrations) {
         for (auto const& curve : calibration.curves) {
-            bool const zero_flop = subgraph.work.value() == 0;
             if (calibration.source != found->source || curve.type != subgraph.type ||
                 curve.zero_flop != zero_flop || curve.data_points.empty()) {
                 continue;
             }
-            print_points(curve, subgraph);
-            for (auto const& file : calibration.provenance.evidence) {
-                std::printf("evidence: evidence/%s, SHA-256 %s\n", file.file.c_str(),
-                            file.sha256.c_str());
-            }
+            all.curves.push_back(&curve);
+            auto const& files = calibration.provenance.evidence;
+            all.evidence.insert(all.evidence.end(), files.begin(), files.end());
         }
+    }
+    return all;
+}
+
+nlohmann::json to_json(Explanation const& all) {
+    nlohmann::json json{{"subgraph", to_json(*all.estimate, *all.subgraph)},
+                        {"share_of_model", all.share_of_model},
+                        {"curve_alone_ms", nullptr},
+                        {"shape_factor", nullptr},
+                        {"inside_model_factor", or_null(all.inside_model_factor)},
+                        {"curve_points", nlohmann::json::array()},
+                        {"evidence", nlohmann::json::array()}};
+    if (all.inside_model_factor) {
+        json["curve_alone_ms"] = all.estimate->roofline_ms;
+        json["shape_factor"] = all.estimate->residual_factor;
+    }
+    for (auto const* curve : all.curves) {
+        for (auto const& point : curve->data_points) {
+            json["curve_points"].push_back(
+                {{"axis", curve->axis == WorkAxis::flops ? "flops" : "bytes"},
+                 {"work", point.work},
+                 {"efficiency_mean", point.efficiency_mean},
+                 {"num_observations", point.num_observations},
+                 {"source_subgraphs", point.source_subgraphs}});
+        }
+    }
+    for (auto const& [file, sha256] : all.evidence) {
+        json["evidence"].push_back({{"file", "evidence/" + file}, {"sha256", sha256}});
+    }
+    return json;
+}
+
+void print_text(ModelToPrice const& model, Explanation const& all) {
+    auto const& subgraph = *all.subgraph;
+    auto const& found = *all.estimate;
+    std::printf("subgraph %d of %s: %s (%s), %s, %s\n", found.subgraph_id, model.name.c_str(),
+                subgraph.fusion_pattern.c_str(), std::string{to_string(subgraph.type)}.c_str(),
+                format_flops(subgraph.work).c_str(),
+                format_bytes(subgraph.traffic.total()).c_str());
+    std::printf("%s, %s of the model; limited by %s\n", format_ms(found.latency_ms).c_str(),
+                percent(all.share_of_model).c_str(), std::string{to_string(found.bound)}.c_str());
+    std::printf("priced by the %s curve \"%s\"\n", std::string{source_name(found.source)}.c_str(),
+                found.curve.c_str());
+    if (!all.inside_model_factor) return;
+    std::printf("curve alone %s, times %s for its shape, times %s inside a whole model\n",
+                format_ms(found.roofline_ms).c_str(),
+                format_significant(found.residual_factor, 3).c_str(),
+                format_significant(*all.inside_model_factor, 3).c_str());
+    for (auto const* curve : all.curves) print_points(*curve, subgraph);
+    for (auto const& [file, sha256] : all.evidence) {
+        std::printf("evidence: evidence/%s, SHA-256 %s\n", file.c_str(), sha256.c_str());
     }
 }
 
@@ -459,11 +578,14 @@ std::vector<Target> targets_of(EstimateFlags const& flags, Precision precision,
 /// Calibrations that price the asked state of malloc; the others would pass for it unseen.
 void keep_those_under(Allocator allocator, Target& target) {
     std::vector<Calibration> kept;
-    for (auto& calibration : target.calibrations) {
+    std::vector<fs::path> files;
+    for (std::size_t i = 0; i < target.calibrations.size(); ++i) {
+        auto& calibration = target.calibrations[i];
         bool const is_rules = calibration.legacy_rules || calibration.default_rules;
         if (is_rules && allocator != Allocator::pinned) continue;
         if (auto other = under_allocator(std::move(calibration), allocator)) {
             kept.push_back(std::move(*other));
+            files.push_back(std::move(target.files[i]));
         }
     }
     if (kept.empty()) {
@@ -472,6 +594,7 @@ void keep_those_under(Allocator allocator, Target& target) {
                          "a calibration that says so, as derate calibrate makes it"};
     }
     target.calibrations = std::move(kept);
+    target.files = std::move(files);
 }
 
 ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
@@ -506,15 +629,19 @@ ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
         if (auto const warning = unknown_warning(model.unknown); !warning.empty() && common.json) {
             result.warnings.push_back(warning);
         }
+        warn_of(target.passed_over, common);
         if (!common.quiet) {
             for (auto const& warning : result.warnings) {
                 std::fprintf(stderr, "derate: warning: %s\n", warning.c_str());
             }
         }
+        std::optional<Explanation> explanation;
+        if (flags.explain) explanation = explanation_of(model, target, result, *flags.explain);
         if (common.json) {
             results.push_back(to_json(model, target, result));
-        } else if (flags.explain) {
-            explain(model, target, result, *flags.explain);
+            if (explanation) results.back()["explanation"] = to_json(*explanation);
+        } else if (explanation) {
+            print_text(model, *explanation);
         } else {
             print_text(model, target, result);
         }
@@ -533,14 +660,23 @@ Run add_estimate(CLI::App& command) {
         .add_option("--model", flags->model,
                     "Name of a shipped model, a torch.export file (.pt2), or a measurement file")
         ->required();
-    command.add_option("--hardware", flags->hardware, "Hardware of a registry (repeatable)")
-        ->delimiter(',');
-    command.add_option("--calibration", flags->calibration, "Price with this curve file alone");
+    auto* const hardware =
+        command.add_option("--hardware", flags->hardware, "Hardware of a registry (repeatable)")
+            ->delimiter(',');
+    command.add_option("--calibration", flags->calibration, "Price with this curve file alone")
+        ->excludes(hardware);
     command.add_option("--batch", flags->batch, "Batch size (a shipped model's default: 1)");
     command.add_option("--precision", flags->precision, "fp32, fp16, bf16 or int8");
-    command.add_option("--threads", flags->threads, "Threads (default: the fewest calibrated)");
-    command.add_option("--source", flags->source,
-                       "Only curves of this source: measured, imported, legacy, default");
+    command
+        .add_option("--threads", flags->threads,
+                    "With --hardware: of this thread count (default: the fewest calibrated)")
+        ->needs(hardware);
+    command
+        .add_option("--source", flags->source,
+                    "With --hardware: only curves of this source: measured, imported, legacy, "
+                    "default")
+        ->needs(hardware);
+    command.get_option("--registry")->needs(hardware);
     command
         .add_option("--allocator", flags->allocator,
                     "State of malloc to price: pinned, as MALLOC_MMAP_THRESHOLD_ and "

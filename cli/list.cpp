@@ -60,7 +60,13 @@ Run add_list(CLI::App& command) {
     auto const what = std::make_shared<std::string>();
     command.add_option("what", *what, "models or hardware")->required();
     return [what](CommonFlags const& common) -> ExitCode {
-        if (*what == "models") return list_models(common);
+        if (*what == "models") {
+            if (!common.registries.empty()) {
+                throw InputError{"--registry", "no registry holds models",
+                                 "derate list hardware"};
+            }
+            return list_models(common);
+        }
         if (*what == "hardware") return print_hardware(common);
         throw InputError{"list", "got '" + *what + "'", "models or hardware"};
     };

@@ -136,9 +136,28 @@ DriftProbeTimes drift_of_launches(Samples const& samples) {
     return times;
 }
 
+/// A model that runs kernels of which not one has a time was not measured, whatever was written.
+/// \return exit_inconclusive where there is one, named on standard error
+ExitCode report_untimed(std::vector<Measurement> const& measurements) {
+    auto code = exit_pass;
+    for (auto const& measurement : measurements) {
+        bool const timed =
+            measurement.whole_model || measurement.subgraphs.empty() ||
+            std::ranges::any_of(measurement.subgraphs, [](MeasuredSubgraph const& part) {
+                return part.isolated || part.in_context;
+            });
+        if (timed) continue;
+        code = exit_inconclusive;
+        std::fprintf(stderr, "derate: %s: nothing of it could be timed (its file says why)\n",
+                     measurement.model.c_str());
+    }
+    return code;
+}
+
 ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
     auto settings = settings_of(flags.measuring);
     auto const precision = precision_to_measure(flags.measuring.precision);
+    if (!flags.hardware.empty()) require_hardware_id(flags.hardware, "--hardware");
     if (!flags.exports.empty() && flags.exports[0] != "gbench") {
         throw InputError{"--export", "got '" + flags.exports[0] + "'", "gbench FILE"};
     }
@@ -157,6 +176,7 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
     refuse_shipped_tree(flags.output);
     auto const outputs = output_files(flags, settings);
     for (auto const& output : outputs) require_writable(output);
+    if (!flags.exports.empty()) require_writable(flags.exports[1]);
     auto const samples = outputs.size() == 1 && outputs[0] == flags.output
                              ? samples_beside(flags.output)
                              : flags.output / "measurement.samples.jsonl";
@@ -190,11 +210,15 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
 
     auto const quality = quality_of(result, flags.measuring.quick);
     auto const trust = judge_trust(result.samples.environment, quality);
+    auto const code = report_untimed(measurements);
+    if (result.complete && !common.quiet) {
+        std::fprintf(stderr, "derate: %s\n", nothing_measured(samples).c_str());
+    }
     if (common.json) {
         nlohmann::json all = nlohmann::json::array();
         for (auto const& measurement : measurements) all.push_back(to_json(measurement));
         std::printf("%s", pretty_json(all.size() == 1 ? all[0] : all).c_str());
-        return exit_pass;
+        return code;
     }
     for (auto const& measurement : measurements) {
         std::printf("%s", table_of(result, settings, measurement).c_str());
@@ -212,10 +236,10 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
         std::printf("  at best %s: %s (%s)\n", std::string{to_string(reason.at_best)}.c_str(),
                     reason.what.c_str(), reason.remedy.c_str());
     }
-    if (result.complete) std::printf("the samples were complete before: nothing was timed now\n");
+    if (result.complete) std::printf("%s\n", nothing_measured(samples).c_str());
     std::printf("written: %s%s and %s\n", outputs[0].c_str(),
                 outputs.size() > 1 ? " and others" : "", samples.c_str());
-    return exit_pass;
+    return code;
 }
 
 }  // namespace

@@ -19,7 +19,9 @@
 #include "campaign/trust_grade.hpp"
 #include "cli/revision.hpp"
 #include "core/control_groups.hpp"
+#include "core/hardware.hpp"
 #include "core/input_error.hpp"
+#include "core/shell_word.hpp"
 #include "core/usable_memory.hpp"
 #include "workloads/model_set.hpp"
 
@@ -51,16 +53,6 @@ std::vector<int> cpus_for(int threads) {
     return choose_cpus(allowed, static_cast<std::size_t>(threads));
 }
 
-/// One word of a shell, whatever is in it.
-std::string shell_quoted(std::string const& text) {
-    constexpr std::string_view plain =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+=:@%,";
-    if (text.find_first_not_of(plain) == std::string::npos) return text;
-    std::string quoted = "'";
-    for (char const c : text) quoted += c == '\'' ? std::string{"'\\''"} : std::string{c};
-    return quoted + "'";
-}
-
 double steady_now_s() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
         .count();
@@ -82,7 +74,7 @@ void add_measuring_flags(CLI::App& command, MeasuringFlags& flags, char const* r
     command.add_option("--precision", flags.precision, "fp32, bf16 or fp16")->capture_default_str();
     command.add_option("--threads", flags.threads, "Threads inside an operator")
         ->capture_default_str();
-    command.add_option(
+    auto* const runs = command.add_option(
         runs_flag, flags.runs,
         "Repetitions of each case over all launches, rounded up to a multiple of the "
         "launches (default: until intervals are narrow)");
@@ -102,9 +94,13 @@ void add_measuring_flags(CLI::App& command, MeasuringFlags& flags, char const* r
         ->capture_default_str();
     command.add_option("--seed", flags.seed, "Of weights, inputs and the order of cases")
         ->capture_default_str();
-    command.add_flag("--quick", flags.quick, "Three short launches; good for a first look");
-    command.add_flag("--publish", flags.publish,
-                     "Ten launches or more, half-widths of 1 %: for figures that others rely on");
+    auto* const quick =
+        command.add_flag("--quick", flags.quick, "Three short launches; good for a first look");
+    command
+        .add_flag("--publish", flags.publish,
+                  "Ten launches or more, half-widths of 1 %: for figures that others rely on")
+        ->excludes(quick)
+        ->excludes(runs);
     command.add_flag("--dry-run", flags.dry_run, "List what would be timed and how long it takes");
 }
 
@@ -117,10 +113,15 @@ double parse_duration_s(std::string const& text, std::string const& where) {
                          : unit == "m" || unit == "min" ? 60
                          : unit == "h"                  ? 3600
                                                         : 0;
-    if (fault != std::errc{} || !(value * scale > 0) || !std::isfinite(value)) {
+    if (fault != std::errc{} || !(value * scale > 0) || !std::isfinite(value * scale)) {
         throw InputError{where, "got '" + text + "'", "a time such as 180s, 3m or 1h"};
     }
     return value * scale;
+}
+
+void require_hardware_id(std::string const& given, char const* flag) {
+    if (parse_hardware_id(given)) return;
+    throw InputError{flag, "got '" + given + "'", hardware_id_rule};
 }
 
 Precision precision_to_measure(std::string const& name) {
@@ -142,15 +143,15 @@ CampaignSettings settings_of(MeasuringFlags const& flags) {
     if (flags.launches && *flags.launches < 1) {
         throw InputError{"--launches", "less than one", "1 or more"};
     }
-    if (flags.quick && flags.publish) {
-        throw InputError{"--quick", "--publish asks for the opposite", "one of the two"};
+    if (flags.device == "cuda" && flags.threads != 1) {
+        throw InputError{"--threads", "a GPU's kernels have none", "no --threads beside --device cuda"};
     }
     (void)precision_to_measure(flags.precision);
 
     CampaignSettings settings;
     settings.seed = flags.seed;
     settings.device = flags.device;
-    settings.threads = flags.device == "cuda" ? 1 : flags.threads;
+    settings.threads = flags.threads;
     settings.cpus = cpus_for(settings.threads);
     settings.peaks = true;
     auto const allocator = parse_allocator(flags.allocator);
@@ -167,6 +168,9 @@ CampaignSettings settings_of(MeasuringFlags const& flags) {
         if (!state || *state == CacheState::in_context || *state == CacheState::unknown) {
             throw InputError{"--cache-state", "got '" + name + "'",
                              "cold_all, cold_activations or hot"};
+        }
+        if (std::ranges::count(settings.states, *state) > 0) {
+            throw InputError{"--cache-state", "names " + name + " twice", "each state once"};
         }
         settings.states.push_back(*state);
     }
@@ -219,7 +223,7 @@ std::string repro_line(CampaignSettings const& settings, DistinctCase const& ite
         line += model.name + " --batch " + std::to_string(model.batch) + " --precision " +
                 std::string{to_string(model.precision)};
     } else {
-        line += shell_quoted(fs::absolute(model.file).string());
+        line += shell_word(fs::absolute(model.file).string());
     }
     line += " --threads " + std::to_string(settings.threads) + " --cache-state " +
             std::string{to_string(item.state)} + " --seed " + std::to_string(settings.seed);
@@ -233,6 +237,11 @@ std::string repro_line(CampaignSettings const& settings, DistinctCase const& ite
         }
     }
     return line + " --benchmark_filter='^" + item.name + "/'";
+}
+
+std::string nothing_measured(fs::path const& samples) {
+    return "nothing was measured: " + samples.string() +
+           " was finished before; to measure anew, name another --output or delete that file";
 }
 
 std::string format_time_ms(double time_ms, std::optional<double> half_width) {

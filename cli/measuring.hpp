@@ -42,6 +42,10 @@ void add_measuring_flags(CLI::App& command, MeasuringFlags& flags, char const* r
 /// \throws InputError  INT8, an unknown device or state, a number out of range
 [[nodiscard]] CampaignSettings settings_of(MeasuringFlags const& flags);
 
+/// Before anything is measured under that name, or written into a folder of it.
+/// \throws InputError  naming `flag`: no hardware id
+void require_hardware_id(std::string const& given, char const* flag);
+
 /// \throws InputError  naming the precision: unknown, or one that cannot be measured
 [[nodiscard]] Precision precision_to_measure(std::string const& name);
 
@@ -80,6 +84,9 @@ class ProgressPrinter {
 /// repetitions, as the seed draws it (a budget may leave some out), with its guessed time and (as
 /// JSON) the command that times it alone; and the expected wall time.
 void print_dry_run(CampaignSettings const& settings, bool as_json);
+
+/// What to say of a campaign that had been finished before.
+[[nodiscard]] std::string nothing_measured(std::filesystem::path const& samples);
 
 /// "0.347 ms +-1.8%": as many digits as the interval leaves meaning to.
 [[nodiscard]] std::string format_time_ms(double time_ms, std::optional<double> half_width);

@@ -19,6 +19,7 @@
 #include "cli/curve_file_choice.hpp"
 #include "cli/measuring.hpp"
 #include "cli/step_summary.hpp"
+#include "cli/verdict_exit.hpp"
 #include "core/input_error.hpp"
 #include "core/json/calibration_files.hpp"
 #include "core/json/file.hpp"
@@ -119,23 +120,36 @@ CampaignSettings campaign_of_test(ValidateFlags const& flags, Calibration const&
     return settings;
 }
 
+/// Times of another machine would judge a calibration of this one. The calibration names its machine:
+/// --hardware-name is for where neither its id nor its processor tells that it is this one.
+void refuse_other_machine(std::string const& hardware_name, Calibration const& calibration,
+                          fs::path const& file, Environment const& machine) {
+    if (hardware_name.empty()) {
+        auto const evidence = read_evidence_of(calibration, file);
+        auto const processor = evidence ? evidence->hardware.name : std::string{};
+        if (may_be_named(machine, calibration.hardware_id, processor)) return;
+    }
+    auto const id = hardware_name.empty() ? hardware_id_of(machine) : hardware_name;
+    if (id == calibration.hardware_id) return;
+    throw EnvironmentRefused{
+        "--test-models",
+        "this machine is " + id + ", the calibration is of " + calibration.hardware_id,
+        "the calibrated machine; --hardware-name says that it is"};
+}
+
 /// Times the test models on this machine.
 Evidence measure_test_models(CommonFlags const& common, ValidateFlags const& flags,
-                             Calibration const& calibration, CampaignSettings const& settings) {
-    auto const machine = machine_environment();
-    auto const id = flags.hardware_name.empty() ? hardware_id_of(machine) : flags.hardware_name;
-    if (id != calibration.hardware_id) {
-        throw EnvironmentRefused{
-            "--test-models",
-            "this machine is " + id + ", the calibration is of " + calibration.hardware_id,
-            "the calibrated machine; --hardware-name says that it is"};
-    }
+                             Calibration const& calibration, fs::path const& file,
+                             CampaignSettings const& settings) {
+    auto const bench_program = find_bench_program(settings.device);
+    auto const machine = machine_environment(settings, bench_program);
+    refuse_other_machine(flags.hardware_name, calibration, file, machine);
     TemporaryFolder const temporary;
     auto const samples =
         flags.samples.empty() ? temporary.path() / "test.samples.jsonl" : flags.samples;
     if (samples.has_parent_path()) fs::create_directories(samples.parent_path());
     CampaignFiles const files{.samples = samples,
-                              .bench_program = find_bench_program(settings.device)};
+                              .bench_program = bench_program};
     auto printer = std::make_unique<ProgressPrinter>(common.quiet);
     auto const result = run_campaign(settings, files, machine,
                                      [&](CampaignProgress const& now) { (*printer)(now); });
@@ -144,7 +158,8 @@ Evidence measure_test_models(CommonFlags const& common, ValidateFlags const& fla
                                   .quick = flags.measuring.quick,
                                   .precise_share = precise_share(result, 0.02),
                                   .drift = analyse_drift(result.samples.drift)};
-    auto const hardware = hardware_of(result.samples, id, settings.threads, calibration.precision);
+    auto const hardware = hardware_of(result.samples, calibration.hardware_id, settings.threads,
+                                      calibration.precision);
     return evidence_of_campaign(result, settings, hardware, samples,
                                 judge_trust(result.samples.environment, quality));
 }
@@ -162,23 +177,14 @@ void refuse_mixtures(ValidateFlags const& flags) {
                      "one way of judging at a time"};
 }
 
-ExitCode exit_code_of(Verdict verdict) {
-    switch (verdict) {
-        case Verdict::pass:
-            return exit_pass;
-        case Verdict::fail:
-            return exit_gate_failed;
-        case Verdict::inconclusive:
-            break;
-    }
-    return exit_inconclusive;
-}
-
 ExitCode run_validate(CommonFlags const& common, ValidateFlags const& flags) {
     auto const what = parse_leave_out(flags.leave_out);
     refuse_mixtures(flags);
     auto const file = chosen_curve_file(flags.curves, common);
     Validation validation;
+    if (!flags.hardware_name.empty()) {
+        require_hardware_id(flags.hardware_name, "--hardware-name");
+    }
     if (!flags.test_models.empty()) {
         auto const calibration = read_calibration(file);
         auto const settings = campaign_of_test(flags, calibration);
@@ -187,7 +193,7 @@ ExitCode run_validate(CommonFlags const& common, ValidateFlags const& flags) {
             return exit_pass;
         }
         validation =
-            validate_on(calibration, measure_test_models(common, flags, calibration, settings));
+            validate_on(calibration, measure_test_models(common, flags, calibration, file, settings));
     } else if (!flags.campaign.empty()) {
         auto const calibration = read_calibration(file);
         auto const evidence = read_evidence_of(calibration, file);

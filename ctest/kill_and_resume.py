@@ -85,6 +85,8 @@ def main():
     given = parser.parse_args()
     draw = random.Random(given.seed)
     drawn = given.bench is not None
+    # Drawn times calibrate to some verdict or other.
+    finished = [0] if given.command == "measure" else [0, 1, 3]
 
     with tempfile.TemporaryDirectory(prefix="derate_kill_") as temporary:
         temporary = pathlib.Path(temporary)
@@ -115,7 +117,7 @@ def main():
         undisturbed.mkdir()
         began = time.monotonic()
         code, words = run(undisturbed, 0)
-        if code != 0:
+        if code not in finished:
             sys.exit(f"the undisturbed run ended with {code}: {words}")
         fastest = time.monotonic() - began
 
@@ -133,7 +135,7 @@ def main():
                 kills += 1
             elif code == 4:
                 time.sleep(0.05)  # the killed run's child still holds the lock for a moment
-            elif code != 0:
+            elif code not in finished:
                 sys.exit(f"a resumed run ended with {code}: {words}")
             else:
                 # It got to the end before the next kill: begin again, keep counting.
@@ -145,7 +147,7 @@ def main():
             if code != 4:
                 break
             time.sleep(0.05)
-        if code != 0:
+        if code not in finished:
             sys.exit(f"the last run ended with {code}: {words}")
         compare(undisturbed, disturbed, drawn)
         print(f"{kills} kills: every line parses, nothing is half-written, the end is the same")

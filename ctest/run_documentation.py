@@ -183,6 +183,8 @@ def main():
                 except subprocess.TimeoutExpired:
                     failures.append(f"{where}\n    took longer than {TIMEOUT_S} s")
                     continue
+                if small(command) != command and "calibrate" in command:
+                    codes = [*codes, 1, 3]  # the verdict on so little is not the page's
                 if done.returncode not in codes:
                     wanted = " or ".join(map(str, codes))
                     failures.append(f"{where}\n    exit {done.returncode}, the page says {wanted}\n"

@@ -6,6 +6,7 @@
 //   SYNTHETIC_PAUSE_US     sleep so long at every step
 //   SYNTHETIC_CRASH_AT     end by SIGSEGV at this step of launch 0, before its line
 //   SYNTHETIC_FAIL_CASE    report this case key as failed
+//   SYNTHETIC_FAIL_ALL     report every case and whole model as failed
 //   SYNTHETIC_BLAS         what --environment says of the BLAS
 //   SYNTHETIC_TEAR_AT      write half a line at this step of launch 0, then end by SIGKILL
 #include <fcntl.h>
@@ -115,6 +116,7 @@ int run(char const* plan_file, char const* samples_file) {
     auto const crash_at = number_from_environment("SYNTHETIC_CRASH_AT", -1);
     auto const tear_at = number_from_environment("SYNTHETIC_TEAR_AT", -1);
     auto const* fail_case = std::getenv("SYNTHETIC_FAIL_CASE");
+    bool const fails_all = std::getenv("SYNTHETIC_FAIL_ALL") != nullptr;
     auto const* crash_in = std::getenv("SYNTHETIC_CRASH_IN");        // a model's name
     auto const* crash_cases = std::getenv("SYNTHETIC_CRASH_CASES");  // their keys
     bool out_of_time = false;
@@ -170,7 +172,8 @@ int run(char const* plan_file, char const* samples_file) {
             std::signal(SIGSEGV, SIG_DFL);
             std::raise(SIGSEGV);
         }
-        if (fail_case != nullptr && record.case_key == fail_case) {
+        if ((fails_all && step.kind != StepKind::drift) ||
+            (fail_case != nullptr && record.case_key == fail_case)) {
             record.kind = SampleKind::failure;
             record.reason = "synthetic failure";
             writer.write(record);
