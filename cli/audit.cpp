@@ -14,6 +14,7 @@
 #include "campaign/samples.hpp"
 #include "campaign/samples_file.hpp"
 #include "cli/commands.hpp"
+#include "cli/curve_file_choice.hpp"
 #include "cli/step_summary.hpp"
 #include "core/input_error.hpp"
 #include "core/json/calibration_files.hpp"
@@ -99,7 +100,8 @@ void find_served_file(AuditSubject& subject, HardwareEntry const& entry) {
     CalibrationRequest request{.precision = calibration->precision};
     if (calibration->threads > 0) request.threads = calibration->threads;
     try {
-        subject.served_first = calibrations_for(entry, request).front().path;
+        PassedOver neighbours;  // audited beside it, with what is wrong with them
+        subject.served_first = calibrations_for(entry, request, &neighbours).front().path;
     } catch (InputError const& error) {
         subject.refusal = error.what();
     }
@@ -185,7 +187,9 @@ AuditRequest request_of(AuditFlags const& flags, CommonFlags const& common) {
                              "one that derate calibrate made, or --calibration FILE"};
         }
         request.hardware_id = entry.id;
-        request.hardware = read_hardware(entry);
+        PassedOver passed_over;
+        request.hardware = read_hardware(entry, &passed_over);
+        warn_of(passed_over, common);
         for (auto const& file : entry.curve_files) {
             request.subjects.push_back(subject_of(file, flags));
             find_served_file(request.subjects.back(), entry);

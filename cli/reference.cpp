@@ -271,7 +271,8 @@ std::string markdown_reference(CLI::App const& app) {
     std::string page =
         "# Commands\n\nThis page is what `derate reference markdown` prints; a test keeps it so.\n"
         "\nExit codes: 0 pass, 1 a gate failed, 2 bad or empty input, 3 inconclusive, 4 the "
-        "environment refused.\n";
+        "environment refused. Verdicts are those of calibrate, validate, compare and promote; measure "
+        "is inconclusive where nothing of a model could be timed.\n";
     for (auto const* sub : subcommands_of(app)) {
         page += "\n## derate " + sub->get_name() + "\n\n" + sub->get_description() +
                 "\n\n| flag | meaning |\n|---|---|\n";

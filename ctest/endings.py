@@ -166,6 +166,108 @@ class Verdicts(Ending):
         self.assertNotIn(run.returncode, (0, 70), run.stderr)
 
 
+class OddInput(Ending):
+    """Names and neighbours that nobody would choose and somebody has."""
+
+    def measurement(self, path, **changes):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({**json.loads(EXAMPLE.read_text()), **changes}))
+        return path
+
+    def test_places_are_told_from_paths_that_look_like_them(self):
+        for name in ("a#/m.json", "b#/subgraphs/0#/m.json", "c (x): y/m.json", "d#m.json"):
+            path = self.measurement(self.folder / name, batch=0)
+            with self.subTest(name):
+                self.assert_refused(self.derate("aggregate", "--input", path, "--output", "out"),
+                                    f"{path}#/batch: got 0 (at least 1)")
+                checked = json.loads(self.derate("check", path, "--json").stdout)[0]
+                self.assertEqual({fault["pointer"] for fault in checked["violations"]}, {"/batch"})
+                path.write_text("{")
+                checked = json.loads(self.derate("check", path, "--json").stdout)[0]
+                self.assertEqual([fault["pointer"] for fault in checked["violations"]], [""])
+
+    def test_a_temporary_folder_with_quotes(self):
+        curves = self.folder / "curves.json"
+        self.derate("aggregate", "--quiet", "--input", EXAMPLE, "--output", curves)
+        plain = self.derate("visualize", "--calibration", curves, "--ascii").stdout
+        for name in ("it's", 'a "b"', "$(touch x)", "two  words", "#/x", "-n"):
+            folder = self.folder / name
+            folder.mkdir(parents=True)
+            with self.subTest(name):
+                run = self.derate("visualize", "--calibration", curves, "--ascii",
+                                  environment={"TMPDIR": str(folder)})
+                self.assertEqual((run.returncode, run.stdout), (0, plain), run.stderr)
+                self.assertEqual(self.files(folder), [])
+        gone = self.derate("visualize", "--calibration", curves, "--ascii",
+                           environment={"TMPDIR": str(self.folder / "gone")})
+        self.assert_refused(gone, "gone")
+
+    def test_markdown_tables_keep_their_columns(self):
+        names = ["a|b", "back\\slash|", "two\nlines", "<b>|`|`"]
+        inputs = [self.measurement(self.folder / f"{i}.json", model=name, model_family=f"f|{i}")
+                  for i, name in enumerate(names)]
+        words = [word for path in inputs for word in ("--input", str(path))]
+        self.assertEqual(self.derate("aggregate", "--quiet", *words, "--output", "curves.json").returncode, 0)
+        for command in ("validate", "analyze", "audit"):
+            self.derate(command, "--calibration", "curves.json", "--output", f"{command}.md")
+            lines = (self.folder / f"{command}.md").read_text().splitlines()
+            rows = 0
+            for i, line in enumerate(lines):
+                if not re.fullmatch(r"\|(-+:?\|)+", line):
+                    continue
+                columns = line.count("|")
+                for row in lines[i - 1:i] + [*self.table(lines[i + 1:])]:
+                    bare = re.sub(r"\\\\.", "", row)  # escaped characters end no cell
+                    self.assertEqual(bare.count("|"), columns, f"{command}: {row}")
+                    rows += 1
+            self.assertGreater(rows, 5)
+
+    def table(self, lines):
+        for line in lines:
+            if not line.startswith("|"):
+                return
+            yield line
+
+    def test_a_broken_neighbour_is_named_and_passed_over(self):
+        registry = self.folder / "registry"
+        shutil.copytree(SOURCE / "hardware_registry/cpu/i7-12700K", registry / "cpu/i7-12700K")
+        words = ["estimate", "--model", "resnet18", "--hardware", "i7-12700K", "--registry", registry, "--json"]
+        good = json.loads(self.derate(*words).stdout)
+        for name, text in (("efficiency_curves_t2.json", "{"), ("my_curves.json", "[1]"),
+                           ("efficiency_curves_bf16.json", '{"$schema": "efficiency_calibration_v1.json"}')):
+            broken = registry / "cpu/i7-12700K" / name
+            broken.write_text(text)
+            with self.subTest(name):
+                run = self.derate(*words)
+                self.assertEqual(run.returncode, 0, run.stderr)
+                self.assertEqual(run.stderr.count("warning: passed over: "), 1)
+                self.assertIn(str(broken), run.stderr)
+                answer = json.loads(run.stdout)
+                self.assertEqual(answer["latency_ms"], good["latency_ms"])
+                self.assertTrue(any(str(broken) in warning for warning in answer["warnings"]))
+                listed = self.derate("list", "hardware", "--registry", registry)
+                self.assertEqual(listed.returncode, 0)
+                self.assertIn("i7-12700K", listed.stdout)
+                self.assertIn(str(broken), listed.stderr)
+                self.assertEqual(self.derate("validate", "--hardware", "i7-12700K", "--registry", registry
+                                             ).returncode in (0, 1, 3), True)
+            broken.unlink()
+
+    def test_hardware_names_are_looked_at_before_anything_is_measured(self):
+        for name in ("../../evil", "a/b", "/tmp/x", "..", ".", "", "a b", "x" * 129, "-x"):
+            for words in (["calibrate", "--models", "squeezenet1_1", "--output", "out", f"--hardware-name={name}"],
+                          ["measure", "--model", "squeezenet1_1", "--output", "m.json", f"--hardware={name}"]):
+                with self.subTest(f"{words[0]} {name[:12]}"):
+                    if name == "":
+                        continue
+                    run = self.derate(*words, environment={"DERATE_BENCH": "/bin/false"})
+                    self.assert_refused(run, f"got '{name}'")
+                    self.assertEqual(self.files(self.folder), [])
+        damaged = self.measurement(self.folder / "m.json",
+                                   hardware={**json.loads(EXAMPLE.read_text())["hardware"], "id": "../../evil"})
+        self.assert_refused(self.derate("aggregate", "--input", damaged, "--output", "out"), "got \"../../evil\"")
+
+
 class FileSystem(Ending):
     """Every command that writes, where it cannot: one sentence, exit code 2, nothing left behind."""
 
