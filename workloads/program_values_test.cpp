@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <zip.h>
 
 #include <cstring>
 #include <filesystem>
@@ -107,6 +108,33 @@ TEST(ReadExportedProgram, NamesTheSchemaOfAnOlderFile) {
         EXPECT_THAT(error.what(), HasSubstr("export schema 7"));
         EXPECT_THAT(error.what(), HasSubstr("PyTorch 2.6 or later"));
     }
+}
+
+/// A copy of a test file whose entries are compressed, as a person's zip program packs them.
+fs::path packed_anew(std::string const& name) {
+    auto const copy = fs::path{testing::TempDir()} / ("derate_packed_" + name);
+    fs::copy_file(test_data(name), copy, fs::copy_options::overwrite_existing);
+    int code = 0;
+    zip_t* const archive = zip_open(copy.c_str(), 0, &code);
+    for (zip_int64_t i = 0; i < zip_get_num_entries(archive, 0); ++i) {
+        zip_set_file_compression(archive, static_cast<zip_uint64_t>(i), ZIP_CM_DEFLATE, 9);
+    }
+    EXPECT_EQ(zip_close(archive), 0);
+    return copy;
+}
+
+TEST(ReadExportedProgram, ReadsCompressedBytesAndSaysWhereItCannot) {
+    auto const newest = packed_anew("torch_2_15.pt2");
+    EXPECT_EQ(read_exported_program(newest), read_exported_program(test_data("torch_2_15.pt2")));
+    fs::remove(newest);
+    auto const pickled = packed_anew("torch_2_8.pt2");
+    try {
+        static_cast<void>(read_exported_program(pickled));
+        FAIL() << "a zip compressed in a zip is read";
+    } catch (InputError const& error) {
+        EXPECT_THAT(error.what(), HasSubstr("is compressed"));
+    }
+    fs::remove(pickled);
 }
 
 }  // namespace

@@ -26,6 +26,10 @@ std::string message_of(zip_error_t& error) {
                      "torch.export.save(torch.export.export(model.eval(), args), \"m.pt2\")"};
 }
 
+bool is_stored(zip_stat_t const& status) {
+    return (status.valid & ZIP_STAT_COMP_METHOD) != 0 && status.comp_method == ZIP_CM_STORE;
+}
+
 /// Null when there is no such entry.
 Entry open_entry(zip_t* archive, std::string const& where, std::string const& name) {
     auto const index = zip_name_locate(archive, name.c_str(), 0);
@@ -97,8 +101,10 @@ std::optional<std::string> ZipArchive::read_part(std::string const& name, std::u
         (status.valid & ZIP_STAT_SIZE) == 0 || first >= status.size) {
         return "";
     }
-    if (zip_fseek(entry.get(), static_cast<zip_int64_t>(first), SEEK_SET) != 0) {
-        for (auto left = first; left > 0;) {  // compressed
+    if (is_stored(status)) {
+        if (zip_fseek(entry.get(), static_cast<zip_int64_t>(first), SEEK_SET) != 0) return "";
+    } else {
+        for (auto left = first; left > 0;) {
             auto const skipped =
                 take(entry.get(), where_ + ":" + name, std::min<std::uint64_t>(left, 1 << 20));
             if (skipped.empty()) return "";
@@ -112,6 +118,11 @@ std::optional<ZipArchive> ZipArchive::open_nested(std::string const& name) const
     auto const index = zip_name_locate(archive_.get(), name.c_str(), 0);
     if (index < 0 || read_part(name, 0, 1)->empty()) return std::nullopt;
     auto const where = where_ + ":" + name;
+    zip_stat_t status;
+    if (zip_stat_index(archive_.get(), static_cast<zip_uint64_t>(index), 0, &status) != 0 ||
+        !is_stored(status)) {
+        throw InputError{where, "is compressed", "the file as torch.export.save wrote it"};
+    }
     zip_source_t* const source =
         zip_source_zip(archive_.get(), archive_.get(), static_cast<zip_uint64_t>(index), 0, 0, -1);
     if (source == nullptr) refuse_archive(where, zip_strerror(archive_.get()));
