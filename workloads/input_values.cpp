@@ -715,6 +715,24 @@ class Backward {
         want(*self, uses);
     }
 
+    /// Where ascending offsets from 0 are added, one a column, they are where a table's fields
+    /// begin: each column stays within its own.
+    static std::optional<Range> within_fields(std::optional<Range> allowed, Range const& offsets,
+                                              double factor) {
+        bool const starts = allowed && factor == 1 && offsets.columns() > 1 &&
+                            offsets.low == offsets.high && offsets.low.front() == 0 &&
+                            allowed->columns() == offsets.columns() &&
+                            std::ranges::is_sorted(offsets.low);
+        if (!starts) return allowed;
+        for (std::size_t i = 0; i < allowed->columns(); ++i) {
+            allowed->low[i] = std::max(allowed->low[i], 0.0);
+            if (i + 1 == allowed->columns()) continue;
+            auto const field = offsets.low[i + 1] - offsets.low[i];
+            allowed->high[i] = std::min(allowed->high[i], std::max(field - 1, 0.0));
+        }
+        return allowed;
+    }
+
     /// One operand is a constant: what the other may be. Both vary: a share each.
     bool invert(ProgramNode const& node, std::string_view name, Wanted const& index) {
         auto const& range = *index.range;
@@ -748,7 +766,7 @@ class Backward {
                 return factor >= 0 ? std::pair{low - factor * c, high - factor * d}
                                    : std::pair{low - factor * d, high - factor * c};
             };
-            if (other) return give(self, each(*other, less));
+            if (other) return give(self, within_fields(each(*other, less), *other, factor));
             if (factor == 0) return give(self, range);
             if (self_constant && name == "add" && factor == 1)
                 return give(other_id, each(*self_constant, less));
@@ -1117,6 +1135,8 @@ class Forward {
         if (read.empty()) return std::nullopt;
         auto const name = functional_name(node);
         auto const& first = word(read.front());
+        // An image of bytes is one under any dtype.
+        if (first == "smooth" && read.size() == 1 && moves_values(node)) return first;
         if (is_float_word(first)) return std::nullopt;
         if (moves_values(node)) {
             if (read.size() == 1 && (is_spread(first) || keeps_blocks(node))) return first;
