@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "core/statistics/quantiles.hpp"
 
@@ -178,6 +179,29 @@ FittedCurve fitted_curve(Solution const& solution, RooflineShape const& shape,
     return curve;
 }
 
+/// Most joined FLOPs a byte of activations. A parent's joined term knows norms and activations,
+/// whose work goes with what they pass over; of products that joined in a type it never saw,
+/// nothing.
+double most_joined_flops_per_byte(std::span<RooflineRow const> rows, Rows const& members) {
+    double most = 0;
+    for (int const i : members) {
+        auto const& terms = rows[static_cast<std::size_t>(i)].terms;
+        if (!(terms.activation_bytes > 0)) continue;
+        most = std::max(most, terms.joined_flops / terms.activation_bytes);
+    }
+    return most;
+}
+
+/// A fit that prices types it has not seen.
+FittedCurve bounded(FittedCurve curve, RooflineShape const& shape,
+                    std::span<RooflineRow const> rows, Rows const& members) {
+    if (shape.joined_flops) {
+        std::get<AdditiveRoofline>(curve.form).joined_flops_per_byte =
+            most_joined_flops_per_byte(rows, members);
+    }
+    return curve;
+}
+
 }  // namespace
 
 AdditiveRooflineFits fit_additive_rooflines(std::span<RooflineRow const> rows,
@@ -202,14 +226,18 @@ AdditiveRooflineFits fit_additive_rooflines(std::span<RooflineRow const> rows,
     AdditiveRooflineFits fits;
     auto const device = maximum_a_posteriori(design, log_seconds, balance,
                                              device_centre(design, log_seconds), device_prior_sd);
-    fits.device = fitted_curve(device, shape, design, log_seconds);
+    Rows everything(rows.size());
+    std::iota(everything.begin(), everything.end(), 0);
+    fits.device =
+        bounded(fitted_curve(device, shape, design, log_seconds), shape, rows, everything);
     std::map<ParentType, Eigen::VectorXd> centre_of;
     for (auto const& [parent, members] : rows_of_parent) {
         Eigen::MatrixXd const part = design(members, Eigen::all);
         Eigen::VectorXd const times = log_seconds(members);
         auto const solution =
             maximum_a_posteriori(part, times, balance(members), device.theta, parent_prior_sd);
-        fits.parents.emplace(parent, fitted_curve(solution, shape, part, times));
+        fits.parents.emplace(
+            parent, bounded(fitted_curve(solution, shape, part, times), shape, rows, members));
         centre_of[parent] = solution.theta;
     }
     for (auto const& [key, members] : rows_of_type) {

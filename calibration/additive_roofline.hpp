@@ -53,6 +53,9 @@ struct AdditiveRooflineFits {
 ///
 /// parameter_covariance is the inverse of the normal matrix at the minimum, of log coefficients.
 ///
+/// Parents and device charge for joined FLOPs only as far as their rows show them
+/// (AdditiveRoofline::joined_flops_per_byte).
+///
 /// \param rows  one or more
 [[nodiscard]] AdditiveRooflineFits fit_additive_rooflines(std::span<RooflineRow const> rows,
                                                           RooflineShape const& shape);

@@ -103,13 +103,21 @@ CrossValidation cross_validate(Evidence const& evidence, LeaveOut what, FitOptio
     // the given one.
     auto const sorted = canonical(evidence);
     FitInput const input{sorted};
-    std::vector<char> const all(sorted.models.size(), 1);
-    auto const folds =
-        what == LeaveOut::family ? folds_by_family(sorted, all) : folds_by_model(sorted, all);
+    // Only what the served fit rests on takes part in any: what is judged is that fit.
+    std::vector<char> served(sorted.models.size(), 0);
+    std::vector<int> held_out;
+    for (std::size_t m = 0; m < sorted.models.size(); ++m) {
+        served[m] = sorted.models[m].role == ModelRole::calibration ? 1 : 0;
+        if (served[m] == 0) held_out.push_back(static_cast<int>(m));
+    }
+    auto folds =
+        what == LeaveOut::family ? folds_by_family(sorted, served) : folds_by_model(sorted, served);
     if (folds.size() < 2) {
         throw InputError{"evidence", "one " + std::string{to_string(what)} + " alone",
                          "two or more, to leave one out"};
     }
+    // Nothing is left out to predict a held-out model: the served fit never saw it.
+    if (!held_out.empty()) folds.push_back(std::move(held_out));
     std::map<std::tuple<std::string, int, std::string>, int> fold_of;
     for (std::size_t f = 0; f < folds.size(); ++f) {
         for (int const m : folds[f]) {
@@ -122,13 +130,8 @@ CrossValidation cross_validate(Evidence const& evidence, LeaveOut what, FitOptio
     // Folds do not know of each other, so they run beside each other, and the result is the same.
     std::vector<std::vector<CrossValidatedModel>> of_fold(folds.size());
     for_each_in_parallel(folds.size(), [&](std::size_t f) {
-        auto rest = all;
+        auto rest = served;
         for (int const m : folds[f]) rest[static_cast<std::size_t>(m)] = 0;
-        // A model held out and timed only as a whole takes no part in the served fit either.
-        for (std::size_t m = 0; m < rest.size(); ++m) {
-            auto const& model = sorted.models[m];
-            if (model.role == ModelRole::held_out && !sum_of_parts_ms(sorted, model)) rest[m] = 0;
-        }
         if (input.cases_of(rest).empty()) return;  // the rest has no parts timed
         auto calibration = fit_curves(input, rest, options);
         if (options.nested_intervals) fit_intervals(calibration, input, rest, options);

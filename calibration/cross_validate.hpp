@@ -48,9 +48,10 @@ struct CrossValidation {
     std::vector<CrossValidatedModel> models;  ///< in the order of Evidence::models
 };
 
-/// Refits without each model (or family) in turn and predicts it. Where the independent whole-model
-/// time is unknown, truth is the sum of parts and the context factor is not applied; a model whose
-/// parts are not all timed either is left out of the result.
+/// Refits without each calibration model (or family of them) in turn and predicts it; held-out
+/// models are predicted by the fit of all calibration models, which is the served one. Where the
+/// independent whole-model time is unknown, truth is the sum of parts and the context factor is not
+/// applied; a model whose parts are not all timed either is left out of the result.
 ///
 /// \throws InputError  as fit_calibration, or fewer than two models (families)
 [[nodiscard]] CrossValidation cross_validate(Evidence const& evidence, LeaveOut what,

@@ -330,6 +330,50 @@ TEST(CrossValidation, PredictsAModelThatWasTimedAsAWholeOnly) {
     EXPECT_EQ(cross_validate(whole_only, LeaveOut::model).models.size(), 7U);
 }
 
+TEST(CrossValidation, JudgesTheServedFit) {
+    auto evidence = Machine{7}.measure(5, 2);
+    evidence.models[3].role = evidence.models[8].role = ModelRole::held_out;
+    // Held-out models are predicted by what is served, to the last bit.
+    auto const served = predict_models(evidence, fit_calibration(evidence));
+    // Times of held-out models reach no other model's prediction.
+    auto slower = evidence;
+    for (auto const& model : slower.models) {
+        if (model.role == ModelRole::calibration) continue;
+        for (int const index : model.cases) {
+            slower.cases[static_cast<std::size_t>(index)].timing->center_ms *= 3;
+        }
+    }
+    // Nor does their being there.
+    auto without = evidence;
+    std::erase_if(without.models,
+                  [](EvidenceModel const& model) { return model.role == ModelRole::held_out; });
+    for (auto const what : {LeaveOut::model, LeaveOut::family}) {
+        auto const all = cross_validate(evidence, what);
+        auto const changed = cross_validate(slower, what);
+        auto const fewer = cross_validate(without, what);
+        ASSERT_EQ(all.models.size(), 10);
+        std::size_t calibrated = 0;
+        for (std::size_t m = 0; m < all.models.size(); ++m) {
+            auto const& predicted = all.models[m].predicted;
+            EXPECT_EQ(changed.models[m].predicted.latency_ms, predicted.latency_ms) << m;
+            EXPECT_EQ(changed.models[m].predicted.ci_95_upper_ms, predicted.ci_95_upper_ms) << m;
+            if (evidence.models[m].role == ModelRole::held_out) {
+                EXPECT_EQ(served.models[m].predicted.latency_ms, predicted.latency_ms) << m;
+                EXPECT_EQ(served.models[m].predicted.ci_95_upper_ms, predicted.ci_95_upper_ms);
+                continue;
+            }
+            auto const& same = fewer.models[calibrated++].predicted;
+            EXPECT_EQ(same.latency_ms, predicted.latency_ms) << m;
+            EXPECT_EQ(same.ci_95_upper_ms, predicted.ci_95_upper_ms) << m;
+        }
+    }
+    // One calibration model alone leaves nothing to fit on.
+    for (std::size_t m = 1; m < evidence.models.size(); ++m) {
+        evidence.models[m].role = ModelRole::held_out;
+    }
+    EXPECT_THROW((void)cross_validate(evidence, LeaveOut::model), InputError);
+}
+
 TEST(CrossValidation, NeverSeesWhatItPredicts) {
     auto const evidence = Machine{5}.measure(4, 2);
     // What a fold predicts may not depend on the times of the models it leaves out.

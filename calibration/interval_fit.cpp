@@ -179,6 +179,19 @@ double few_types_widen(double freedom) {
     return std::pow(student_t_quantile(0.975, freedom) / normal_quantile_975, 2);
 }
 
+/// As the served parent's curve has them.
+TermLimits limits_of(std::span<RooflineRow const> rows, std::optional<ParentType> parent) {
+    TermLimits limits{.flops = 0, .bytes = 0};
+    for (auto const& row : rows) {
+        if (parent && parent_of(row.type) != *parent) continue;
+        limits.flops = std::max(limits.flops, row.terms.flops);
+        limits.bytes = std::max(limits.bytes, row.terms.bytes);
+    }
+    constexpr double none = std::numeric_limits<double>::infinity();
+    return {.flops = limits.flops > 0 ? limits.flops : none,
+            .bytes = limits.bytes > 0 ? limits.bytes : none};
+}
+
 FallbackVariance fallback_variance(FitInput const& input, std::vector<int> const& cases,
                                    RooflineShape const& shape) {
     std::map<CurveKey, std::vector<RooflineRow>> rows_of;
@@ -197,19 +210,22 @@ FallbackVariance fallback_variance(FitInput const& input, std::vector<int> const
         if (others.empty()) continue;
         auto const fits = fit_additive_rooflines(others, shape);
         auto const parent = fits.parents.find(parent_of(key.first));
-        auto const mean_square = [&](FittedCurve const& curve) {
+        auto const mean_square = [&](FittedCurve const& curve, TermLimits const& limits) {
             auto const& form = std::get<AdditiveRoofline>(curve.form);
             double sum = 0;
             for (auto const& row : rows) {
-                sum += std::pow(std::log(row.seconds / price_terms(form, row.terms).total()), 2);
+                sum += std::pow(
+                    std::log(row.seconds / price_terms(form, row.terms, limits).total()), 2);
             }
             return sum / static_cast<double>(rows.size());
         };
-        double const square =
-            mean_square(parent != fits.parents.end() ? parent->second : fits.device);
+        double const by_device = mean_square(fits.device, limits_of(others, std::nullopt));
+        double const square = parent != fits.parents.end()
+                                  ? mean_square(parent->second, limits_of(others, parent->first))
+                                  : by_device;
         of_parent[parent_of(key.first)].push_back(square);
         all.push_back(square);
-        of_device.push_back(mean_square(fits.device));
+        of_device.push_back(by_device);
     }
     // One type alone tells nothing about another: a factor of 2 stands in.
     double const prior = all.size() > 1 ? mean_of(all) : std::pow(std::log(2.0), 2);
@@ -273,7 +289,7 @@ CurveVariances curve_variances(std::vector<EfficiencyCurve> const& curves,
 /// A whole model as its fold predicted it.
 struct ModelError {
     double square = 0;   ///< of log(measured / predicted)
-    double kernels = 0;  ///< log variance from its kernels, for a variance factor of 1
+    double kernels = 0;  ///< what the variance factor multiplies
     double context = 0;  ///< log variance from all else
     double weight = 1;
 };
@@ -386,6 +402,8 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
         apply(fold.calibration,
               others.empty() ? of_curve : curve_variances(calibration.curves, others));
         CompiledCalibration const compiled{fold.calibration};
+        fold.calibration.intervals.variance_factor = 0;
+        CompiledCalibration const without_factor{fold.calibration};
         for (int const m : fold.models) {
             auto const& model = evidence.models[static_cast<std::size_t>(m)];
             auto const parts = sum_of_parts_ms(evidence, model);
@@ -397,12 +415,10 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
                 prepare(compiled, subgraphs_of(evidence, model), evidence.partition);
             auto const predicted = estimate(compiled, prepared, what);
             double const error = std::log(measured / predicted.latency_ms);
-            double const spread =
-                model.whole_model ? fold.calibration.context.relative_std.value_or(0) : 0.0;
-            double const context = spread * spread;
+            double const rest = estimate(without_factor, prepared, what).log_variance;
             errors.push_back({.square = error * error,
-                              .kernels = predicted.log_variance - context,
-                              .context = context,
+                              .kernels = predicted.log_variance - rest,
+                              .context = rest,
                               .weight = weight});
         }
     }

@@ -383,6 +383,11 @@ std::string allocator_note(Target const& target) {
            "long (--allocator default).\n";
 }
 
+/// The interval is too wide to print. Of legacy rules, nobody knows how wide it is.
+bool is_guess(ChainEstimate const& estimate) {
+    return !estimate.spread_known && estimate.source() != CurveSource::legacy_hardcoded;
+}
+
 void print_text(ModelToPrice const& model, Target const& target, ChainEstimate const& estimate) {
     auto const& total = estimate.total;
     if (model.subgraphs.empty()) {
@@ -391,8 +396,11 @@ void print_text(ModelToPrice const& model, Target const& target, ChainEstimate c
         return;
     }
     bool const open_above = model.unknown.may_be_a_good_part();
-    std::printf("%s on %s: %s%s\n", model_text(model).c_str(), target.hardware_id.c_str(),
-                format_ms(total.latency_ms).c_str(), open_above ? " or more" : "");
+    std::string const unseen =
+        estimate.unseen_share > 0.5 ? ", most of it of kernels that no calibration case shows" : "";
+    std::printf("%s on %s: %s%s%s%s\n", model_text(model).c_str(), target.hardware_id.c_str(),
+                is_guess(estimate) ? "not known, at a guess " : "",
+                format_ms(total.latency_ms).c_str(), open_above ? " or more" : "", unseen.c_str());
     if (auto const warning = unknown_warning(model.unknown); !warning.empty()) {
         std::printf("%s\n", warning.c_str());
     }
@@ -406,7 +414,7 @@ void print_text(ModelToPrice const& model, Target const& target, ChainEstimate c
             format_ms(total.ci_95_independent_lower_ms).c_str(),
             format_ms(total.ci_95_independent_upper_ms).c_str());
     } else {
-        std::printf("interval unknown: legacy rules have no known spread\n");
+        std::printf("interval unknown: %s\n", estimate.why_spread_unknown.c_str());
     }
     for (auto const& share : estimate.shares) {
         std::printf("from %s curves: %d subgraphs, %s\n",

@@ -19,6 +19,15 @@ Interval log_range(std::optional<Interval> const& range) {
     return {std::log(range->lower), std::log(range->upper)};
 }
 
+TermLimits limits_of(EfficiencyCurve const& parent) {
+    TermLimits limits;
+    if (parent.axis == WorkAxis::flops && parent.work_range) {
+        limits.flops = parent.work_range->upper;
+    }
+    if (parent.byte_range) limits.bytes = parent.byte_range->upper;
+    return limits;
+}
+
 CompiledCurve compiled(EfficiencyCurve const& curve, std::string name) {
     auto const refuse = [&](char const* problem) {
         throw std::invalid_argument{"curve " + name + ": " + problem};
@@ -107,23 +116,44 @@ RangeCheck check_range(CompiledCurve const& curve, RooflineTerms const& terms) {
     };
     add(curve.flop_range, terms.flops);
     add(curve.byte_range, terms.bytes);
+    double const charged = charged_joined_flops(curve.roofline, terms);
+    if (terms.joined_flops > charged) {
+        // Joined work that is no norm or activation: products, at a rate that nothing shows.
+        constexpr double least_share = 0.01;
+        double const outside =
+            std::log(terms.joined_flops / std::max(charged, least_share * terms.joined_flops));
+        distance_squared += outside * outside;
+    }
     return {.extrapolated = distance_squared > 0, .distance_squared = distance_squared};
 }
 
-PricedTerms price_terms(AdditiveRoofline const& roofline, RooflineTerms const& terms) {
+double charged_joined_flops(AdditiveRoofline const& roofline, RooflineTerms const& terms) {
+    if (!roofline.joined_flops_per_byte) return terms.joined_flops;
+    return std::min(terms.joined_flops, *roofline.joined_flops_per_byte * terms.activation_bytes);
+}
+
+TermPowers term_powers(AdditiveRoofline const& roofline, RooflineTerms const& terms,
+                       TermLimits const& limits) {
+    auto const power = [](double size, double exponent, double limit) {
+        if (!(size > 0)) return 0.0;
+        if (!(size > limit)) return std::pow(size, exponent);
+        return std::pow(limit, exponent) * (size / limit);
+    };
+    return {.flops = power(terms.flops, roofline.flop_exponent, limits.flops),
+            .joined_flops =
+                power(charged_joined_flops(roofline, terms), roofline.flop_exponent, limits.flops),
+            .bytes = power(terms.bytes, roofline.byte_exponent, limits.bytes)};
+}
+
+PricedTerms price_terms(AdditiveRoofline const& roofline, RooflineTerms const& terms,
+                        TermLimits const& limits) {
+    auto const powers = term_powers(roofline, terms, limits);
     PricedTerms priced;
     priced.overhead = roofline.kernel_seconds * terms.kernels;
-    if (terms.flops > 0) {
-        priced.compute = roofline.flop_coefficient * std::pow(terms.flops, roofline.flop_exponent);
-    }
-    if (terms.bytes > 0) {
-        priced.memory = roofline.byte_coefficient * std::pow(terms.bytes, roofline.byte_exponent);
-    }
+    priced.compute = roofline.flop_coefficient * powers.flops;
     // Norms and activations pass over what a convolution or product has written.
-    if (terms.joined_flops > 0) {
-        priced.memory +=
-            roofline.joined_flop_coefficient * std::pow(terms.joined_flops, roofline.flop_exponent);
-    }
+    priced.memory = roofline.byte_coefficient * powers.bytes +
+                    roofline.joined_flop_coefficient * powers.joined_flops;
     priced.memory += roofline.cache_byte_seconds *
                      std::max(0.0, terms.activation_bytes - roofline.last_level_cache_bytes);
     return priced;
@@ -146,6 +176,7 @@ CompiledCalibration::CompiledCalibration(Calibration const& calibration)
         parents[name] = static_cast<int>(curves_.size());
         curves_.push_back(compiled(curve, name.starts_with("device") ? name : name + " (parent)"));
         curves_.back().is_parent = true;
+        curves_.back().limits = limits_of(curve);
     }
     if (curves_.empty()) throw std::invalid_argument{"a calibration without curves prices nothing"};
     // A parent may have a curve of its own for kernels without FLOPs, as a type has.
@@ -177,7 +208,7 @@ KernelPrediction predict_kernel(CompiledCalibration const& calibration, Subgraph
     auto const terms = roofline_terms(subgraph);
     result.curve = calibration.curve_of(subgraph.type, !(terms.flops > 0));
     auto const& curve = calibration.curves()[static_cast<std::size_t>(result.curve)];
-    auto const priced = price_terms(curve.roofline, terms);
+    auto const priced = price_terms(curve.roofline, terms, curve.limits);
     result.compute_seconds = priced.compute;
     result.memory_seconds = priced.memory;
     result.overhead_seconds = priced.overhead;

@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,12 +20,21 @@ inline constexpr int point_lanes = 8;
     return (points + point_lanes - 1) / point_lanes * point_lanes;
 }
 
+/// Sizes up to which a curve's rates may grow, where its exponents let them. Beyond, time grows in
+/// proportion: a parent prices types it has never seen, and what no kernel of it reached is no
+/// rate.
+struct TermLimits {
+    double flops = std::numeric_limits<double>::infinity();
+    double bytes = std::numeric_limits<double>::infinity();
+};
+
 /// One curve, flat: what pricing a kernel needs and nothing else.
 struct CompiledCurve {
     std::string name;        ///< "conv2d", "pool|0", "conv (parent)" or "device"
     bool is_parent = false;  ///< prices types that have no curve of their own
     CurveSource source = CurveSource::measured;
     AdditiveRoofline roofline;
+    TermLimits limits;  ///< of parents; of types none
     double mean_correction = 1;
     double log_variance = 0;    ///< of one kernel, where there is no residual model
     double variance_scale = 1;  ///< of the residual model's variance

@@ -27,11 +27,13 @@ struct alignas(64) Chunk {
     std::array<double, chunk> seconds;     ///< of the curve
     std::array<double, chunk> residual;    ///< of log seconds
     std::array<double, chunk> variance;    ///< of log seconds
-    std::array<double, chunk> common;      ///< its part that kernels of a run share
+    std::array<double, chunk> common;      ///< its part from the residual model's posterior
+    std::array<double, chunk> added;       ///< its part that nothing was learnt of
     std::array<double, chunk> multiplier;  ///< smearing factor times count
     std::array<double, chunk> mean;        ///< out
     std::array<double, chunk> own;         ///< out: deviation of `mean`, the kernel's own part
-    std::array<double, chunk> shared;      ///< out: the part in common
+    std::array<double, chunk> shared;      ///< out: the posterior's part
+    std::array<double, chunk> unknown;     ///< out: the part that nothing was learnt of
 };
 
 /// Eight doubles: one register, or two, or four.
@@ -78,12 +80,18 @@ using Lanes [[gnu::vector_size(point_lanes * sizeof(double))]] = double;
 }
 
 struct Totals {
-    double total = 0;           ///< seconds
-    double shared = 0;          ///< variance from what kernels of a run have in common
+    double total = 0;  ///< seconds
+    // Variances of `total` from curves of the kernels' own types inside what they were learnt from:
+    double shared = 0;          ///< from what kernels of a run have in common
     double sum_squares = 0;     ///< of each own deviation
     double type_squares = 0;    ///< of each type's sum of own deviations
     double sum_deviations = 0;  ///< of all own deviations
-    double independent = 0;     ///< variance as if all subgraphs were independent
+    double independent = 0;     ///< as if all subgraphs were independent
+    double kernel_squares = 0;  ///< of each distinct kernel's deviation
+    double kernel_sum = 0;      ///< of all distinct kernels' deviations
+    // From all else: parents' curves, unseen regimes, extrapolation.
+    double unlearnt = 0;
+    double unlearnt_independent = 0;
 };
 
 /// Terms, residual and log variance of the kernels [begin, end) of a run, into `work` from `slot`
@@ -122,7 +130,8 @@ struct Totals {
             variance = posterior + curve.variance_scale * curve.noise_squared;
         }
         work.residual[to] = residual;
-        work.common[to] = posterior + model.added_variance[from];
+        work.common[to] = posterior;
+        work.added[to] = model.added_variance[from];
         work.variance[to] = variance + model.added_variance[from];
     }
 }
@@ -133,7 +142,7 @@ struct Totals {
     for (int j = size; j < padded; ++j) {
         auto const i = static_cast<std::size_t>(j);
         work.seconds[i] = work.residual[i] = work.variance[i] = work.multiplier[i] = 0;
-        work.common[i] = 0;
+        work.common[i] = work.added[i] = 0;
     }
     for (int j = 0; j < padded; ++j) {
         auto const i = static_cast<std::size_t>(j);
@@ -143,10 +152,11 @@ struct Totals {
         // kernels have equal errors, so their deviations add.
         work.mean[i] = mean;
         double const square = mean * mean * (exponential(work.variance[i]) - 1);
-        double const share =
-            work.common[i] / (work.variance[i] > 1e-300 ? work.variance[i] : 1e-300);
-        work.own[i] = std::sqrt(square * (1 - share));
-        work.shared[i] = std::sqrt(square * share);
+        double const unit = square / (work.variance[i] > 1e-300 ? work.variance[i] : 1e-300);
+        double const own = work.variance[i] - work.common[i] - work.added[i];
+        work.own[i] = std::sqrt(unit * (own > 0 ? own : 0));
+        work.shared[i] = std::sqrt(unit * work.common[i]);
+        work.unknown[i] = std::sqrt(unit * work.added[i]);
     }
 }
 
@@ -167,6 +177,7 @@ Totals evaluate(CompiledCurve const* curves, PreparedModel const& model) {
         double run_squares = 0;
         double shared_sum = 0;
         double shared_squares = 0;
+        double unknown_sum = 0;
         int const chunk_end = model.runs[last - 1].end;
         for (int piece = chunk_begin; piece < chunk_end; piece += chunk) {
             int const piece_end = std::min(piece + chunk, chunk_end);
@@ -180,13 +191,23 @@ Totals evaluate(CompiledCurve const* curves, PreparedModel const& model) {
             for (std::size_t r = first; r < last; ++r) {
                 auto const& run = model.runs[r];
                 int const end = std::min(run.end, piece_end);
+                bool const is_parent = curves[run.curve].is_parent;
                 for (int j = std::max(run.begin, piece); j < end; ++j) {
                     auto const i = static_cast<std::size_t>(j - piece);
+                    double const count = model.count[static_cast<std::size_t>(j)];
                     double const square = work.own[i] * work.own[i];
                     double const shared_square = work.shared[i] * work.shared[i];
+                    double const unknown_square = work.unknown[i] * work.unknown[i];
                     totals.total += work.mean[i];
-                    totals.independent +=
-                        (square + shared_square) / model.count[static_cast<std::size_t>(j)];
+                    unknown_sum += work.unknown[i];
+                    totals.unlearnt_independent += unknown_square / count;
+                    if (is_parent) {
+                        totals.unlearnt_independent += square / count;
+                    } else {
+                        totals.independent += (square + shared_square) / count;
+                        totals.kernel_squares += square + shared_square;
+                        totals.kernel_sum += std::sqrt(square + shared_square);
+                    }
                     run_squares += square;
                     run_sum += work.own[i];
                     shared_squares += shared_square;
@@ -196,9 +217,16 @@ Totals evaluate(CompiledCurve const* curves, PreparedModel const& model) {
                 totals.shared += shared_squares + run.shared_correlation *
                                                       (shared_sum * shared_sum - shared_squares);
                 shared_sum = shared_squares = 0;
-                // A type without a curve of its own is wrong by one common factor.
-                totals.sum_squares += curves[run.curve].is_parent ? run_sum * run_sum : run_squares;
-                type_sum += run_sum;
+                // What nothing is known of is wrong by one common factor, and so is a type without
+                // a curve of its own.
+                totals.unlearnt += unknown_sum * unknown_sum;
+                unknown_sum = 0;
+                if (is_parent) {
+                    totals.unlearnt += run_sum * run_sum;
+                } else {
+                    totals.sum_squares += run_squares;
+                    type_sum += run_sum;
+                }
                 run_sum = run_squares = 0;
                 if (run.ends_type) {
                     totals.type_squares += type_sum * type_sum;
@@ -223,14 +251,21 @@ LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel c
         totals.total +
         (in_context ? calibration.context().operator_seconds * model.total_operators : 0);
     double const square = parts_and_operators * parts_and_operators;
-    double const relative_variance =
+    double const learnt =
         (totals.shared + totals.sum_squares +
          intervals.same_type_correlation * (totals.type_squares - totals.sum_squares) +
          intervals.cross_type_correlation *
              (totals.sum_deviations * totals.sum_deviations - totals.type_squares)) /
         square;
-    double log_variance =
-        intervals.variance_factor * std::log1p(relative_variance) + intervals.model_log_variance;
+    // How few kernels the learnt part rests on: 1 where it is one. The factor says how errors of
+    // many add up, so that it leaves one alone.
+    double const concentration =
+        totals.kernel_sum > 0 ? totals.kernel_squares / (totals.kernel_sum * totals.kernel_sum) : 1;
+    double const factor = concentration + intervals.variance_factor * (1 - concentration);
+    auto const log_variance_of = [&](double learnt_part, double unlearnt_part) {
+        return std::log1p(std::expm1(factor * std::log1p(learnt_part)) + unlearnt_part / square);
+    };
+    double log_variance = log_variance_of(learnt, totals.unlearnt) + intervals.model_log_variance;
     double context = 1;
     if (in_context) {
         double const spread = calibration.context().relative_std.value_or(0);
@@ -248,7 +283,8 @@ LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel c
     result.ci_95_lower_ms = result.latency_ms / spread;
     result.ci_95_upper_ms = result.latency_ms * spread;
     double const independent_spread =
-        std::exp(1.959963984540054 * std::sqrt(std::log1p(totals.independent / square)));
+        std::exp(1.959963984540054 * std::sqrt(log_variance_of(totals.independent / square,
+                                                               totals.unlearnt_independent)));
     result.ci_95_independent_lower_ms = result.latency_ms / independent_spread;
     result.ci_95_independent_upper_ms = result.latency_ms * independent_spread;
     result.degrees_of_freedom = intervals.degrees_of_freedom;

@@ -83,6 +83,64 @@ SubgraphEstimate priced_by_legacy(LegacyRules const& rules, LegacyRoof const& ro
     return estimate;
 }
 
+// Farther off than this either way, an interval tells nothing. Where much is priced by other types'
+// curves, whose spread is itself known badly, less is believed.
+constexpr double most_spread = 10;
+constexpr double most_spread_by_parents = 3;
+constexpr double much_by_parents = 0.2;  // of the latency
+
+std::string percent(double fraction) {
+    return std::to_string(static_cast<int>(std::lround(100 * fraction))) + " %";
+}
+
+/// What of the latency no calibration case shows, with names of its kinds.
+struct Unseen {
+    double share = 0;
+    double by_parents = 0;
+    std::set<std::string> kinds;
+};
+
+Unseen unseen_part(std::span<Subgraph const> subgraphs,
+                   std::span<SubgraphEstimate const> estimates) {
+    Unseen unseen;
+    double total = 0;
+    for (std::size_t i = 0; i < estimates.size(); ++i) {
+        auto const& part = estimates[i];
+        total += part.latency_ms;
+        if (!part.by_parent && !part.unseen_regime) continue;
+        unseen.share += part.latency_ms;
+        if (part.by_parent) unseen.by_parents += part.latency_ms;
+        unseen.kinds.insert(part.by_parent ? std::string{to_string(subgraphs[i].type)}
+                                           : *part.unseen_regime);
+    }
+    if (total > 0) {
+        unseen.share /= total;
+        unseen.by_parents /= total;
+    }
+    return unseen;
+}
+
+std::string listed(std::set<std::string> const& names) {
+    constexpr std::size_t most = 4;
+    std::string text;
+    std::size_t count = 0;
+    for (auto const& name : names) {
+        if (count == most) return text + ", ...";
+        text += (count++ == 0 ? "" : ", ") + name;
+    }
+    return text;
+}
+
+/// Empty where the interval is of use.
+std::string why_too_wide(LatencyEstimate const& total, Unseen const& unseen) {
+    bool const by_parents = unseen.by_parents > much_by_parents;
+    double const most = by_parents ? most_spread_by_parents : most_spread;
+    // Written so that an infinite or undefined limit is too wide.
+    if (total.ci_95_upper_ms <= most * total.latency_ms) return {};
+    return "the time may be wrong by more than a factor of " +
+           std::to_string(static_cast<int>(most)) + " either way";
+}
+
 std::string lower_case(std::string_view text) {
     std::string lower{text};
     for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -157,6 +215,7 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
         LatencyEstimate part;
         if (auto const* legacy = std::get_if<LegacyStep>(&steps_[s].pricing)) {
             result.spread_known = false;
+            result.why_spread_unknown = "legacy rules have no known spread";
             for (auto const i : position) {
                 result.subgraphs[i] = priced_by_legacy(legacy->rules, legacy->roof, subgraphs[i],
                                                        partition, peak_flops_);
@@ -193,6 +252,22 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
             total_flops * ms_per_second / (result.total.latency_ms * *peak_flops_);
     }
     result.warnings = warnings(subgraphs, step_of);
+    auto const unseen = unseen_part(subgraphs, result.subgraphs);
+    result.unseen_share = unseen.share;
+    if (unseen.share > 0.5) {
+        result.warnings.push_back(percent(unseen.share) +
+                                  " of the time is of kernels that no calibration case shows (" +
+                                  listed(unseen.kinds) + "); measure some of them.");
+    }
+    if (result.spread_known) {
+        result.why_spread_unknown = why_too_wide(result.total, unseen);
+        if (!result.why_spread_unknown.empty()) {
+            result.spread_known = false;
+            result.warnings.push_back("the interval is not known: " + result.why_spread_unknown +
+                                      ".");
+        }
+    }
+    if (!result.spread_known) result.total.efficiency_std.reset();
     return result;
 }
 

@@ -28,8 +28,13 @@ struct ChainEstimate {
     /// Without `spread_known` only `latency_ms`, `efficiency_used` and `foreign_partition` hold.
     LatencyEstimate total;
     /// False where legacy rules priced a subgraph: nothing is known of their spread, so nothing of
-    /// the total's.
+    /// the total's. False too where the interval is too wide to be of use: `latency_ms` is then no
+    /// more than a guess.
     bool spread_known = true;
+    std::string why_spread_unknown;  ///< in words; empty where it is known
+    /// Of the latency, in kernels that no calibration case shows: of a type without a curve, or of
+    /// an unseen regime.
+    double unseen_share = 0;
     /// In the model's order. Those of source legacy_hardcoded have no spread and no curve's range.
     std::vector<SubgraphEstimate> subgraphs;
     std::vector<SourceShare> shares;  ///< best source first

@@ -28,6 +28,19 @@ struct RangeCheck {
 };
 [[nodiscard]] RangeCheck check_range(CompiledCurve const& curve, RooflineTerms const& terms);
 
+/// What an additive roofline's coefficients multiply, beside kernels and bytes beyond the cache.
+struct TermPowers {
+    double flops = 0;
+    double joined_flops = 0;
+    double bytes = 0;
+};
+[[nodiscard]] TermPowers term_powers(AdditiveRoofline const& roofline, RooflineTerms const& terms,
+                                     TermLimits const& limits);
+
+/// Joined FLOPs that the roofline charges for: at most as many a byte as its kernels show.
+[[nodiscard]] double charged_joined_flops(AdditiveRoofline const& roofline,
+                                          RooflineTerms const& terms);
+
 /// The terms of an additive roofline, in seconds.
 struct PricedTerms {
     double compute = 0;
@@ -35,6 +48,7 @@ struct PricedTerms {
     double overhead = 0;
     [[nodiscard]] double total() const { return compute + memory + overhead; }
 };
-[[nodiscard]] PricedTerms price_terms(AdditiveRoofline const& roofline, RooflineTerms const& terms);
+[[nodiscard]] PricedTerms price_terms(AdditiveRoofline const& roofline, RooflineTerms const& terms,
+                                      TermLimits const& limits = {});
 
 }  // namespace derate

@@ -52,6 +52,7 @@ struct SubgraphEstimate {
     std::string curve;  ///< the curve that priced it: type, "type|0", parent or "device"
     Bound bound = Bound::overhead;
     bool extrapolated = false;
+    bool by_parent = false;  ///< its type has no curve of its own
     std::optional<std::string> unseen_regime;  ///< what no calibration case shows, in words
 };
 

@@ -32,7 +32,7 @@ struct PricedKernel {
     double residual = 0;
     double mean_seconds = 0;
     double variance = 0;         ///< of log(measured / median)
-    double shared_variance = 0;  ///< its part that kernels of a run have in common
+    double shared_variance = 0;  ///< its part from the residual model's posterior
 };
 
 PricedKernel price(CompiledCurve const& curve, PreparedModel const& model, std::size_t j) {
@@ -58,7 +58,6 @@ PricedKernel price(CompiledCurve const& curve, PreparedModel const& model, std::
         result.variance = curve.log_variance;
     }
     result.variance += model.added_variance[j];
-    result.shared_variance += model.added_variance[j];
     result.mean_seconds =
         std::max(least_seconds, result.terms.total() * std::exp(result.residual)) *
         curve.mean_correction;
@@ -71,18 +70,16 @@ ContextFactor context_of(CompiledCalibration const& calibration, EstimateOf what
 
 /// The correlation with which the shared deviations of a run's kernels add to
 ///
-///     sum_ij m_i m_j (s (k(x_i, x_j) - w_i . w_j) + d_i d_j),
+///     sum_ij m_i m_j s (k(x_i, x_j) - w_i . w_j),
 ///
-/// m the mean times, s the curve's variance scale, w the whitened vectors, so that the first part
-/// is the residual model's joint posterior, and d^2 the variance that extrapolation and unseen
-/// regimes add: kernels that nothing is known of are wrong by one factor.
+/// m the mean times, s the curve's variance scale, w the whitened vectors: the residual model's
+/// joint posterior.
 double shared_correlation(CompiledCurve const& curve, PreparedModel const& model,
                           CurveRun const& run, std::span<DistinctKernel const> distinct,
                           std::span<int const> order) {
-    if (run.end - run.begin < 2) return 0;
+    if (run.end - run.begin < 2 || curve.points == 0) return 0;
     std::array<double, max_points> explained{};
     double joint = 0;
-    double added = 0;
     double sum = 0;
     double sum_squares = 0;
     std::vector<double> means;
@@ -94,8 +91,6 @@ double shared_correlation(CompiledCurve const& curve, PreparedModel const& model
         double const deviation = mean * std::sqrt(priced.shared_variance);
         sum += deviation;
         sum_squares += deviation * deviation;
-        added += mean * std::sqrt(model.added_variance[at]);
-        if (curve.points == 0) continue;
         auto const* whitened = model.whitened.data() + model.vector_begin[at];
         for (int p = 0; p < curve.points; ++p) {
             explained[static_cast<std::size_t>(p)] += mean * whitened[p];
@@ -115,7 +110,7 @@ double shared_correlation(CompiledCurve const& curve, PreparedModel const& model
         }
     }
     for (double const value : explained) joint -= value * value;
-    joint = curve.variance_scale * std::max(0.0, joint) + added * added;
+    joint = curve.variance_scale * std::max(0.0, joint);
     double const pairs = sum * sum - sum_squares;
     // Kernels that are known exactly have nothing in common.
     if (!(pairs > 1e-12 * sum * sum)) return 0;
@@ -190,16 +185,12 @@ PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph
         int const curve_index = std::get<1>(kernel.key);
         auto const& curve = calibration.curves()[static_cast<std::size_t>(curve_index)];
         auto const& roofline = curve.roofline;
+        auto const powers = term_powers(roofline, kernel.terms, curve.limits);
         model.count.push_back(kernel.count);
         model.kernels.push_back(kernel.terms.kernels);
-        model.flop_power.push_back(
-            kernel.terms.flops > 0 ? std::pow(kernel.terms.flops, roofline.flop_exponent) : 0);
-        model.joined_power.push_back(
-            kernel.terms.joined_flops > 0
-                ? std::pow(kernel.terms.joined_flops, roofline.flop_exponent)
-                : 0);
-        model.byte_power.push_back(
-            kernel.terms.bytes > 0 ? std::pow(kernel.terms.bytes, roofline.byte_exponent) : 0);
+        model.flop_power.push_back(powers.flops);
+        model.joined_power.push_back(powers.joined_flops);
+        model.byte_power.push_back(powers.bytes);
         model.cache_excess.push_back(
             std::max(0.0, kernel.terms.activation_bytes - roofline.last_level_cache_bytes));
         model.added_variance.push_back(kernel.added_variance);
@@ -269,6 +260,7 @@ std::vector<SubgraphEstimate> estimate_subgraphs(CompiledCalibration const& cali
             part.bound = Bound::memory;
         }
         part.extrapolated = model.extrapolated[i] != 0;
+        part.by_parent = curve.is_parent;
         if (!model.unseen_regime[i].empty()) part.unseen_regime = model.unseen_regime[i];
         result.push_back(std::move(part));
     }

@@ -16,9 +16,8 @@ struct CurveRun {
     int begin = 0;  ///< into the arrays of distinct kernels
     int end = 0;
     bool ends_type = false;  ///< the last run of its operation type
-    /// Of the shared part of its distinct kernels' errors: the residual model's posterior, and what
-    /// extrapolation and unseen regimes add. As if any two kernels had this one correlation, it
-    /// gives the variance of their weighted sum.
+    /// Of the shared part of its distinct kernels' errors, the residual model's posterior. As if
+    /// any two kernels had this one correlation, it gives the variance of their weighted sum.
     double shared_correlation = 0;
 };
 

@@ -114,6 +114,134 @@ TEST(Estimate, TypesWithoutCurveErrByOneFactor) {
     EXPECT_EQ(estimate_subgraphs(compiled, model)[0].curve, "conv (parent)");
 }
 
+/// `two_types` whose errors are independent and whose sums were found smaller than their kernels
+/// say.
+Calibration shrunk(double factor) {
+    auto calibration = two_types();
+    calibration.intervals.same_type_correlation = calibration.intervals.cross_type_correlation = 0;
+    calibration.intervals.variance_factor = factor;
+    calibration.intervals.unseen_regime_log_variance = 1;
+    calibration.intervals.extrapolation_log_variance = 0.05;
+    return calibration;
+}
+
+double log_variance_of(Calibration const& calibration, std::vector<Subgraph> const& subgraphs) {
+    CompiledCalibration const compiled{calibration};
+    return estimate(compiled, prepare(compiled, subgraphs, "derate_1")).log_variance;
+}
+
+TEST(Estimate, AModelOfOneKernelHasThatKernelsInterval) {
+    auto calibration = shrunk(0.1);
+    auto const one = convolution(2e6, 1e4);
+    EXPECT_NEAR(log_variance_of(calibration, {one}), std::log(1.04), 1e-12);
+    EXPECT_NEAR(log_variance_of(calibration, {one, one, one}), std::log(1.04), 1e-12);
+    // Two of 4 us, 0.2 off each: their sum is 0.2 / sqrt(2) off, and half of the factor applies.
+    EXPECT_NEAR(log_variance_of(calibration, {one, convolution(2e6, 1e4, 17)}),
+                (0.5 + 0.1 * 0.5) * std::log1p(0.02), 1e-12);
+    calibration.curves[0].regimes = {"dilated"};  // that one is plain
+    for (double const flops : {1e3, 2e6, 3e9}) {
+        auto const kernel = convolution(flops, 1e4);
+        EXPECT_NEAR(log_variance_of(calibration, {kernel}),
+                    predict_kernel(CompiledCalibration{calibration}, kernel).log_variance, 1e-12);
+    }
+}
+
+TEST(Estimate, WhatWasNotLearntIsNotShrunk) {
+    auto calibration = shrunk(0.01);
+    calibration.curves[0].log_variance = 0;
+    calibration.curves[0].regimes = {"dilated"};
+    // 4 us of an unseen regime, a factor of e; 6 us of an addition.
+    double const unseen = std::pow(0.4, 2) * std::expm1(1);
+    EXPECT_NEAR(log_variance_of(calibration, {convolution(2e6, 1e4), addition(49999)}),
+                std::log1p(unseen + std::pow(0.6, 2) * 0.09), 1e-6)
+        << "one learnt kernel alone keeps its own variance too";
+    // Twice as far as the range in bytes: 0.05 log(2)^2.
+    calibration.curves[0].regimes.clear();
+    calibration.curves[0].byte_range = Interval{1e3, 5e3};
+    EXPECT_NEAR(log_variance_of(calibration, {convolution(2e6, 1e4)}),
+                0.05 * std::pow(std::log(2.0), 2), 1e-12);
+    // A parent's curve.
+    calibration.curves[0].log_variance = std::log(1.04);
+    calibration.parent_curves.emplace("conv", calibration.curves[0]);
+    calibration.parent_curves.at("conv").byte_range.reset();
+    calibration.curves.erase(calibration.curves.begin());
+    EXPECT_NEAR(log_variance_of(calibration, {convolution(2e6, 1e4), convolution(2e6, 1e4, 17)}),
+                std::log(1.04), 1e-12);
+}
+
+TEST(Estimate, IndependentErrorsAreNeverWider) {
+    std::mt19937 random{11};
+    std::uniform_real_distribution<double> uniform;
+    for (int trial = 0; trial < 200; ++trial) {
+        auto calibration = shrunk(std::exp2(4 * uniform(random) - 3.5));
+        if (trial % 2 == 0) calibration.curves[0].regimes = {"dilated"};
+        if (trial % 3 == 0) {
+            calibration.parent_curves.emplace("memory", calibration.curves[1]);
+            calibration.curves.pop_back();
+        }
+        std::vector<Subgraph> subgraphs;
+        for (int i = 0; i < 1 + trial % 7; ++i) {
+            auto const kernel = uniform(random) < 0.5
+                                    ? convolution(1e7 * uniform(random), 1e4, 2 + i)
+                                    : addition(1e5 * uniform(random));
+            subgraphs.insert(subgraphs.end(), 1 + trial % 3, kernel);
+        }
+        CompiledCalibration const compiled{calibration};
+        auto const result = estimate(compiled, prepare(compiled, subgraphs, "derate_1"));
+        EXPECT_LE(result.ci_95_independent_upper_ms, result.ci_95_upper_ms * (1 + 1e-12)) << trial;
+        EXPECT_GE(result.ci_95_independent_lower_ms, result.ci_95_lower_ms * (1 - 1e-12)) << trial;
+    }
+}
+
+TEST(Estimate, AParentsRatesDoNotGrowBeyondItsKernels) {
+    // On a GPU time grows with the square root; the parent saw 1 MFLOP, which took 1 us.
+    auto calibration = two_types();
+    auto parent = curve(OperationType::conv2d, 0.04);
+    parent.fitted_curve->form = AdditiveRoofline{.kernel_seconds = 1e-9,
+                                                 .flop_coefficient = 1e-9,
+                                                 .flop_exponent = 0.5,
+                                                 .byte_coefficient = 1e-15,
+                                                 .byte_exponent = 0.5,
+                                                 .joined_flop_coefficient = 1e-6,
+                                                 .joined_flops_per_byte = 0};
+    parent.work_range = Interval{1e3, 1e6};
+    calibration.parent_curves.emplace("conv", parent);
+    calibration.curves.erase(calibration.curves.begin());
+    CompiledCalibration const compiled{calibration};
+    for (auto const& [flops, ms] : {std::pair{1e4, 1e-4}, {1e6, 1e-3}, {1e8, 1e-1}}) {
+        std::vector<Subgraph> const one{convolution(flops, 1e4)};
+        EXPECT_NEAR(estimate(compiled, prepare(compiled, one, "derate_1")).latency_ms, ms + 1e-6,
+                    1e-3 * ms);
+        EXPECT_NEAR(predict_kernel(compiled, one[0]).mean_seconds * 1e3, ms + 1e-6, 1e-3 * ms);
+    }
+}
+
+TEST(Estimate, AParentChargesForWhatJoinedAsItsKernelsShow) {
+    // 3 x 3 convolution of 3 channels to 16 at 64 positions: 55,296 FLOP; what joined has 44,704.
+    auto calibration = two_types();
+    auto parent = curve(OperationType::conv2d, 0.04);
+    auto& form = std::get<AdditiveRoofline>(parent.fitted_curve->form);
+    form.joined_flop_coefficient = 1e-9;
+    calibration.parent_curves.emplace("conv", parent);
+    calibration.curves.erase(calibration.curves.begin());
+    auto const microseconds = [&](std::optional<double> most) {
+        std::get<AdditiveRoofline>(calibration.parent_curves.at("conv").fitted_curve->form)
+            .joined_flops_per_byte = most;
+        CompiledCalibration const compiled{calibration};
+        std::vector<Subgraph> const one{convolution(1e5, 1e4)};
+        auto const alone = predict_kernel(compiled, one[0]);
+        EXPECT_NEAR(estimate(compiled, prepare(compiled, one, "derate_1")).latency_ms,
+                    1e3 * alone.mean_seconds, 1e-12);
+        EXPECT_EQ(alone.extrapolated, most && *most < 4.4);
+        return 1e6 * alone.mean_seconds;
+    };
+    double const rest = 1 + 0.1 + 1;  // us: kernel, FLOPs, bytes
+    EXPECT_NEAR(microseconds({}), rest + 44.704, 1e-9);
+    EXPECT_NEAR(microseconds(10), rest + 44.704, 1e-9);
+    EXPECT_NEAR(microseconds(2), rest + 20, 1e-9);
+    EXPECT_NEAR(microseconds(0), rest, 1e-9);
+}
+
 TEST(Estimate, ContextFactorBelongsToWholeModels) {
     auto calibration = two_types();
     calibration.context = {.factor = 1.1, .relative_std = 0.1, .models = 5};
@@ -271,7 +399,6 @@ TEST(Estimate, KernelsOfAnUnseenRegimeErrByOneFactor) {
     std::vector<Subgraph> subgraphs{convolution(2e6, 1e4, 16), convolution(2e6, 1e4, 32)};
     for (auto& subgraph : subgraphs) subgraph.nodes[0].attributes["layout"] = "channels_last";
     auto const model = prepare(compiled, subgraphs, "derate_1");
-    EXPECT_NEAR(model.runs[0].shared_correlation, 1, 1e-9);
     double const share = 1 / 1.0025;
     double const relative = std::expm1(1.0025) * (share + (1 - share) / 2);
     EXPECT_NEAR(estimate(compiled, model).log_variance, std::log1p(relative), 1e-9);

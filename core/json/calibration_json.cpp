@@ -103,6 +103,7 @@ FittedForm form_from_json(JsonFields& fields) {
             .joined_flop_coefficient = parameters.not_negative("joined_flop_coefficient"),
             .cache_byte_seconds = parameters.not_negative("cache_byte_seconds"),
             .last_level_cache_bytes = parameters.not_negative("last_level_cache_bytes"),
+            .joined_flops_per_byte = parameters.optional_number("joined_flops_per_byte"),
         };
     } else if (type == "piecewise_linear") {
         PiecewiseLinear curve{.work = parameters.numbers("work"),
@@ -125,16 +126,18 @@ FittedForm form_from_json(JsonFields& fields) {
 
 struct FormToJson {
     json operator()(AdditiveRoofline const& form) const {
-        return {{"type", "additive_roofline"},
-                {"parameters",
-                 {{"kernel_seconds", form.kernel_seconds},
-                  {"flop_coefficient", form.flop_coefficient},
-                  {"flop_exponent", form.flop_exponent},
-                  {"byte_coefficient", form.byte_coefficient},
-                  {"byte_exponent", form.byte_exponent},
-                  {"joined_flop_coefficient", form.joined_flop_coefficient},
-                  {"cache_byte_seconds", form.cache_byte_seconds},
-                  {"last_level_cache_bytes", form.last_level_cache_bytes}}}};
+        json parameters{{"kernel_seconds", form.kernel_seconds},
+                        {"flop_coefficient", form.flop_coefficient},
+                        {"flop_exponent", form.flop_exponent},
+                        {"byte_coefficient", form.byte_coefficient},
+                        {"byte_exponent", form.byte_exponent},
+                        {"joined_flop_coefficient", form.joined_flop_coefficient},
+                        {"cache_byte_seconds", form.cache_byte_seconds},
+                        {"last_level_cache_bytes", form.last_level_cache_bytes}};
+        if (form.joined_flops_per_byte) {
+            parameters["joined_flops_per_byte"] = *form.joined_flops_per_byte;
+        }
+        return {{"type", "additive_roofline"}, {"parameters", std::move(parameters)}};
     }
     json operator()(PiecewiseLinear const& form) const {
         return {{"type", "piecewise_linear"},

@@ -129,7 +129,8 @@ EfficiencyCurve full_curve(bool zero_flop) {
                                     .byte_exponent = 1,
                                     .joined_flop_coefficient = 1e-10,
                                     .cache_byte_seconds = 1e-10,
-                                    .last_level_cache_bytes = 3e7};
+                                    .last_level_cache_bytes = 3e7,
+                                    .joined_flops_per_byte = 2};
     curve.fitted_curve = FittedCurve{roofline, 0.99, 0.1, {1, 0, 1}};
     curve.diagnostics = {FittedCurve{PiecewiseLinear{{1e6, 1e8}, {0.1, 1.0 / 3}}, 0.9, 0.2, {}},
                          FittedCurve{LogLinear{0.1, 0.05}, 0.8, 0.3, {}},
