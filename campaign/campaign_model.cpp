@@ -8,9 +8,12 @@ namespace derate {
 namespace {
 
 /// The shipped file of single kernels; its inputs share no batch, and the whole of it means
-/// nothing.
+/// nothing. A user's file of such a name is a model like any other.
 bool is_probe_file(std::filesystem::path const& file) {
-    return file.filename().string().starts_with("probes_b");
+    std::error_code error;
+    return file.filename().string().starts_with("probes_b") &&
+           std::filesystem::equivalent(std::filesystem::absolute(file).parent_path(),
+                                       models_directory(), error);
 }
 
 double bytes_of_tensors(ExportedProgram const& program) {

@@ -4,12 +4,15 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "calibration/ingest.hpp"
 #include "campaign/host_environment.hpp"
 #include "campaign/measurement_of_samples.hpp"
+#include "campaign/plan_making.hpp"
 #include "campaign/samples_file.hpp"
+#include "cli/campaign_evidence.hpp"
 #include "core/input_error.hpp"
 #include "core/json/evidence_json.hpp"
 #include "core/json/file.hpp"
@@ -36,17 +39,22 @@ CacheState state_to_use(Plan const& plan) {
     return plan.cases.empty() ? CacheState::cold_all : plan.cases.front().state;
 }
 
-/// A model of the plan from the file it was timed from, or, where that is gone, by its name.
+/// A model of the plan from the file it was timed from, or, where that is gone, from the shipped
+/// file of that name.
 CampaignModel model_of(PlannedModel const& planned) {
-    bool const there = fs::exists(planned.file);
-    auto model = campaign_model(
-        load_model(there ? planned.file : planned.name, planned.batch, planned.precision));
+    fs::path file = planned.file;
+    if (!fs::exists(file)) file = models_directory() / file.filename();
+    // Of the file no batch is asked: the probes share none, and the plan says under which one its
+    // records stand.
+    auto model = campaign_model(fs::exists(file)
+                                    ? load_model(file.string(), std::nullopt, planned.precision)
+                                    : load_model(planned.name, planned.batch, planned.precision));
     model.name = planned.name;
+    model.batch = planned.batch;
     return model;
 }
 
-std::vector<EvidencePart> parts_of_samples(fs::path const& path,
-                                           std::optional<std::string> const& hardware_id) {
+EvidencePart part_of_samples(fs::path const& path, std::optional<std::string> const& hardware_id) {
     CampaignResult result;
     read_samples(path, [&](SampleRecord const& record) { result.samples.add(record); });
     auto const& samples = result.samples;
@@ -55,24 +63,32 @@ std::vector<EvidencePart> parts_of_samples(fs::path const& path,
     }
     auto const plan = plan_from_json(*samples.settings, path.string() + ":1");
 
+    if (plan.models.empty()) throw InputError{path.string(), "its plan has no models", accepted};
     CampaignSettings settings;
     settings.threads = plan.threads;
+    settings.cpus = plan.cpus;
     settings.device = plan.device;
-    auto const id = hardware_id.value_or(hardware_id_of(samples.environment));
-    auto const sha256 = sha256_of_file(path);
-    std::vector<EvidencePart> parts;
+    settings.allocator = plan.allocator;
+    settings.states = {state_to_use(plan)};
+    std::set<std::string> planned_keys;
+    for (auto const& item : plan.cases) planned_keys.insert(item.key);
     for (auto const& planned : plan.models) {
-        auto const model = model_of(planned);
-        auto const hardware = hardware_of(samples, id, plan.threads, planned.precision);
-        auto measurement = measurement_of(result, settings, model, state_to_use(plan), hardware,
-                                          path.filename().string(), DERATE_VERSION);
-        measurement.source.timing = samples.rules.value_or("");
-        EvidencePart part{path.string(), evidence_of(measurement, path.string())};
-        for (auto& campaign : part.evidence.campaigns) campaign.samples_sha256 = sha256;
-        parts.push_back(std::move(part));
+        auto model = model_of(planned);
+        // Of a held-out model only the whole was asked for: parts of it are no cases of the plan.
+        model.isolated = std::ranges::all_of(model.subgraphs, [&](Subgraph const& part) {
+            return planned_keys.contains(
+                key_of_case(settings, model, part, settings.states.front()));
+        });
+        model.in_budget = model.isolated;
+        settings.models.push_back(std::move(model));
     }
-    if (parts.empty()) throw InputError{path.string(), "its plan has no models", accepted};
-    return parts;
+    result.cases = distinct_cases(settings);
+    auto const hardware =
+        hardware_of(samples, hardware_id.value_or(hardware_id_of(samples.environment)),
+                    plan.threads, plan.models.front().precision);
+    EvidencePart part{path.string(), evidence_of_campaign(result, settings, hardware, path, {})};
+    for (auto& campaign : part.evidence.campaigns) campaign.trust_grade.reset();  // not in the file
+    return part;
 }
 
 EvidencePart part_of_json(fs::path const& path) {
@@ -111,8 +127,7 @@ EvidenceInputs read_evidence_inputs(std::vector<fs::path> const& paths,
         }
         ++inputs.files;
         if (is_samples_file(path)) {
-            auto more = parts_of_samples(path, hardware_id);
-            std::ranges::move(more, std::back_inserter(parts));
+            parts.push_back(part_of_samples(path, hardware_id));
         } else {
             parts.push_back(part_of_json(path));
         }
