@@ -120,6 +120,59 @@ TEST(FallbackChain, TheDefaultCoversTheMeasuredModel) {
     EXPECT_GT(estimate.total.ci_95_upper_ms, measured_ms);
 }
 
+/// One convolution of 1 us, whose log variance is `log_variance`, by a type's curve or its
+/// parent's.
+ChainEstimate of_one_kernel(double log_variance, bool by_parent, bool unseen_regime = false) {
+    auto calibration = conv_only();
+    auto& curve = calibration.curves.front();
+    curve.log_variance = log_variance;
+    if (unseen_regime) curve.regimes = {"gru"};
+    calibration.intervals.model_log_variance = 0;
+    calibration.intervals.t_quantile = 2;
+    calibration.intervals.variance_factor = 0.1;
+    if (by_parent) {
+        calibration.parent_curves.emplace("conv", curve);
+        calibration.curves.clear();
+    }
+    Subgraph const conv{.type = OperationType::conv2d,
+                        .nodes = {{.name = "c", .op = "conv2d"}},
+                        .work = Flops{1},
+                        .traffic = {.input = Bytes{1}}};
+    FallbackChain const chain{std::vector{calibration}, std::nullopt, Precision::fp32};
+    return chain.estimate(std::vector{conv}, "foreign");
+}
+
+TEST(FallbackChain, AnIntervalThatNobodyCanUseIsNotKnown) {
+    // exp(2 sqrt(v)) is 10 at v = (log(10) / 2)^2 = 1.3255, and 3 at 0.3017.
+    EXPECT_TRUE(of_one_kernel(1.32, false).spread_known);
+    EXPECT_FALSE(of_one_kernel(1.33, false).spread_known);
+    EXPECT_TRUE(of_one_kernel(0.30, true).spread_known);
+    EXPECT_FALSE(of_one_kernel(0.31, true).spread_known);
+    EXPECT_TRUE(of_one_kernel(0.31, false).spread_known);
+    auto const endless = of_one_kernel(1e4, false);
+    EXPECT_FALSE(endless.spread_known);
+    ASSERT_EQ(endless.warnings.size(), 1U);
+    EXPECT_EQ(endless.warnings[0],
+              "the interval is not known: the time may be wrong by more than a factor of 10 "
+              "either way.");
+    EXPECT_FALSE(endless.total.efficiency_std);
+    EXPECT_NEAR(endless.total.latency_ms, 1e-3, 1e-7);
+}
+
+TEST(FallbackChain, AModelMostlyUnseenSaysSo) {
+    auto const seen = of_one_kernel(0.01, false);
+    EXPECT_EQ(seen.unseen_share, 0);
+    EXPECT_TRUE(seen.warnings.empty());
+    for (auto const& estimate : {of_one_kernel(0.01, true), of_one_kernel(0.01, false, true)}) {
+        EXPECT_EQ(estimate.unseen_share, 1);
+        ASSERT_EQ(estimate.warnings.size(), 1U);
+        EXPECT_THAT(estimate.warnings[0],
+                    HasSubstr("100 % of the time is of kernels that no calibration case shows ("));
+    }
+    EXPECT_THAT(of_one_kernel(0.01, true).warnings[0], HasSubstr("(conv2d)"));
+    EXPECT_THAT(of_one_kernel(0.01, false, true).warnings[0], HasSubstr("(plain)"));
+}
+
 TEST(FallbackChain, EachTypeTakesTheFirstCalibrationThatHasIt) {
     auto const estimate = price({conv_only(), default_file("gpu")});
     int convolutions = 0;
@@ -247,16 +300,17 @@ TEST(CompiledCalibration, PricesNothingByACurveOfAnotherKind) {
         (void)alone.estimate(std::vector{kernel_of(OperationType::pool, 0)}, "foreign");
         FAIL() << "priced";
     } catch (InputError const& error) {
-        EXPECT_STREQ(error.what(),
-                     "calibration of x: no curve prices kernels of type pool (a curve of that type, "
-                     "of its parent or of the device)");
+        EXPECT_STREQ(
+            error.what(),
+            "calibration of x: no curve prices kernels of type pool (a curve of that type, "
+            "of its parent or of the device)");
     }
     // The next best source prices what the best cannot, and says so.
     FallbackChain const chain{std::vector{conv_only(), default_file("gpu")}, {}, Precision::fp32};
-    auto const estimate = chain.estimate(std::vector{kernel_of(OperationType::conv2d, 1e6),
-                                                     kernel_of(OperationType::conv2d, 0),
-                                                     kernel_of(OperationType::pool, 1e6)},
-                                         "foreign");
+    auto const estimate = chain.estimate(
+        std::vector{kernel_of(OperationType::conv2d, 1e6), kernel_of(OperationType::conv2d, 0),
+                    kernel_of(OperationType::pool, 1e6)},
+        "foreign");
     ASSERT_EQ(estimate.shares.size(), 2U);
     EXPECT_EQ(estimate.shares[0].subgraphs, 1);
     EXPECT_EQ(estimate.shares[1].subgraphs, 2);
@@ -267,7 +321,8 @@ TEST(CompiledCalibration, FallsBackToParentThenDeviceEachWithOrWithoutFlops) {
     auto calibration = conv_only();
     auto const curve = [&](double kernel_seconds) {
         auto other = calibration.curves.front();
-        other.fitted_curve = FittedCurve{.form = AdditiveRoofline{.kernel_seconds = kernel_seconds}};
+        other.fitted_curve =
+            FittedCurve{.form = AdditiveRoofline{.kernel_seconds = kernel_seconds}};
         return other;
     };
     auto const seconds = [&](OperationType type, double flops) {
