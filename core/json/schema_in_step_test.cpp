@@ -193,6 +193,7 @@ json full_calibration() {
                               .origin = "derate",
                               .evidence = {{"efficiency_curves.json.gz", std::string(64, 'b')}},
                               .samples_sha256 = std::string(64, 'c')};
+    calibration.provenance.value_rule = "derate_2";
     calibration.claims = {{.leave_out = "family",
                            .models = 14,
                            .mape_percent = 4.5,
