@@ -245,6 +245,7 @@ ExitCode aggregate(AggregateFlags const& flags, CommonFlags const& common) {
             std::fprintf(stderr, "derate: %s: left out, another file has the same content\n",
                          path.string().c_str());
         }
+        for (auto const& note : inputs.notes) std::fprintf(stderr, "derate: %s\n", note.c_str());
     }
     auto calibration = fit_calibration(inputs.evidence);
     calibration.provenance.tool_version = DERATE_VERSION;

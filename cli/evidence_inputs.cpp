@@ -10,12 +10,15 @@
 #include "calibration/ingest.hpp"
 #include "campaign/host_environment.hpp"
 #include "campaign/measurement_of_samples.hpp"
+#include "campaign/measurements_of_reports.hpp"
 #include "campaign/plan_making.hpp"
 #include "campaign/samples_file.hpp"
 #include "cli/campaign_evidence.hpp"
 #include "core/input_error.hpp"
+#include "core/json/benchmark_report.hpp"
 #include "core/json/evidence_json.hpp"
 #include "core/json/file.hpp"
+#include "core/json/hardware_json.hpp"
 #include "core/json/measurement_json.hpp"
 #include "core/json/plan_json.hpp"
 #include "workloads/count_again.hpp"
@@ -91,9 +94,13 @@ EvidencePart part_of_samples(fs::path const& path, std::optional<std::string> co
     return part;
 }
 
-EvidencePart part_of_json(fs::path const& path) {
-    auto const where = path.string();
-    auto const json = read_json(path);
+std::string text_of(fs::path const& path) {
+    auto text = read_text(path);
+    return path.extension() == ".gz" ? gzip_expand(text, path.string()) : text;
+}
+
+EvidencePart part_of_json(std::string_view text, std::string const& where) {
+    auto const json = parse_json(text, where);
     auto const format =
         json.is_object() ? json.value("format", nlohmann::json{}) : nlohmann::json{};
     if (format == "derate_measurement") {
@@ -109,6 +116,55 @@ EvidencePart part_of_json(fs::path const& path) {
     throw InputError{where, "unknown kind of file", accepted};
 }
 
+/// The machine of a report, which says no more of it than whether it is a GPU: as the other input
+/// knows it, else as a hardware.json beside.
+Hardware hardware_of(BenchmarkReport const& report, std::optional<std::string> const& given,
+                     std::vector<EvidencePart> const& others) {
+    auto const id = report.hardware_id ? report.hardware_id : given;
+    if (!id) {
+        throw InputError{report.where, "does not name its machine", "--hardware NAME"};
+    }
+    for (auto const& other : others) {
+        if (other.evidence.hardware.id == *id) return other.evidence.hardware;
+    }
+    auto const beside = fs::path{report.where}.parent_path() / "hardware.json";
+    if (fs::exists(beside)) {
+        auto hardware = hardware_from_json(read_json(beside), beside.string());
+        if (hardware.id == *id) return hardware;
+    }
+    return {
+        .id = *id, .kind = report.device == "cpu" ? DeviceKind::cpu : DeviceKind::gpu, .name = *id};
+}
+
+/// Reports by campaign. A launch that is there already counts once.
+class Reports {
+  public:
+    /// \return false  this launch is there
+    bool add(BenchmarkReport report) {
+        auto& campaign = campaigns_[report.context_hash];
+        auto const place = campaign.try_emplace(report.launch, std::move(report));
+        return place.second;
+    }
+
+    void add_parts(EvidenceInputs& inputs, std::vector<EvidencePart>& parts,
+                   std::optional<std::string> const& hardware_id) const {
+        for (auto const& [context, launches] : campaigns_) {
+            std::vector<BenchmarkReport> reports;
+            for (auto const& [launch, report] : launches) reports.push_back(report);
+            auto const where = reports.front().where;
+            auto const read =
+                measurements_of_reports(reports, hardware_of(reports.front(), hardware_id, parts));
+            inputs.notes.insert(inputs.notes.end(), read.notes.begin(), read.notes.end());
+            for (auto const& measurement : read.measurements) {
+                parts.push_back({where, evidence_of(measurement, where)});
+            }
+        }
+    }
+
+  private:
+    std::map<std::string, std::map<int, BenchmarkReport>> campaigns_;  ///< by context_hash, launch
+};
+
 }  // namespace
 
 EvidenceInputs read_evidence_inputs(std::vector<fs::path> const& paths,
@@ -116,6 +172,7 @@ EvidenceInputs read_evidence_inputs(std::vector<fs::path> const& paths,
     EvidenceInputs inputs;
     std::map<std::string, fs::path> seen;  // by content
     std::vector<EvidencePart> parts;
+    Reports reports;
     for (auto const& path : paths) {
         if (fs::is_directory(path)) {
             throw InputError{path.string(), "is a folder",
@@ -128,10 +185,17 @@ EvidenceInputs read_evidence_inputs(std::vector<fs::path> const& paths,
         ++inputs.files;
         if (is_samples_file(path)) {
             parts.push_back(part_of_samples(path, hardware_id));
-        } else {
-            parts.push_back(part_of_json(path));
+            continue;
+        }
+        auto const text = text_of(path);
+        if (!looks_like_benchmark_report(text)) {
+            parts.push_back(part_of_json(text, path.string()));
+        } else if (!reports.add(benchmark_report_from_text(text, path.string()))) {
+            --inputs.files;
+            inputs.duplicates.push_back(path);
         }
     }
+    reports.add_parts(inputs, parts, hardware_id);
     if (parts.empty()) throw InputError{"--input", "no file given", accepted};
     inputs.evidence = merge(parts);
     return inputs;

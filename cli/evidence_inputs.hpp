@@ -14,13 +14,17 @@ struct EvidenceInputs {
     int files = 0;
     /// Files left out because another one has the same content.
     std::vector<std::filesystem::path> duplicates;
+    std::vector<std::string> notes;  ///< what of a file was left out and why, a line each
 };
 
 /// Reads measurement files, evidence files, derate's samples and derate-bench's Google Benchmark
 /// JSON, told apart by content, and merges them.
 ///
-/// \param hardware_id  name of the machine in files that carry none (samples and Google Benchmark
-///                     JSON); else the name their environment block gives it
+/// Reports of derate-bench whose contexts are equal are launches of one campaign. The peaks of
+/// their machine are those of a hardware.json of that name beside them; else unknown.
+///
+/// \param hardware_id  name of the machine in files that carry none: samples (else the name their
+///                     environment block gives it) and Google Benchmark JSON (else asked for)
 /// \throws InputError  a file that is none of these, or files that do not belong together
 [[nodiscard]] EvidenceInputs read_evidence_inputs(
     std::vector<std::filesystem::path> const& paths,

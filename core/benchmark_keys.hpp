@@ -21,6 +21,8 @@ inline constexpr std::string_view onednn = "onednn";
 inline constexpr std::string_view cpu_capability = "cpu_capability";
 inline constexpr std::string_view malloc_thresholds = "malloc_thresholds_bytes";
 inline constexpr std::string_view models = "models";  ///< "resnet18/b1,mobilenet_v2/b1"
+/// Name of the machine. derate-bench does not know it: --benchmark_context=hardware_id=NAME.
+inline constexpr std::string_view hardware_id = "hardware_id";
 
 /// Counters of a case. Its name is "<operation type>/<descriptor hash>", its label
 /// "<fusion pattern> <model>/b<batch>/<subgraph id> <descriptor>"; whole models are named

@@ -1,7 +1,6 @@
 #include "core/json/timing_table.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -11,20 +10,13 @@
 #include "core/input_error.hpp"
 #include "core/json/calibration_files.hpp"
 #include "core/json/file.hpp"
+#include "core/json/google_benchmark_rows.hpp"
 #include "core/json/measurement_json.hpp"
 
 namespace derate {
 namespace {
 
 using nlohmann::json;
-
-double ms_per(std::string const& unit, std::string const& where) {
-    if (unit == "ns") return 1e-6;
-    if (unit == "us") return 1e-3;
-    if (unit == "ms") return 1;
-    if (unit == "s") return 1e3;
-    throw InputError{where, "time_unit '" + unit + "'", "ns, us, ms or s"};
-}
 
 /// Google Benchmark's context, without what differs from run to run.
 std::map<std::string, std::string> environment_of(json const& context) {
@@ -35,113 +27,6 @@ std::map<std::string, std::string> environment_of(json const& context) {
     }
     return environment;
 }
-
-/// Google Benchmark writes NaN and Infinity bare, which is no JSON; null says as much of a counter.
-std::string with_null_for_not_finite(std::string_view text) {
-    constexpr std::array<std::string_view, 6> words{"-Infinity", "Infinity", "-NaN",
-                                                    "NaN",       "-nan",     "-inf"};
-    std::string result;
-    result.reserve(text.size());
-    bool in_string = false;
-    while (!text.empty()) {
-        if (in_string && text.front() == '\\' && text.size() > 1) {
-            result += text.substr(0, 2);
-            text.remove_prefix(2);
-            continue;
-        }
-        if (text.front() == '"') in_string = !in_string;
-        auto const word = in_string ? words.end() : std::ranges::find_if(words, [&](auto one) {
-            return text.starts_with(one);
-        });
-        if (word != words.end()) {
-            result += "null";
-            text.remove_prefix(word->size());
-        } else {
-            result += text.front();
-            text.remove_prefix(1);
-        }
-    }
-    return result;
-}
-
-/// One row of Google Benchmark; fields of another type than its own are faults of the file.
-class BenchmarkRow {
-  public:
-    /// \param names  of all rows of the file
-    BenchmarkRow(json const& row, std::string where, std::set<std::string> const& names)
-        : row_{row}, where_{std::move(where)}, names_{names} {
-        if (!row.is_object())
-            throw InputError{where_, "not an object", "a row of Google Benchmark"};
-        name_ = text("name").value_or("");
-        if (name_.empty()) throw InputError{where_, "no name", "a row of Google Benchmark"};
-    }
-
-    [[nodiscard]] std::string const& where() const { return where_; }
-    [[nodiscard]] std::string const& name() const { return name_; }
-
-    /// \return empty where the field is absent or null
-    [[nodiscard]] std::optional<std::string> text(char const* key) const {
-        auto const* const value = find(key);
-        if (value == nullptr) return std::nullopt;
-        if (!value->is_string()) fail(key, "a text");
-        return value->get<std::string>();
-    }
-    [[nodiscard]] std::optional<double> number(char const* key) const {
-        auto const* const value = find(key);
-        if (value == nullptr) return std::nullopt;
-        if (!value->is_number()) fail(key, "a number");
-        return value->get<double>();
-    }
-    [[nodiscard]] bool flag(char const* key) const {
-        auto const* const value = find(key);
-        if (value == nullptr) return false;
-        if (!value->is_boolean()) fail(key, "true or false");
-        return value->get<bool>();
-    }
-    /// \return empty where the field is absent; -1 stands for a count no int holds
-    [[nodiscard]] std::optional<int> count(char const* key) const {
-        auto const value = number(key);
-        if (!value) return std::nullopt;
-        return *value >= 0 && *value <= 1e9 ? static_cast<int>(*value) : -1;
-    }
-    [[nodiscard]] double ms(double time) const {
-        return time * ms_per(text("time_unit").value_or("ns"), where_);
-    }
-
-    /// "mean", "stddev", "BigO", ...; empty for a repetition. Where there is no run_type (before
-    /// version 1.5), the name tells: "f_mean" beside "f".
-    [[nodiscard]] std::string aggregate() const {
-        if (auto const run_type = text("run_type")) {
-            return *run_type == "iteration" ? "" : text("aggregate_name").value_or("unknown");
-        }
-        for (std::string const one : {"mean", "median", "stddev", "BigO", "RMS", "cv"}) {
-            if (!name_.ends_with("_" + one)) continue;
-            bool const is_fit = one == "BigO" || one == "RMS";
-            if (is_fit || names_.contains(name_.substr(0, name_.size() - one.size() - 1)))
-                return one;
-        }
-        return "";
-    }
-    [[nodiscard]] std::string case_name() const {
-        if (auto const run_name = text("run_name")) return *run_name;
-        auto const kind = aggregate();
-        return kind.empty() ? name_ : name_.substr(0, name_.size() - kind.size() - 1);
-    }
-
-  private:
-    [[nodiscard]] json const* find(char const* key) const {
-        auto const found = row_.find(key);
-        return found == row_.end() || found->is_null() ? nullptr : &*found;
-    }
-    [[noreturn]] void fail(char const* key, char const* required) const {
-        throw InputError{where_ + "/" + key, "another type", required};
-    }
-
-    json const& row_;
-    std::string where_;
-    std::set<std::string> const& names_;
-    std::string name_;
-};
 
 /// What the rows of one benchmark say.
 struct CollectedCase {
@@ -239,12 +124,7 @@ TimingTable from_google_benchmark(json const& file, std::string const& where) {
         one.times.name = name;
         return one;
     };
-    std::set<std::string> names;
-    for (auto const& row : file.at("benchmarks")) {
-        if (row.is_object() && row.contains("name") && row.at("name").is_string()) {
-            names.insert(row.at("name"));
-        }
-    }
+    auto const names = names_of_rows(file.at("benchmarks"));
     std::size_t index = 0;
     for (auto const& element : file.at("benchmarks")) {
         BenchmarkRow const row{element, where + "#/benchmarks/" + std::to_string(index++), names};
@@ -338,7 +218,7 @@ TimingTable read_timing_table(std::filesystem::path const& file) {
     auto const where = file.string();
     auto text = read_text(file);
     if (file.extension() == ".gz") text = gzip_expand(text, where);
-    auto const content = parse_json(with_null_for_not_finite(text), where);
+    auto const content = parse_google_benchmark(text, where);
     TimingTable table;
     if (content.is_object() && content.contains("benchmarks") &&
         content.at("benchmarks").is_array()) {
