@@ -111,7 +111,8 @@ Plan plan_without_steps(CampaignSettings const& settings, std::span<DistinctCase
         plan.models.push_back({.name = model.name,
                                .file = model.file.string(),
                                .batch = model.batch,
-                               .precision = model.precision});
+                               .precision = model.precision,
+                               .held_out = !model.in_budget});
     }
     for (auto const& item : cases) {
         plan.cases.push_back(

@@ -82,7 +82,8 @@ EvidencePart part_of_samples(fs::path const& path, std::optional<std::string> co
             return planned_keys.contains(
                 key_of_case(settings, model, part, settings.states.front()));
         });
-        model.in_budget = model.isolated;
+        // Samples of before `held_out` do not say it otherwise.
+        model.in_budget = model.isolated && !planned.held_out;
         settings.models.push_back(std::move(model));
     }
     result.cases = distinct_cases(settings);

@@ -17,6 +17,7 @@ struct PlannedModel {
     std::string file{};  ///< absolute path of the .pt2 or the shipped export
     int batch = 1;
     Precision precision = Precision::fp32;
+    bool held_out = false;  ///< a truth to compare with; the program that times need not know
 
     friend bool operator==(PlannedModel const&, PlannedModel const&) = default;
 };

@@ -62,6 +62,7 @@ std::string to_json_text(Plan const& plan) {
                           {"file", model.file},
                           {"batch", model.batch},
                           {"precision", to_string(model.precision)}});
+        if (model.held_out) models.back()["held_out"] = true;
     }
     json cases = json::array();
     for (auto const& item : plan.cases) {
@@ -139,7 +140,8 @@ Plan plan_from_json(std::string_view text, std::string_view where) try {
                                .file = model.at("file").get<std::string>(),
                                .batch = whole(model.at("batch")),
                                .precision = known(parse_precision(precision.get<std::string>()),
-                                                  precision, where, "a precision")});
+                                                  precision, where, "a precision"),
+                               .held_out = model.value("held_out", false)});
     }
     for (auto const& item : all.at("cases")) {
         auto const& state = item.at("state");
