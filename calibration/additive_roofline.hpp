@@ -53,7 +53,7 @@ struct AdditiveRooflineFits {
 ///
 /// parameter_covariance is the inverse of the normal matrix at the minimum, of log coefficients.
 ///
-/// Parents and device charge for joined FLOPs only as far as their rows show them
+/// Parents and device bound what they charge for joined FLOPs by what their rows show
 /// (AdditiveRoofline::joined_flops_per_byte).
 ///
 /// \param rows  one or more

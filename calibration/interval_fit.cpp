@@ -13,13 +13,16 @@
 namespace derate {
 namespace {
 
+/// Of a type without a curve; what few types ask for beyond, a factor of 20 either way at 95 %,
+/// says how few they are.
+constexpr double most_fallback_variance = 2.25;
 constexpr double prior_types = 1;  ///< a parent's fallback variance counts all types' as this many
 constexpr double prior_families = 2;  ///< a type's variance counts its parent's as this many
 // Of kernels' own errors where no residual model tells what they have in common.
 constexpr double same_type_correlation = 0.4;
 constexpr double cross_type_correlation = 0.15;
 constexpr double factor_prior_deviation = 0.75;  ///< of the variance factor's logarithm about 0
-constexpr double extrapolation_log_variance = 0.05;
+constexpr double extrapolation_log_variance = 0.01;
 constexpr double unseen_regime_log_variance = 1.0;
 constexpr double foreign_partition_log_variance = 0.04;
 constexpr std::size_t least_families = 4;
@@ -232,10 +235,12 @@ FallbackVariance fallback_variance(FitInput const& input, std::vector<int> const
     FallbackVariance result;
     for (auto const& [parent, values] : of_parent) {
         auto const n = static_cast<double>(values.size());
-        result.parents[parent] = few_types_widen(std::max(2.0, n)) *
-                                 (n * mean_of(values) + prior_types * prior) / (n + prior_types);
+        result.parents[parent] =
+            std::min(most_fallback_variance, few_types_widen(std::max(2.0, n)) *
+                                                 (n * mean_of(values) + prior_types * prior) /
+                                                 (n + prior_types));
     }
-    result.device = std::max(mean_of(of_device), prior);
+    result.device = std::min(most_fallback_variance, std::max(mean_of(of_device), prior));
     return result;
 }
 
@@ -286,30 +291,32 @@ CurveVariances curve_variances(std::vector<EfficiencyCurve> const& curves,
     return of_curve;
 }
 
+/// Variance factors that are tried, ratios 2^(1/4): one of finitely many, whatever the processor
+/// rounds.
+constexpr int least_step = -24;
+constexpr int most_step = 16;
+double factor_at(int step) { return std::exp2(0.25 * step); }
+
 /// A whole model as its fold predicted it.
 struct ModelError {
-    double square = 0;   ///< of log(measured / predicted)
-    double kernels = 0;  ///< what the variance factor multiplies
-    double context = 0;  ///< log variance from all else
+    double square = 0;                  ///< of log(measured / predicted)
+    std::vector<double> log_variances;  ///< with each of the factors
     double weight = 1;
 };
 
 /// The factor on kernels' variance that makes the models' errors likeliest.
 ///
-///     min over f of sum_m w_m (log(f k_m + c_m) + e_m^2 / (f k_m + c_m)) + (log f / 0.75)^2
-///
-/// on a grid of ratios 2^(1/4): one of finitely many, whatever the processor rounds.
+///     min over f of sum_m w_m (log V_m(f) + e_m^2 / V_m(f)) + (log f / 0.75)^2
 double variance_factor(std::vector<ModelError> const& errors) {
-    constexpr int least_step = -24;
-    constexpr int most_step = 16;
     double best_cost = std::numeric_limits<double>::infinity();
     double best = 1;
     for (int step = least_step; step <= most_step; ++step) {
-        double const factor = std::exp2(0.25 * step);
+        double const factor = factor_at(step);
         double const prior = std::log(factor) / factor_prior_deviation;
         double cost = prior * prior;
         for (auto const& error : errors) {
-            double const variance = factor * error.kernels + error.context;
+            double const variance =
+                error.log_variances[static_cast<std::size_t>(step - least_step)];
             if (!(variance > 0)) continue;
             cost += error.weight * (std::log(variance) + error.square / variance);
         }
@@ -401,9 +408,7 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
         }
         apply(fold.calibration,
               others.empty() ? of_curve : curve_variances(calibration.curves, others));
-        CompiledCalibration const compiled{fold.calibration};
-        fold.calibration.intervals.variance_factor = 0;
-        CompiledCalibration const without_factor{fold.calibration};
+        CompiledCalibration compiled{fold.calibration};
         for (int const m : fold.models) {
             auto const& model = evidence.models[static_cast<std::size_t>(m)];
             auto const parts = sum_of_parts_ms(evidence, model);
@@ -415,11 +420,12 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
                 prepare(compiled, subgraphs_of(evidence, model), evidence.partition);
             auto const predicted = estimate(compiled, prepared, what);
             double const error = std::log(measured / predicted.latency_ms);
-            double const rest = estimate(without_factor, prepared, what).log_variance;
-            errors.push_back({.square = error * error,
-                              .kernels = predicted.log_variance - rest,
-                              .context = rest,
-                              .weight = weight});
+            ModelError& result =
+                errors.emplace_back(ModelError{.square = error * error, .weight = weight});
+            for (int step = least_step; step <= most_step; ++step) {
+                compiled.set_variance_factor(factor_at(step));
+                result.log_variances.push_back(estimate(compiled, prepared, what).log_variance);
+            }
         }
     }
     calibration.intervals.variance_factor = variance_factor(errors);

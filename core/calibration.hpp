@@ -57,8 +57,9 @@ struct AdditiveRoofline {
     double joined_flop_coefficient = 0;
     double cache_byte_seconds = 0;  ///< >= 0; 0 where the term is not fitted
     double last_level_cache_bytes = 0;
-    /// Joined FLOPs beyond this many a byte of activations are no norm or activation, and are charged
-    /// as the other FLOPs alone; empty: all are charged. Of parents, what their kernels show.
+    /// More joined FLOPs a byte of activations are those of a product, no norm or activation, and take
+    /// at most as long as all else; empty: there is no such bound. Of parents, what their kernels
+    /// show.
     std::optional<double> joined_flops_per_byte{};
 };
 

@@ -116,18 +116,18 @@ RangeCheck check_range(CompiledCurve const& curve, RooflineTerms const& terms) {
     };
     add(curve.flop_range, terms.flops);
     add(curve.byte_range, terms.bytes);
-    double const charged = charged_joined_flops(curve.roofline, terms);
-    if (terms.joined_flops > charged) {
+    double const shown = shown_joined_flops(curve.roofline, terms);
+    if (terms.joined_flops > shown) {
         // Joined work that is no norm or activation: products, at a rate that nothing shows.
         constexpr double least_share = 0.01;
         double const outside =
-            std::log(terms.joined_flops / std::max(charged, least_share * terms.joined_flops));
+            std::log(terms.joined_flops / std::max(shown, least_share * terms.joined_flops));
         distance_squared += outside * outside;
     }
     return {.extrapolated = distance_squared > 0, .distance_squared = distance_squared};
 }
 
-double charged_joined_flops(AdditiveRoofline const& roofline, RooflineTerms const& terms) {
+double shown_joined_flops(AdditiveRoofline const& roofline, RooflineTerms const& terms) {
     if (!roofline.joined_flops_per_byte) return terms.joined_flops;
     return std::min(terms.joined_flops, *roofline.joined_flops_per_byte * terms.activation_bytes);
 }
@@ -139,10 +139,21 @@ TermPowers term_powers(AdditiveRoofline const& roofline, RooflineTerms const& te
         if (!(size > limit)) return std::pow(size, exponent);
         return std::pow(limit, exponent) * (size / limit);
     };
-    return {.flops = power(terms.flops, roofline.flop_exponent, limits.flops),
-            .joined_flops =
-                power(charged_joined_flops(roofline, terms), roofline.flop_exponent, limits.flops),
-            .bytes = power(terms.bytes, roofline.byte_exponent, limits.bytes)};
+    TermPowers powers{
+        .flops = power(terms.flops, roofline.flop_exponent, limits.flops),
+        .joined_flops = power(terms.joined_flops, roofline.flop_exponent, limits.flops),
+        .bytes = power(terms.bytes, roofline.byte_exponent, limits.bytes)};
+    double const shown = shown_joined_flops(roofline, terms);
+    if (shown < terms.joined_flops && roofline.joined_flop_coefficient > 0) {
+        // What joined is a product then, of no more work than the main one: it takes no longer.
+        double const rest = roofline.kernel_seconds * terms.kernels +
+                            roofline.flop_coefficient * powers.flops +
+                            roofline.byte_coefficient * powers.bytes;
+        double const most = std::max(power(shown, roofline.flop_exponent, limits.flops),
+                                     rest / roofline.joined_flop_coefficient);
+        powers.joined_flops = std::min(powers.joined_flops, most);
+    }
+    return powers;
 }
 
 PricedTerms price_terms(AdditiveRoofline const& roofline, RooflineTerms const& terms,
@@ -199,8 +210,8 @@ CompiledCalibration::CompiledCalibration(Calibration const& calibration)
 }
 
 void CompiledCalibration::throw_unpriced(OperationType type) {
-    throw std::invalid_argument{std::string{"no curve prices kernels of type "}.append(
-        to_string(type))};
+    throw std::invalid_argument{
+        std::string{"no curve prices kernels of type "}.append(to_string(type))};
 }
 
 KernelPrediction predict_kernel(CompiledCalibration const& calibration, Subgraph const& subgraph) {

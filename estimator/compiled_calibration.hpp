@@ -76,6 +76,8 @@ class CompiledCalibration {
     }
     [[nodiscard]] std::span<CompiledCurve const> curves() const { return curves_; }
     [[nodiscard]] IntervalModel const& intervals() const { return intervals_; }
+    /// For a search of the likeliest one.
+    void set_variance_factor(double factor) { intervals_.variance_factor = factor; }
     [[nodiscard]] ContextFactor const& context() const { return context_; }
     [[nodiscard]] std::optional<double> peak_flops() const { return peak_flops_; }
     [[nodiscard]] std::optional<double> peak_bandwidth() const { return peak_bandwidth_; }

@@ -261,7 +261,7 @@ LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel c
     // many add up, so that it leaves one alone.
     double const concentration =
         totals.kernel_sum > 0 ? totals.kernel_squares / (totals.kernel_sum * totals.kernel_sum) : 1;
-    double const factor = concentration + intervals.variance_factor * (1 - concentration);
+    double const factor = std::pow(intervals.variance_factor, 1 - concentration);
     auto const log_variance_of = [&](double learnt_part, double unlearnt_part) {
         return std::log1p(std::expm1(factor * std::log1p(learnt_part)) + unlearnt_part / square);
     };

@@ -37,8 +37,8 @@ struct TermPowers {
 [[nodiscard]] TermPowers term_powers(AdditiveRoofline const& roofline, RooflineTerms const& terms,
                                      TermLimits const& limits);
 
-/// Joined FLOPs that the roofline charges for: at most as many a byte as its kernels show.
-[[nodiscard]] double charged_joined_flops(AdditiveRoofline const& roofline,
+/// Joined FLOPs as far as the roofline's kernels show as many a byte.
+[[nodiscard]] double shown_joined_flops(AdditiveRoofline const& roofline,
                                           RooflineTerms const& terms);
 
 /// The terms of an additive roofline, in seconds.

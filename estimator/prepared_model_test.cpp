@@ -135,9 +135,9 @@ TEST(Estimate, AModelOfOneKernelHasThatKernelsInterval) {
     auto const one = convolution(2e6, 1e4);
     EXPECT_NEAR(log_variance_of(calibration, {one}), std::log(1.04), 1e-12);
     EXPECT_NEAR(log_variance_of(calibration, {one, one, one}), std::log(1.04), 1e-12);
-    // Two of 4 us, 0.2 off each: their sum is 0.2 / sqrt(2) off, and half of the factor applies.
+    // Two of 4 us, 0.2 off each: their sum is 0.2 / sqrt(2) off, and its root applies.
     EXPECT_NEAR(log_variance_of(calibration, {one, convolution(2e6, 1e4, 17)}),
-                (0.5 + 0.1 * 0.5) * std::log1p(0.02), 1e-12);
+                std::sqrt(0.1) * std::log1p(0.02), 1e-12);
     calibration.curves[0].regimes = {"dilated"};  // that one is plain
     for (double const flops : {1e3, 2e6, 3e9}) {
         auto const kernel = convolution(flops, 1e4);
@@ -201,9 +201,7 @@ TEST(Estimate, AParentsRatesDoNotGrowBeyondItsKernels) {
                                                  .flop_coefficient = 1e-9,
                                                  .flop_exponent = 0.5,
                                                  .byte_coefficient = 1e-15,
-                                                 .byte_exponent = 0.5,
-                                                 .joined_flop_coefficient = 1e-6,
-                                                 .joined_flops_per_byte = 0};
+                                                 .byte_exponent = 0.5};
     parent.work_range = Interval{1e3, 1e6};
     calibration.parent_curves.emplace("conv", parent);
     calibration.curves.erase(calibration.curves.begin());
@@ -239,7 +237,11 @@ TEST(Estimate, AParentChargesForWhatJoinedAsItsKernelsShow) {
     EXPECT_NEAR(microseconds({}), rest + 44.704, 1e-9);
     EXPECT_NEAR(microseconds(10), rest + 44.704, 1e-9);
     EXPECT_NEAR(microseconds(2), rest + 20, 1e-9);
-    EXPECT_NEAR(microseconds(0), rest, 1e-9);
+    EXPECT_NEAR(microseconds(0.1), rest + rest, 1e-9) << "no longer than all else";
+    EXPECT_NEAR(microseconds(0), rest + rest, 1e-9);
+    std::get<AdditiveRoofline>(calibration.parent_curves.at("conv").fitted_curve->form)
+        .joined_flop_coefficient = 1e-12;
+    EXPECT_NEAR(microseconds(0), rest + 0.044704, 1e-9) << "a bound, no charge";
 }
 
 TEST(Estimate, ContextFactorBelongsToWholeModels) {
