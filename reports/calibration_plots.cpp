@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "calibration/bins.hpp"
+#include "calibration/size_band.hpp"
 #include "core/format_quantity.hpp"
 #include "core/statistics/distributions.hpp"
 
@@ -103,52 +104,56 @@ std::string prefix(std::span<PicturedCalibration const> all, PicturedCalibration
     return all.size() > 1 ? one.label + ": " : "";
 }
 
-/// Geometric means over a bin's kernels of where the served curve lies and how far it may be off.
-struct BandPoint {
+/// The type's kernels by size, and what the band says of them.
+struct DrawnBand {
+    PlotSeries series{.mark = Mark::band};
     int kernels = 0;
-    double log_work = 0, log_efficiency = 0, log_variance = 0;
-    double least_work = 0, most_work = 0;
+    int inside = 0;
 };
 
-PlotSeries prediction_band(PicturedCalibration const& pictured, OperationType type, bool zero_flop,
-                           std::string label) {
-    std::map<double, BandPoint> bins;
-    for (auto const& kernel : distinct_kernels(pictured)) {
-        auto const& subgraph = pictured.evidence->cases.at(kernel.case_index).subgraph;
-        if (!belongs(subgraph, type, zero_flop)) continue;
+DrawnBand size_band(PicturedCalibration const& pictured, OperationType type, bool zero_flop,
+                    std::string label) {
+    DrawnBand drawn;
+    drawn.series.label = std::move(label);
+    std::vector<SizedEfficiency> kernels;
+    for (auto const& one : pictured.evidence->cases) {
+        if (!one.timing || !belongs(one.subgraph, type, zero_flop)) continue;
         auto const efficiency =
-            efficiency_at(pictured.calibration, subgraph, zero_flop, kernel.predicted_ms);
-        if (!efficiency) continue;
-        double const work = work_of(subgraph, zero_flop);
-        auto& bin = bins[work_bin_of(work).lower];
-        bin.least_work = bin.kernels == 0 ? work : std::min(bin.least_work, work);
-        bin.most_work = std::max(bin.most_work, work);
-        ++bin.kernels;
-        bin.log_work += std::log(work);
-        bin.log_efficiency += std::log(*efficiency);
-        bin.log_variance += kernel.log_variance;
+            efficiency_at(pictured.calibration, one.subgraph, zero_flop, one.timing->center_ms);
+        if (efficiency) kernels.push_back({work_of(one.subgraph, zero_flop), *efficiency});
     }
-    PlotSeries band{.label = std::move(label), .mark = Mark::band};
+    if (kernels.size() < 2) return drawn;
+    SizeBands const bands{kernels};
+    for (auto const& kernel : kernels) {
+        auto const band = bands.at(kernel.work).band;
+        ++drawn.kernels;
+        drawn.inside += band.lower <= kernel.efficiency && kernel.efficiency <= band.upper ? 1 : 0;
+    }
+    constexpr int places = 25;
+    for (auto const& at : bands.over_range(places)) {
+        drawn.series.x.push_back(at.work);
+        drawn.series.y.push_back(at.center);
+        drawn.series.low.push_back(at.band.lower);
+        drawn.series.high.push_back(at.band.upper);
+    }
     constexpr double sliver = 1.06;  // of one size alone the band is a strip that can be seen
-    for (auto const& [lower, bin] : bins) {
-        double const center = std::exp(bin.log_efficiency / bin.kernels);
-        double const half = z_95 * std::sqrt(bin.log_variance / bin.kernels);
-        // At the centre of each bin; the outermost reach as far as their kernels do.
-        std::vector<double> places{std::exp(bin.log_work / bin.kernels)};
-        if (lower == bins.begin()->first) {
-            places.insert(places.begin(), std::min(bin.least_work, places.front() / sliver));
-        }
-        if (lower == bins.rbegin()->first) {
-            places.push_back(std::max(bin.most_work, places.back() * sliver));
-        }
-        for (double const x : places) {
-            band.x.push_back(x);
-            band.y.push_back(center);
-            band.low.push_back(center * std::exp(-half));
-            band.high.push_back(center * std::exp(half));
-        }
+    if (drawn.series.x.front() == drawn.series.x.back()) {
+        drawn.series.x.front() /= sliver;
+        drawn.series.x.back() *= sliver;
     }
-    return band;
+    return drawn;
+}
+
+/// A sentence on kernels above a peak, where there are any: rates no device reaches.
+std::string above_the_roof(std::vector<std::string> const& names) {
+    if (names.empty()) return "";
+    constexpr std::size_t shown = 3;
+    std::string text = " Above the roof, so the stated peak is too low or the count too high: ";
+    for (std::size_t i = 0; i < std::min(shown, names.size()); ++i) {
+        text += (i > 0 ? ", " : "") + names[i];
+    }
+    if (names.size() > shown) text += " and " + std::to_string(names.size() - shown) + " more";
+    return text + ".";
 }
 
 PlotSeries kernel_points(PicturedCalibration const& pictured, OperationType type, bool zero_flop,
@@ -235,9 +240,8 @@ std::optional<Plot> efficiency_plot(std::span<PicturedCalibration const> calibra
         .title = name +
                  (zero_flop ? " without FLOPs: share of peak bandwidth" : ": share of peak FLOP/s"),
         .caption =
-            "Each point is a distinct kernel. The band holds one more kernel of the same kind with "
-            "95 % "
-            "probability; the bars are the 95 % confidence interval of a bin's mean.",
+            "Each point is a distinct kernel; the bars are the 95 % confidence interval of "
+            "a bin's mean.",
         .x = {.title = zero_flop ? "bytes moved" : "work", .scale = AxisScale::log10, .unit = unit},
         .y = {.title = "efficiency", .scale = AxisScale::log10, .unit = AxisUnit::none},
         .table = {.header = {"calibration", "kernel", "pattern", zero_flop ? "bytes" : "work",
@@ -245,10 +249,23 @@ std::optional<Plot> efficiency_plot(std::span<PicturedCalibration const> calibra
     for (auto const& pictured : calibrations) {
         auto const before = prefix(calibrations, pictured);
         if (pictured.evidence) {
-            keep_unless_empty(plot, prediction_band(pictured, type, zero_flop,
-                                                    before + "prediction band (95 %)"));
-            keep_unless_empty(
-                plot, kernel_points(pictured, type, zero_flop, before + "kernels", plot.table));
+            auto band = size_band(pictured, type, zero_flop, before + "one more kernel (95 %)");
+            if (band.kernels > 0) {
+                plot.caption += " " + before +
+                                "the band is for one more kernel of a size, "
+                                "whatever its shape; it holds " +
+                                std::to_string(band.inside) + " of the " +
+                                std::to_string(band.kernels) + " drawn.";
+            }
+            keep_unless_empty(plot, std::move(band.series));
+            auto points = kernel_points(pictured, type, zero_flop, before + "kernels", plot.table);
+            std::vector<std::string> above;
+            for (std::size_t i = 0; i < points.y.size(); ++i) {
+                if (points.y[i] > 1)
+                    above.push_back(points.hover[i].substr(0, points.hover[i].find(':')));
+            }
+            plot.caption += above_the_roof(above);
+            keep_unless_empty(plot, std::move(points));
         }
         if (auto const* curve = curve_of(pictured.calibration, type, zero_flop)) {
             keep_unless_empty(plot,
@@ -438,27 +455,29 @@ std::optional<Plot> roofline_plot(PicturedCalibration const& pictured, std::stri
                                   std::span<RooflinePoint const> points) {
     auto const& calibration = pictured.calibration;
     if (!calibration.peak_flops || !calibration.peak_bandwidth) return std::nullopt;
-    Plot plot{.id = plot_id("roofline-" + pictured.label + "-" + model),
-              .title = pictured.label + ": roofline of " + model,
-              .caption =
-                  "Each point is a subgraph at its predicted rate. Under the slanted roof memory "
-                  "bounds it, "
-                  "under the flat one arithmetic; far below both, overhead or a poor kernel.",
-              .x = {.title = "arithmetic intensity (FLOP per byte)",
-                    .scale = AxisScale::log10,
-                    .unit = AxisUnit::flops_per_byte},
-              .y = {.title = "rate", .scale = AxisScale::log10, .unit = AxisUnit::flops_per_second},
-              .table = {.header = {"subgraph", "pattern", "type", "FLOP per byte", "rate", "time",
-                                   "bound"}}};
+    Plot plot{
+        .id = plot_id("roofline-" + pictured.label + "-" + model),
+        .title = pictured.label + ": roofline of " + model,
+        .caption =
+            "Each point is a subgraph at its predicted rate. Under the slanted roof memory "
+            "bounds it, under the flat one arithmetic, unless the cost of each operator takes "
+            "most of its time (overhead).",
+        .x = {.title = "arithmetic intensity (FLOP per byte)",
+              .scale = AxisScale::log10,
+              .unit = AxisUnit::flops_per_byte},
+        .y = {.title = "rate", .scale = AxisScale::log10, .unit = AxisUnit::flops_per_second},
+        .table = {
+            .header = {"subgraph", "pattern", "type", "FLOP per byte", "rate", "time", "bound"}}};
     std::map<Bound, PlotSeries> by_bound;
+    std::vector<std::string> above;
     double least = calibration.peak_flops->per_second / calibration.peak_bandwidth->per_second;
     double most = least;
     for (auto const& point : points) {
         double const work = point.subgraph.work.value();
         double const traffic = point.subgraph.traffic.total().value();
-        if (!(work > 0) || !(traffic > 0) || !(point.latency_ms > 0)) continue;
-        auto& series = by_bound[point.bound];
-        series.label = std::string{to_string(point.bound)} + " bound";
+        if (!(work > 0) || !(traffic > 0) || !(point.latency_ms > 0) || !point.bound) continue;
+        auto& series = by_bound[*point.bound];
+        series.label = std::string{to_string(*point.bound)} + " bound";
         series.x.push_back(work / traffic);
         series.y.push_back(work * ms_per_second / point.latency_ms);
         series.hover.push_back("#" + std::to_string(point.subgraph.id) + " " +
@@ -467,11 +486,16 @@ std::optional<Plot> roofline_plot(PicturedCalibration const& pictured, std::stri
             {std::to_string(point.subgraph.id), point.subgraph.fusion_pattern,
              std::string{to_string(point.subgraph.type)}, format_significant(series.x.back(), 3),
              format_rate(FlopsPerSecond{series.y.back()}), format_ms(point.latency_ms),
-             std::string{to_string(point.bound)}});
+             std::string{to_string(*point.bound)}});
+        if (series.y.back() > std::min(calibration.peak_flops->per_second,
+                                       series.x.back() * calibration.peak_bandwidth->per_second)) {
+            above.push_back("#" + std::to_string(point.subgraph.id));
+        }
         least = std::min(least, series.x.back());
         most = std::max(most, series.x.back());
     }
     if (by_bound.empty()) return std::nullopt;
+    plot.caption += above_the_roof(above);
     double const ridge =
         calibration.peak_flops->per_second / calibration.peak_bandwidth->per_second;
     double const left = std::min(least, ridge) / 2;

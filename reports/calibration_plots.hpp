@@ -25,15 +25,14 @@ struct PicturedCalibration {
 struct RooflinePoint {
     Subgraph subgraph;
     double latency_ms = 0;  ///< > 0
-    Bound bound = Bound::overhead;
+    std::optional<Bound> bound;
 };
 
 /// Efficiency against work for one operation type: every kernel, the bins' confidence intervals of
-/// the mean, and the band in which the served curve expects one more kernel (95 %).
+/// the mean, and the band of one more kernel of a size, whatever its shape (SizeBands). Kernels
+/// above 1 are named in the caption.
 ///
-/// Zero-FLOP kernels are drawn against bytes, as a fraction of the bandwidth peak. The band follows
-/// the served function at the work, traffic and node counts of the calibration's own kernels, bin
-/// by bin, because an additive roofline is not a function of FLOPs alone.
+/// Zero-FLOP kernels are drawn against bytes, as a fraction of the bandwidth peak.
 ///
 /// \return empty where no calibration has a kernel of this type
 [[nodiscard]] std::optional<Plot> efficiency_plot(std::span<PicturedCalibration const> calibrations,
