@@ -200,6 +200,10 @@ std::vector<UsedCalibration> used_calibrations(Target const& target,
 
 std::string_view source_name(CurveSource source) { return to_string(source); }
 
+std::string bound_name(std::optional<Bound> bound) {
+    return std::string{bound ? to_string(*bound) : "unknown"};
+}
+
 template <class T>
 nlohmann::json or_null(std::optional<T> const& value) {
     return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
@@ -212,20 +216,21 @@ nlohmann::json known(bool spread_known, double value) {
 
 nlohmann::json to_json(SubgraphEstimate const& estimate, Subgraph const& subgraph) {
     bool const spread_known = estimate.source != CurveSource::legacy_hardcoded;
-    return {{"subgraph_id", estimate.subgraph_id},
-            {"operation_type", to_string(subgraph.type)},
-            {"fusion_pattern", subgraph.fusion_pattern},
-            {"flops", subgraph.work.value()},
-            {"bytes", subgraph.traffic.total().value()},
-            {"latency_ms", estimate.latency_ms},
-            {"latency_std_ms", known(spread_known, estimate.latency_std_ms)},
-            {"efficiency_used", or_null(estimate.efficiency_used)},
-            {"efficiency_std", or_null(estimate.efficiency_std)},
-            {"source", source_name(estimate.source)},
-            {"curve", estimate.curve},
-            {"bound", to_string(estimate.bound)},
-            {"extrapolated", estimate.extrapolated},
-            {"unseen_regime", or_null(estimate.unseen_regime)}};
+    return {
+        {"subgraph_id", estimate.subgraph_id},
+        {"operation_type", to_string(subgraph.type)},
+        {"fusion_pattern", subgraph.fusion_pattern},
+        {"flops", subgraph.work.value()},
+        {"bytes", subgraph.traffic.total().value()},
+        {"latency_ms", estimate.latency_ms},
+        {"latency_std_ms", known(spread_known, estimate.latency_std_ms)},
+        {"efficiency_used", or_null(estimate.efficiency_used)},
+        {"efficiency_std", or_null(estimate.efficiency_std)},
+        {"source", source_name(estimate.source)},
+        {"curve", estimate.curve},
+        {"bound", estimate.bound ? nlohmann::json(to_string(*estimate.bound)) : nlohmann::json()},
+        {"extrapolated", estimate.extrapolated},
+        {"unseen_regime", or_null(estimate.unseen_regime)}};
 }
 
 /// null where the calibration does not say.
@@ -361,8 +366,8 @@ void print_slowest(ModelToPrice const& model, ChainEstimate const& estimate) {
         if (part.unseen_regime) source += ", unseen: " + *part.unseen_regime;
         if (part.extrapolated) source += ", extrapolated";
         rows.push_back({std::to_string(part.subgraph_id), subgraph.fusion_pattern,
-                        std::string{to_string(subgraph.type)}, std::string{to_string(part.bound)},
-                        source, format_flops(subgraph.work), format_bytes(subgraph.traffic.total()),
+                        std::string{to_string(subgraph.type)}, bound_name(part.bound), source,
+                        format_flops(subgraph.work), format_bytes(subgraph.traffic.total()),
                         format_ms(part.latency_ms),
                         percent(part.latency_ms / estimate.total.latency_ms)});
     }
@@ -555,7 +560,7 @@ void print_text(ModelToPrice const& model, Explanation const& all) {
                 format_flops(subgraph.work).c_str(),
                 format_bytes(subgraph.traffic.total()).c_str());
     std::printf("%s, %s of the model; limited by %s\n", format_ms(found.latency_ms).c_str(),
-                percent(all.share_of_model).c_str(), std::string{to_string(found.bound)}.c_str());
+                percent(all.share_of_model).c_str(), bound_name(found.bound).c_str());
     std::printf("priced by the %s curve \"%s\"\n", std::string{source_name(found.source)}.c_str(),
                 found.curve.c_str());
     if (!all.inside_model_factor) return;

@@ -7,7 +7,9 @@
 
 namespace derate {
 
-/// What limits a kernel: the term of its curve that takes the most time.
+/// What limits a kernel by the roofline: the slanted roof (bytes over peak bandwidth) or the flat
+/// one (FLOPs over peak FLOP/s), whichever leaves less; overhead where the cost of each operator
+/// takes most of the kernel's time.
 enum class Bound { compute, memory, overhead };
 
 [[nodiscard]] std::string_view to_string(Bound bound);
@@ -49,8 +51,8 @@ struct SubgraphEstimate {
         efficiency_used;  ///< of peak FLOP/s, or of peak bandwidth for zero-FLOP kernels
     std::optional<double> efficiency_std;
     CurveSource source = CurveSource::measured;
-    std::string curve;  ///< the curve that priced it: type, "type|0", parent or "device"
-    Bound bound = Bound::overhead;
+    std::string curve;           ///< the curve that priced it: type, "type|0", parent or "device"
+    std::optional<Bound> bound;  ///< empty where it depends on a peak that is unknown
     bool extrapolated = false;
     bool by_parent = false;  ///< its type has no curve of its own
     std::optional<std::string> unseen_regime;  ///< what no calibration case shows, in words

@@ -68,6 +68,16 @@ ContextFactor context_of(CompiledCalibration const& calibration, EstimateOf what
     return what == EstimateOf::whole_model ? calibration.context() : ContextFactor{};
 }
 
+std::optional<Bound> bound_of(CompiledCalibration const& calibration, double flops, double bytes,
+                              bool overhead_dominates) {
+    if (overhead_dominates) return Bound::overhead;
+    if (!(flops > 0)) return Bound::memory;
+    if (!calibration.peak_flops() || !calibration.peak_bandwidth()) return std::nullopt;
+    return flops / *calibration.peak_flops() > bytes / *calibration.peak_bandwidth()
+               ? Bound::compute
+               : Bound::memory;
+}
+
 /// The correlation with which the shared deviations of a run's kernels add to
 ///
 ///     sum_ij m_i m_j s (k(x_i, x_j) - w_i . w_j),
@@ -253,12 +263,10 @@ std::vector<SubgraphEstimate> estimate_subgraphs(CompiledCalibration const& cali
         }
         part.source = curve.source;
         part.curve = curve.name;
-        part.bound = Bound::overhead;
-        if (kernel.terms.compute > std::max(kernel.terms.memory, kernel.terms.overhead)) {
-            part.bound = Bound::compute;
-        } else if (kernel.terms.memory > kernel.terms.overhead) {
-            part.bound = Bound::memory;
-        }
+        double const operators = context.operator_seconds * model.kernels[j];
+        part.bound = bound_of(
+            calibration, model.flops[i], model.bytes[i],
+            kernel.terms.overhead + operators > kernel.terms.compute + kernel.terms.memory);
         part.extrapolated = model.extrapolated[i] != 0;
         part.by_parent = curve.is_parent;
         if (!model.unseen_regime[i].empty()) part.unseen_regime = model.unseen_regime[i];
