@@ -3,8 +3,8 @@
 //     validation_tests REGISTRY|CURVES.json [--replaces REGISTRY] [--gtest_...]
 //
 // Without an argument the environment's DERATE_VALIDATE_REGISTRY names the registry. New hardware
-// brings its cases without code. Exit code 2 when there is nothing to judge, or when another number
-// of gates ran than the registry has.
+// brings its cases without code. Exit code 2 when there is nothing to judge, when no gate ran or,
+// without a filter, another number than the registry has, and when the environment selects tests.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -101,7 +101,22 @@ int register_gates(fs::path const& place, fs::path const& replaced_registry) {
     return gates;
 }
 
+/// A filter or shard that some other test run left in the environment would leave gates out without
+/// a word.
+///
+/// \throws InputError
+void refuse_inherited_selection() {
+    for (auto const* const name : {"GTEST_FILTER", "GTEST_TOTAL_SHARDS", "GTEST_SHARD_INDEX",
+                                   "GTEST_REPEAT", "TESTBRIDGE_TEST_ONLY"}) {
+        if (std::getenv(name) != nullptr) {
+            throw InputError{name, "is set in the environment",
+                             "unset; --gtest_filter chooses gates by hand"};
+        }
+    }
+}
+
 int run(int argc, char** argv) {
+    refuse_inherited_selection();
     testing::InitGoogleTest(&argc, argv);
     fs::path place;
     fs::path replaced_registry;
@@ -122,9 +137,10 @@ int run(int argc, char** argv) {
     }
     int const gates = register_gates(place, replaced_registry);
     int const outcome = RUN_ALL_TESTS();
+    if (testing::GTEST_FLAG(list_tests)) return outcome;
     auto const& all = *testing::UnitTest::GetInstance();
-    bool const filtered = testing::GTEST_FLAG(filter) != "*" || testing::GTEST_FLAG(list_tests);
-    if (!filtered && all.test_to_run_count() != gates) {
+    bool const filtered = testing::GTEST_FLAG(filter) != "*";
+    if (all.test_to_run_count() == 0 || (!filtered && all.test_to_run_count() != gates)) {
         std::fprintf(stderr, "validation_tests: %d gates ran, the registry has %d\n",
                      all.test_to_run_count(), gates);
         return 2;
