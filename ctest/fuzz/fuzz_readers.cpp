@@ -5,6 +5,7 @@
 /// read must survive being written and read again.
 #include <sys/mman.h>
 #include <unistd.h>
+#include <zip.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -34,6 +35,7 @@
 #include "workloads/descriptor.hpp"
 #include "workloads/exported_program.hpp"
 #include "workloads/partition.hpp"
+#include "workloads/pickle.hpp"
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 
@@ -97,6 +99,50 @@ void read_export_archive(std::string_view bytes) {
     use(read_exported_program(file.path()));
 }
 
+/// A zip that holds what the input lists, each as: length of the name (1 byte), name, length of the
+/// content (4 bytes, little endian), content. Mutations so reach files inside a zip, whose
+/// checksums would else refuse them.
+std::string zip_of_members(std::string_view input) {
+    zip_error_t error;
+    zip_source_t* const buffer = zip_source_buffer_create(nullptr, 0, 0, &error);
+    zip_source_keep(buffer);
+    zip_t* const archive = zip_open_from_source(buffer, ZIP_TRUNCATE, &error);
+    require(archive != nullptr, "a zip in memory can be made");
+    while (input.size() > 5) {
+        std::string const name{input.substr(1, static_cast<unsigned char>(input.front()))};
+        input.remove_prefix(std::min(input.size(), 1 + name.size()));
+        std::uint32_t size = 0;
+        if (input.size() < sizeof size) break;
+        std::memcpy(&size, input.data(), sizeof size);
+        input.remove_prefix(sizeof size);
+        auto const content = input.substr(0, size);
+        input.remove_prefix(content.size());
+        auto* const source = zip_source_buffer(archive, content.data(), content.size(), 0);
+        auto const index = zip_file_add(archive, name.c_str(), source, ZIP_FL_OVERWRITE);
+        if (index < 0) {
+            zip_source_free(source);
+        } else {
+            zip_set_file_compression(archive, static_cast<zip_uint64_t>(index), ZIP_CM_STORE, 0);
+        }
+    }
+    std::string bytes;
+    if (zip_close(archive) != 0) {
+        zip_discard(archive);
+    } else if (zip_source_open(buffer) == 0) {
+        zip_stat_t state;
+        zip_source_stat(buffer, &state);
+        bytes.resize(state.size);
+        zip_source_read(buffer, bytes.data(), bytes.size());
+        zip_source_close(buffer);
+    }
+    zip_source_free(buffer);
+    return bytes;
+}
+
+void read_export_members(std::string_view input) { read_export_archive(zip_of_members(input)); }
+
+void read_pickle(std::string_view bytes) { (void)read_pickled_tensors(bytes, where); }
+
 void read_descriptor(std::string_view text) {
     auto const program = parse_descriptor(text);
     require(parse_descriptor(format_descriptor(program)) == program,
@@ -150,10 +196,12 @@ constexpr Reader readers[] = {
     {"evidence", read_evidence, Content::json},
     {"export_archive", read_export_archive, Content::bytes},
     {"export_json", read_export_json, Content::json},
+    {"export_members", read_export_members, Content::bytes},
     {"google_benchmark", read_timings, Content::json},
     {"gzip", read_gzip, Content::bytes},
     {"hardware", read_hardware, Content::json},
     {"measurement", read_measurement, Content::json},
+    {"pickle", read_pickle, Content::bytes},
     {"plan", read_plan, Content::json},
     {"samples", read_samples_lines, Content::json_lines},
 };
@@ -185,6 +233,15 @@ std::string_view mutated_part(std::string_view text, Content content, std::uint3
 
 }  // namespace
 }  // namespace derate
+
+extern "C" int LLVMFuzzerInitialize(int* count, char*** arguments) {
+    for (int i = 1; i < *count; ++i) {
+        if (std::string_view{(*arguments)[i]} != "--readers") continue;
+        for (auto const& reader : derate::readers) std::printf("%s\n", reader.name.data());
+        std::exit(0);
+    }
+    return 0;
+}
 
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
     try {
