@@ -136,12 +136,12 @@ CommonShift shift_of(std::vector<Pair> const& pairs, std::vector<Pair> const& pr
     if (limits.absolute) return {};
     if (!probes.empty()) {
         // Cases wait for arithmetic or for memory: the probe that slowed most excuses most.
-        auto const& slowest = std::ranges::max_element(probes, {}, [](Pair const& probe) {
-                                  return probe.ratio.ratio;
-                              })->ratio;
+        auto const [least, most] =
+            std::ranges::minmax(probes, {}, [](Pair const& probe) { return probe.ratio.ratio; });
         return {.basis = ShiftBasis::drift_probes,
-                .ratio = std::exp(slowest.ratio),
-                .standard_error = slowest.standard_error.value_or(0),
+                .ratio = std::exp(most.ratio.ratio),
+                .least_ratio = std::exp(least.ratio.ratio),
+                .standard_error = most.ratio.standard_error.value_or(0),
                 .cases = static_cast<int>(probes.size())};
     }
     if (std::ssize(pairs) < limits.fewest_cases_for_shift) return {};
@@ -160,7 +160,6 @@ CommonShift shift_of(std::vector<Pair> const& pairs, std::vector<Pair> const& pr
         return CommonShift{
             .basis = basis, .ratio = std::exp(cluster.center), .cases = cluster.cases};
     };
-    constexpr double enough_unchanged = 0.2;
     constexpr double nearly_all = 0.8;
     auto const largest_of = [&](auto const& wanted) {
         Cluster const* largest = nullptr;
@@ -171,15 +170,46 @@ CommonShift shift_of(std::vector<Pair> const& pairs, std::vector<Pair> const& pr
         }
         return largest;
     };
-    if (auto const* unchanged = largest_of([&](Cluster const& cluster) {
-            return std::abs(cluster.center) <= half_threshold && cluster.cases >= 2 &&
-                   cluster.cases >= enough_unchanged * cases;
-        })) {
-        return as_shift(ShiftBasis::unchanged_cases, *unchanged);
+    auto const is_still = [&](Cluster const& cluster) {
+        return std::abs(cluster.center) <= half_threshold;
+    };
+    if (auto const* unchanged = largest_of(is_still)) {
+        auto const* moved = largest_of([&](Cluster const& cluster) { return !is_still(cluster); });
+        // Had the host moved all, these would stand still by as many coincidences.
+        double const coincidence =
+            moved == nullptr ? 0
+                             : std::pow(half_threshold / std::abs(moved->center), unchanged->cases);
+        if (coincidence < limits.alpha) return as_shift(ShiftBasis::unchanged_cases, *unchanged);
     }
     auto const* most = largest_of([](Cluster const&) { return true; });
     if (most->cases >= nearly_all * cases) return as_shift(ShiftBasis::most_cases, *most);
     return {.basis = ShiftBasis::undecided};
+}
+
+/// Two visits of a machine move each case by more than its launches show. How much, most cases
+/// tell: the scatter of their effects beyond their own errors. Of the shortest half of the effects,
+/// so that as many may have been moved by the program.
+///
+/// \return of log time; 0 below 20 cases
+double variance_between_visits(std::vector<Pair> const& pairs) {
+    constexpr std::size_t fewest_cases = 20;
+    if (pairs.size() < fewest_cases) return 0;
+    std::vector<double> effects;
+    std::vector<double> own_variances;
+    for (auto const& pair : pairs) {
+        effects.push_back(pair.ratio.ratio);
+        double const error = pair.ratio.standard_error.value_or(0);
+        own_variances.push_back(error * error);
+    }
+    std::ranges::sort(effects);
+    auto const half = effects.size() / 2;
+    double shortest = effects.back() - effects.front();
+    for (std::size_t i = 0; i + half < effects.size(); ++i) {
+        shortest = std::min(shortest, effects[i + half] - effects[i]);
+    }
+    constexpr double half_of_normal = 2 * 0.6744897501960817;  // its width in standard deviations
+    double const scatter = shortest / half_of_normal;
+    return std::max(0.0, scatter * scatter - median(own_variances));
 }
 
 /// " beyond the shift of +8.1 % that ..."; empty where there is none to speak of.
@@ -249,8 +279,6 @@ void judge(Comparison& comparison, ComparisonLimits const& limits, int doubtful)
             slower.size(), all, limits.threshold_percent, shift_clause(shift).c_str(), limits.alpha,
             names_of(slower).c_str(), worst.name.c_str(),
             shift_words(worst.adjusted_ratio).c_str());
-    } else if (told_by_probes) {
-        judge_what_is_left();
     } else if (!slower_as_measured.empty() && slower_as_measured.size() < all) {
         inconclusive(
             Doubt::common_shift,
@@ -309,22 +337,9 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
     comparison.shift = shift_of(pairs, probes, limits);
     double const common = std::log(comparison.shift.ratio);
 
-    // Two visits of a machine move each case by more than its launches show. How much, most cases
-    // tell: the scatter of their effects (median absolute deviation) beyond their own errors.
-    double visit_variance = 0;
-    constexpr std::ptrdiff_t fewest_cases_for_scatter = 20;
-    if (!limits.absolute && std::ssize(pairs) >= fewest_cases_for_scatter) {
-        std::vector<double> deviations;
-        std::vector<double> own_variances;
-        for (auto const& pair : pairs) {
-            deviations.push_back(std::abs(pair.ratio.ratio - common));
-            double const error = pair.ratio.standard_error.value_or(0);
-            own_variances.push_back(error * error);
-        }
-        constexpr double normal_deviation_over_median = 1.4826;
-        double const scatter = normal_deviation_over_median * median(deviations);
-        visit_variance = std::max(0.0, scatter * scatter - median(own_variances));
-    }
+    double const visit_variance = limits.absolute ? 0 : variance_between_visits(pairs);
+    // Against what a case is slower as measured: where it was, or the probe that slowed least.
+    double const least = std::log(comparison.shift.least_ratio);
 
     double const threshold = std::log1p(limits.threshold_percent / 100);
     std::vector<double> slower_p;
@@ -351,7 +366,7 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
             slower_p.push_back(student_t_survival(t, raw.degrees_of_freedom));
             faster_p.push_back(student_t_cdf(t, raw.degrees_of_freedom));
             slower_as_measured_p.push_back(
-                student_t_survival(raw.ratio / raw_error, raw.degrees_of_freedom));
+                student_t_survival((raw.ratio - least) / raw_error, raw.degrees_of_freedom));
             tested.push_back(comparison.cases.size());
             doubtful += effect + quantile * error > std::log1p(2 * limits.threshold_percent / 100);
         } else {
@@ -378,7 +393,7 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
             one.faster = faster_holm[i] < limits.alpha && std::log(one.adjusted_ratio) < -threshold;
         }
         one.slower_as_measured =
-            as_measured_holm[i] < limits.alpha && std::log(one.ratio) > threshold;
+            as_measured_holm[i] < limits.alpha && std::log(one.ratio) - least > threshold;
     }
     std::ranges::stable_sort(comparison.cases, [](auto const& a, auto const& b) {
         if (a.slower != b.slower) return a.slower;

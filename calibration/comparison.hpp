@@ -26,7 +26,7 @@ struct CaseComparison {
         mann_whitney_p_value;  ///< two-sided, adjusted, where there are repetitions; as a check
     bool slower = false;  ///< adjusted: by more than the threshold, and really; never if undecided
     bool faster = false;
-    bool slower_as_measured = false;  ///< raw: the same, whatever moved all cases
+    bool slower_as_measured = false;  ///< raw, or against the drift probe that slowed least
 };
 
 struct EnvironmentDifference {
@@ -39,7 +39,7 @@ struct EnvironmentDifference {
 enum class ShiftBasis {
     not_sought,       ///< too few cases, or ComparisonLimits::absolute: none is assumed
     drift_probes,     ///< rows of fixed work in both files
-    unchanged_cases,  ///< a fifth of the cases or more stayed where they were
+    unchanged_cases,  ///< cases stayed where they were, too many for a coincidence
     most_cases,       ///< four fifths or more moved alike
     undecided,        ///< nothing tells; none is assumed, and nothing can be decided
 };
@@ -47,6 +47,7 @@ enum class ShiftBasis {
 struct CommonShift {
     ShiftBasis basis = ShiftBasis::not_sought;
     double ratio = 1;
+    double least_ratio = 1;     ///< of drift probes that disagree: the one that slowed least
     double standard_error = 0;  ///< of its logarithm, where drift probes tell it
     int cases = 0;              ///< that share it
 };

@@ -224,7 +224,7 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
         std::printf("%s", table_of(result, settings, measurement).c_str());
     }
     auto const wall_s = result.samples.wall_s();
-    std::printf("\n%lld repetitions in %zu launches, %.0f s, %.0f %% of it inside timed work; %s\n",
+    std::printf("\n%lld repetitions in %d launches, %.0f s, %.0f %% of it inside timed work; %s\n",
                 static_cast<long long>(result.samples.repetitions), result.samples.launches_begun(),
                 wall_s, wall_s > 0 ? 100 * result.samples.timed_s() / wall_s : 0,
                 stop_summary(result).c_str());
