@@ -204,8 +204,8 @@ double variance_between_visits(std::vector<Pair> const& pairs) {
     std::ranges::sort(effects);
     auto const half = effects.size() / 2;
     double shortest = effects.back() - effects.front();
-    for (std::size_t i = 0; i + half < effects.size(); ++i) {
-        shortest = std::min(shortest, effects[i + half] - effects[i]);
+    for (std::size_t i = 0; i + half <= effects.size(); ++i) {
+        shortest = std::min(shortest, effects[i + half - 1] - effects[i]);
     }
     constexpr double half_of_normal = 2 * 0.6744897501960817;  // its width in standard deviations
     double const scatter = shortest / half_of_normal;
@@ -249,22 +249,6 @@ void judge(Comparison& comparison, ComparisonLimits const& limits, int doubtful)
         comparison.reason = std::move(reason);
     };
     bool const told_by_probes = shift.basis == ShiftBasis::drift_probes;
-    auto const judge_what_is_left = [&] {
-        if (!comparison.failed.empty() || !comparison.only_before.empty()) {
-            inconclusive(Doubt::missing_cases,
-                         text("%zu cases failed and %zu are missing in the new file.",
-                              comparison.failed.size(), comparison.only_before.size()));
-        } else if (doubtful > 0) {
-            inconclusive(Doubt::imprecise,
-                         text("No case is slower beyond doubt, but %d of %zu repeat too badly to "
-                              "exclude %.0f %%.",
-                              doubtful, all, 2 * limits.threshold_percent));
-        } else {
-            comparison.verdict = Verdict::pass;
-            comparison.reason = text("No case of %zu is slower by more than %.0f %%%s.", all,
-                                     limits.threshold_percent, shift_clause(shift).c_str());
-        }
-    };
     if (comparison.cases.empty()) {
         inconclusive(Doubt::no_common_case, "The files have no case in common that both time.");
     } else if (!same_setting) {
@@ -286,12 +270,24 @@ void judge(Comparison& comparison, ComparisonLimits const& limits, int doubtful)
                  "cannot tell host from program: %s.",
                  slower_as_measured.size(), all, limits.threshold_percent,
                  names_of(slower_as_measured).c_str()));
-    } else if (!slower_as_measured.empty() || std::abs(std::log(shift.ratio)) > limit) {
+    } else if (!slower_as_measured.empty() ||
+               (!told_by_probes && std::abs(std::log(shift.ratio)) > limit)) {
         inconclusive(Doubt::common_shift,
                      text("All cases moved together by %s: host or program, the files cannot tell.",
                           shift_words(shift.ratio).c_str()));
+    } else if (!comparison.failed.empty() || !comparison.only_before.empty()) {
+        inconclusive(Doubt::missing_cases,
+                     text("%zu cases failed and %zu are missing in the new file.",
+                          comparison.failed.size(), comparison.only_before.size()));
+    } else if (doubtful > 0) {
+        inconclusive(Doubt::imprecise,
+                     text("No case is slower beyond doubt, but %d of %zu repeat too badly to "
+                          "exclude %.0f %%.",
+                          doubtful, all, 2 * limits.threshold_percent));
     } else {
-        judge_what_is_left();
+        comparison.verdict = Verdict::pass;
+        comparison.reason = text("No case of %zu is slower by more than %.0f %%%s.", all,
+                                 limits.threshold_percent, shift_clause(shift).c_str());
     }
 }
 

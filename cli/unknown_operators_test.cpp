@@ -51,15 +51,16 @@ TEST(UnknownOperators, ThatMayHoldMuchLeaveTheIntervalOpenAbove) {
     auto const answer = estimate_json("unknown_large");
     EXPECT_TRUE(answer.at("ci_95_upper_ms").is_null());
     EXPECT_TRUE(answer.at("ci_95_independent_upper_ms").is_null());
-    EXPECT_FALSE(answer.at("ci_95_lower_ms").is_null());
+    // Most of its time is of kernels that no calibration case shows, so below nothing is known either.
+    EXPECT_TRUE(answer.at("ci_95_lower_ms").is_null());
     EXPECT_GT(answer.at("unknown_operators").at("possible_share_of_work").get<double>(), 0.9);
     ASSERT_FALSE(answer.at("warnings").empty());
     EXPECT_THAT(answer.at("warnings").back().get<std::string>(),
                 HasSubstr("nothing bounds the latency from above"));
 
     auto const text = estimate("unknown_large", "").output;
-    EXPECT_THAT(text, HasSubstr(" ms or more\n"));
-    EXPECT_THAT(text, HasSubstr(" to not known\n"));
+    EXPECT_THAT(text, HasSubstr("not known, at a guess "));
+    EXPECT_THAT(text, HasSubstr(" ms or more"));
 }
 
 TEST(UnknownOperators, OfAModelThatCallsNothingAreNone) {

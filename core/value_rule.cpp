@@ -4,9 +4,8 @@
 
 namespace derate {
 
-std::optional<std::string> value_rule_of(std::optional<std::string> stated, bool own) {
-    if (!stated && own) stated = std::string{first_value_rule};
-    return stated;
+std::optional<std::string> unstated_value_rule(bool own) {
+    return own ? std::optional{std::string{first_value_rule}} : std::nullopt;
 }
 
 bool depends_on_values(Subgraph const& subgraph) {

@@ -16,8 +16,8 @@ inline constexpr std::string_view value_rule = "derate_2";
 /// derate's that name no rule are of this one.
 inline constexpr std::string_view first_value_rule = "derate_1";
 
-/// What a file says, or the first rule where one of derate's own says nothing.
-[[nodiscard]] std::optional<std::string> value_rule_of(std::optional<std::string> stated, bool own);
+/// The rule of a file of derate's that has no such field.
+[[nodiscard]] std::optional<std::string> unstated_value_rule(bool own);
 
 /// Its time depends on values, not on shapes alone: its descriptor says what kind they are of.
 [[nodiscard]] bool depends_on_values(Subgraph const& subgraph);

@@ -26,10 +26,8 @@ TEST(ValueRule, ADescriptorSaysWhetherValuesDecide) {
 }
 
 TEST(ValueRule, FilesOfBeforeTheNameAreOfTheFirst) {
-    EXPECT_EQ(value_rule_of(std::nullopt, true), "derate_1");
-    EXPECT_EQ(value_rule_of(std::nullopt, false), std::nullopt);
-    EXPECT_EQ(value_rule_of("derate_2", true), "derate_2");
-    EXPECT_EQ(value_rule_of("theirs", false), "theirs");
+    EXPECT_EQ(unstated_value_rule(true), "derate_1");
+    EXPECT_EQ(unstated_value_rule(false), std::nullopt);
 }
 
 TEST(ValueRule, OnlyTheFirstRuleIsNoted) {

@@ -28,7 +28,7 @@ touch my_model.pt2
 [ "$(wc -l <commands)" -ge 10 ]
 while read -r command; do
     expect "$command" derate "${command:0:3}"
-    expect --registry derate "$command" --reg
+    expect --help derate "$command" --he
 done <commands
 expect '!estimate' derate c
 expect --explain derate estimate --ex

@@ -454,7 +454,21 @@ TEST(Estimate, AgreesWithPricingEachKernelAlone) {
     auto const alone = predict_kernel(compiled, subgraphs[0]);
     auto const model = prepare(compiled, subgraphs, "derate_1");
     EXPECT_NEAR(estimate(compiled, model).latency_ms, alone.mean_seconds * 1e3, 1e-15);
-    EXPECT_EQ(estimate_subgraphs(compiled, model)[0].bound, Bound::compute);
+    EXPECT_EQ(estimate_subgraphs(compiled, model)[0].bound, std::nullopt);  // no peaks
+}
+
+TEST(Estimate, BoundIsReadOffTheRoofline) {
+    auto calibration = two_types();
+    calibration.peak_flops = PeakRate{.per_second = 100e9};
+    calibration.peak_bandwidth = PeakRate{.per_second = 10e9};  // ridge at 10 FLOP a byte
+    auto const bound_of = [&](double flops, double bytes) {
+        CompiledCalibration const compiled{calibration};
+        std::vector<Subgraph> const subgraphs{convolution(flops, bytes)};
+        return estimate_subgraphs(compiled, prepare(compiled, subgraphs, "derate_1"))[0].bound;
+    };
+    EXPECT_EQ(bound_of(11e9, 1e9), Bound::compute);
+    EXPECT_EQ(bound_of(9e9, 1e9), Bound::memory);  // whichever term of the fit is larger
+    EXPECT_EQ(bound_of(1, 1), Bound::overhead);
 }
 
 TEST(CompiledCalibration, RefusesWhatItCannotServe) {

@@ -85,7 +85,7 @@ class GateCommands : public testing::Test {
                more;
     }
 
-    static constexpr int models = 45;
+    static constexpr int models = 60;
     static inline fs::path root;
     fs::path registry;
 };

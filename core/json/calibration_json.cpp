@@ -354,7 +354,8 @@ Provenance provenance_from_json(JsonFields fields, bool measured) {
         .origin = fields.text("origin"),
         .evidence = {},
         .samples_sha256 = fields.optional_text("samples_sha256"),
-        .value_rule = value_rule_of(fields.optional_text("value_rule"), measured),
+        .value_rule = fields.has("value_rule") ? fields.optional_text("value_rule")
+                                              : unstated_value_rule(measured),
     };
     if (fields.find("evidence")) {
         std::size_t index = 0;

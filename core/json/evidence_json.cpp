@@ -27,7 +27,8 @@ Campaign campaign_from_json(json const& value, std::string where) {
         .samples_sha256 = fields.optional_text("samples_sha256"),
         .trust_grade = fields.optional_text("trust_grade"),
     };
-    campaign.value_rule = value_rule_of(fields.optional_text("value_rule"), !campaign.imported);
+    campaign.value_rule = fields.has("value_rule") ? fields.optional_text("value_rule")
+                                              : unstated_value_rule(!campaign.imported);
     if (auto floor = fields.optional_object("noise_floor")) {
         campaign.noise_floor = {.percent = floor->positive("percent"),
                                 .source = floor->text("source")};
@@ -123,8 +124,8 @@ Evidence evidence_from_json(json const& value, std::string_view where) {
                                                     evidence.precision, evidence.threads);
     evidence.cache_state =
         fields.word("cache_state", parse_cache_state, "a cache state of docs/measuring.md");
-    bool const says_allocator = fields.find("allocator") != nullptr;
-    if (says_allocator) {
+    bool const says_allocator = fields.has("allocator");
+    if (fields.find("allocator")) {
         evidence.allocator = fields.word("allocator", parse_allocator, "pinned or default");
     }
     evidence.partition = fields.text("partition");

@@ -42,6 +42,10 @@ void JsonFields::fail(std::string_view name, std::string_view problem,
     throw InputError{where(name), problem, required};
 }
 
+bool JsonFields::has(std::string_view name) {
+    return find(name) != nullptr || json_->contains(name);
+}
+
 nlohmann::json const* JsonFields::find(std::string_view name) {
     auto const found = json_->find(name);
     if (found == json_->end()) return nullptr;

@@ -48,6 +48,9 @@ class JsonFields {
     [[nodiscard]] nlohmann::json const* find(
         std::string_view name);  ///< null for absent and JSON null
 
+    /// The field is there, be it null: for fields whose absence says something else.
+    [[nodiscard]] bool has(std::string_view name);
+
     [[nodiscard]] double number(std::string_view name);
     [[nodiscard]] double positive(std::string_view name);
     [[nodiscard]] double not_negative(std::string_view name);

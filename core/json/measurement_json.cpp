@@ -176,7 +176,8 @@ MeasurementSource source_from_json(JsonFields fields) {
     // A file that does not say so was not written by this program.
     source.imported = fields.find("imported") ? fields.flag("imported") : true;
     source.environment_hash = fields.optional_text("environment_hash").value_or("");
-    source.value_rule = value_rule_of(fields.optional_text("value_rule"), !source.imported);
+    source.value_rule = fields.has("value_rule") ? fields.optional_text("value_rule")
+                                              : unstated_value_rule(!source.imported);
     fields.reject_unknown();
     return source;
 }
