@@ -23,8 +23,8 @@ def plan(steps, cases=(), *, models=("squeezenet1_1",), **changes):
     repetition = {"min_timed_ms": 0.5, "min_iterations": 1, "max_iterations": 100,
                   "max_warmup_ms": 5, "min_warmup_iterations": 1}
     return {"format": "derate_plan", "version": 1, "campaign": "test", "launch": 0, "seed": 1,
-            "threads": 1, "cpus": [], "device": "cpu", "repetition": repetition, "time_limit_s": 0,
-            "peaks": False, "cases": list(cases), "steps": steps, "done": [],
+            "value_rule": "derate_2", "threads": 1, "cpus": [], "device": "cpu",
+            "repetition": repetition, "time_limit_s": 0, "peaks": False, "cases": list(cases), "steps": steps, "done": [],
             "models": [{"name": m, "file": str(MODELS / f"{m}_b1.json.gz"), "batch": 1,
                         "precision": "FP32"} for m in models]} | changes
 
@@ -128,8 +128,10 @@ class Planned(unittest.TestCase):
         script = f"{PROGRAM} --plan {arguments[1]} --samples {arguments[3]} & echo $!; wait"
         parent = subprocess.Popen(["/bin/sh", "-c", script], stdout=subprocess.PIPE, text=True)
         child = int(parent.stdout.readline())
-        while not (self.samples.exists() and self.samples.read_text().count("\n") > 1):
+        while parent.poll() is None and not (
+                self.samples.exists() and self.samples.read_text().count("\n") > 1):
             time.sleep(0.05)
+        self.assertIsNone(parent.poll(), "derate-bench ended before its plan did")
         parent.send_signal(signal.SIGKILL)
         parent.wait()
         parent.stdout.close()

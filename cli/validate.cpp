@@ -77,7 +77,7 @@ Evidence read_measurements(std::vector<fs::path> const& files, Calibration const
 class TemporaryFolder {
   public:
     TemporaryFolder()
-        : path_{fs::temp_directory_path() / ("derate_validate_" + std::to_string(::getpid()))} {
+        : path_{temporary_folder() / ("derate_validate_" + std::to_string(::getpid()))} {
         fs::create_directories(path_);
     }
     TemporaryFolder(TemporaryFolder const&) = delete;

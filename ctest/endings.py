@@ -104,7 +104,7 @@ class Verdicts(Ending):
 
     def test_next_steps_of_every_kind_of_calibration_run(self):
         for name, models, more, environment in (
-                ("plain", "squeezenet1_1,squeezenet1_0", [], {}),
+                ("plain", "squeezenet1_1", [], {}),
                 ("blank in it", "squeezenet1_1", ["--batch", "4"], {}),
                 ("bf16", "resnet18,vgg16", ["--precision", "bf16", "--test-models", "resnet50"], {}),
                 ("quick", "squeezenet1_1", ["--quick"], {}),
@@ -217,7 +217,7 @@ class OddInput(Ending):
                     continue
                 columns = line.count("|")
                 for row in lines[i - 1:i] + [*self.table(lines[i + 1:])]:
-                    bare = re.sub(r"\\\\.", "", row)  # escaped characters end no cell
+                    bare = re.sub(r"\\.", "", row)  # escaped characters end no cell
                     self.assertEqual(bare.count("|"), columns, f"{command}: {row}")
                     rows += 1
             self.assertGreater(rows, 5)
@@ -353,7 +353,7 @@ class Promotion(Ending):
     def setUpClass(cls):
         super().setUpClass()
         cls.staged = cls.root / "staged"
-        subprocess.run([DERATE, "calibrate", "--quiet", "--models", "squeezenet1_1,squeezenet1_0", "--test-models",
+        subprocess.run([DERATE, "calibrate", "--quiet", "--models", "squeezenet1_1", "--test-models",
                         "resnet34", "--runs-per-model", "2", "--launches", "2", "--output", cls.staged,
                         "--hardware-name", "my-server"], env={**os.environ, "DERATE_BENCH": BENCH},
                        stdout=subprocess.DEVNULL)

@@ -15,6 +15,7 @@
 
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
+#include "core/json/file.hpp"
 #include "core/shell_word.hpp"
 
 namespace derate {
@@ -122,7 +123,7 @@ void write_data(std::ostream& script, PlotSeries const& series, std::size_t n) {
 
 /// Runs gnuplot on a script and returns what it prints.
 std::string run_gnuplot(std::string const& script) {
-    auto name = (std::filesystem::temp_directory_path() / "derate-plot-XXXXXX").string();
+    auto name = (temporary_folder() / "derate-plot-XXXXXX").string();
     int const file = mkstemp(name.data());
     if (file < 0) throw InputError{name, "cannot be created", "a writable temporary folder"};
     std::unique_ptr<char const, void (*)(char const*)> const removed{

@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -313,6 +314,15 @@ void require_writable(fs::path const& path) {
     if (!file.is_open()) refuse_write(path, errno);
     ::unlink(temporary.c_str());
     if (!made.empty()) fs::remove_all(made, error);
+}
+
+std::filesystem::path temporary_folder() {
+    std::error_code error;
+    auto folder = std::filesystem::temp_directory_path(error);
+    if (!error) return folder;
+    auto const* const named = std::getenv("TMPDIR");
+    throw InputError{std::string{"TMPDIR="} + (named == nullptr ? "" : named), error.message(),
+                     "a folder that is there"};
 }
 
 std::string gzip_compress(std::string_view bytes) {

@@ -50,6 +50,11 @@ void write_atomically(std::filesystem::path const& path, std::string_view bytes)
 /// \throws InputError  as write_atomically would
 void require_writable(std::filesystem::path const& path);
 
+/// Where temporary files go: TMPDIR, else the system's place.
+///
+/// \throws InputError  naming TMPDIR: no folder is there
+[[nodiscard]] std::filesystem::path temporary_folder();
+
 /// \return one gzip member without time or name: equal input gives equal bytes
 [[nodiscard]] std::string gzip_compress(std::string_view bytes);
 
