@@ -128,7 +128,7 @@ class Verdicts(Ending):
                                           self.folder / "registry of named", "--hardware", "my-server",
                                           "--json").stdout)
         self.assertTrue(estimate["provisional"])
-        self.assertEqual(estimate["verdict"], "INCONCLUSIVE")
+        self.assertIsNone(estimate["verdict"])  # of one model, which cannot be left out
 
     def test_next_steps_of_aggregate_run(self):
         measured = self.derate("measure", "--quiet", "--model", "resnet18", "--precision", "bf16", "--runs", "2",
