@@ -11,6 +11,7 @@ namespace derate {
 namespace {
 
 constexpr std::string_view separator = " | ";
+constexpr std::int64_t most_elements = std::int64_t{1} << 48U;  ///< of a tensor, as in exports
 
 std::vector<std::int64_t> dense_strides(std::vector<std::int64_t> const& sizes) {
     std::vector<std::int64_t> strides(sizes.size(), 1);
@@ -262,6 +263,14 @@ class Parser {
         value.dtype = *dtype;
         auto const extent = [this] { return parse_number<std::int64_t>(); };
         value.sizes = parse_list("[", "]", extent);
+        std::int64_t elements = 1;
+        for (auto const size : value.sizes) {
+            if (size < 0 ||
+                __builtin_mul_overflow(elements, std::max<std::int64_t>(size, 1), &elements) ||
+                elements > most_elements) {
+                refuse("sizes of at most 2^48 elements");
+            }
+        }
         value.strides = at("/") ? parse_list("/[", "]", extent) : dense_strides(value.sizes);
         if (value.strides.size() != value.sizes.size()) refuse("as many strides as sizes");
         auto const id = static_cast<ValueId>(program_.values.size());

@@ -98,9 +98,11 @@ TEST(Descriptor, RefusesDamageSayingWhere) {
         EXPECT_THROW(static_cast<void>(parse_descriptor(whole.substr(0, kept))), InputError)
             << whole.substr(0, kept);
     }
-    for (auto const* text : {"x0:float33[2] | x0", "x0:float32[2] x0:float32[2] | x0",
-                             "x0:float32[2] | x1", "x0:float32[2]~ | x0", "x0:float32[2]~ids: | x0",
-                             "x0:float32[2]/[1,1] | x0", "x0 | x0"}) {
+    for (auto const* text :
+         {"x0:float32[5,5333333333333333333] | x0", "x0:float32[-1,2] | x0",
+          "x0:float32[0,4294967296,4294967296] | x0", "x0:float33[2] | x0",
+          "x0:float32[2] x0:float32[2] | x0", "x0:float32[2] | x1", "x0:float32[2]~ | x0",
+          "x0:float32[2]~ids: | x0", "x0:float32[2]/[1,1] | x0", "x0 | x0"}) {
         EXPECT_THROW(static_cast<void>(parse_descriptor(text)), InputError) << text;
     }
 }
