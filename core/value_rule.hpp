@@ -9,7 +9,7 @@
 
 namespace derate {
 
-/// Name of the rule by which weights and inputs get their values (docs/measuring.md, section on values), as
+/// Name of the rule by which weights and inputs get their values (docs/measuring.md), as
 /// plans, measurements, evidence and calibrations carry it.
 inline constexpr std::string_view value_rule = "derate_2";
 /// Ids that did not reach an embedding directly were 0 and 1, masks and maps were noise. Files of
