@@ -16,7 +16,7 @@ namespace {
 bool enough_to_leave_out(Evidence const& evidence, LeaveOut what) {
     std::set<std::string> groups;
     for (auto const& model : evidence.models) {
-        if (!sum_of_parts_ms(evidence, model)) continue;
+        if (model.role == ModelRole::held_out || !sum_of_parts_ms(evidence, model)) continue;
         groups.insert(what == LeaveOut::model ? model.name : model.family);
     }
     constexpr std::size_t fewest = 3;
