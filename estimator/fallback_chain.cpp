@@ -83,9 +83,8 @@ SubgraphEstimate priced_by_legacy(LegacyRules const& rules, LegacyRoof const& ro
     return estimate;
 }
 
-// Farther off than this either way, an interval tells nothing. Where much is priced by other types'
-// curves, whose spread is itself known badly, less is believed.
-constexpr double most_spread = 10;
+// Where much is priced by other types' curves, whose spread is itself known badly, less is believed
+// than `most_spread`.
 constexpr double most_spread_by_parents = 3;
 constexpr double much_by_parents = 0.2;  // of the latency
 

@@ -14,6 +14,9 @@ enum class Bound { compute, memory, overhead };
 
 [[nodiscard]] std::string_view to_string(Bound bound);
 
+/// Farther off than this either way, an interval tells nothing: it is called "not known".
+inline constexpr double most_spread = 10;
+
 /// Latency of a model with its 95 % prediction interval.
 ///
 /// The total is a sum of means; its logarithm is taken as t-distributed with variance
@@ -54,7 +57,7 @@ struct SubgraphEstimate {
     std::string curve;           ///< the curve that priced it: type, "type|0", parent or "device"
     std::optional<Bound> bound;  ///< empty where it depends on a peak that is unknown
     bool extrapolated = false;
-    bool by_parent = false;  ///< its type has no curve of its own
+    bool by_parent = false;                    ///< its type has no curve of its own
     std::optional<std::string> unseen_regime;  ///< what no calibration case shows, in words
 };
 

@@ -9,10 +9,16 @@
 
 #include "core/format_quantity.hpp"
 #include "core/plan.hpp"
+#include "estimator/latency_estimate.hpp"
 #include "reports/report_text.hpp"
 
 namespace derate {
 namespace {
+
+/// Narrow enough to tell something; the limits of one that is not are no figures to print.
+bool is_known(Interval const& interval) {
+    return interval.upper <= most_spread * most_spread * interval.lower;
+}
 
 using Row = std::vector<std::string>;
 
@@ -135,8 +141,9 @@ std::string report(Validation const& v, Dress dress) {
         }
         models.push_back({label(o.model, o.batch), o.family, format_significant(o.measured_ms, 4),
                           format_significant(o.predicted_ms, 4),
-                          format_significant(o.interval.lower, 3) + " to " +
-                              format_significant(o.interval.upper, 3),
+                          is_known(o.interval) ? format_significant(o.interval.lower, 3) + " to " +
+                                                     format_significant(o.interval.upper, 3)
+                                               : std::string{"not known"},
                           signed_percent(o.error_percent()), o.inside_interval() ? "yes" : "no",
                           from});
     }
@@ -307,8 +314,10 @@ nlohmann::json validation_json(Validation const& v) {
              {"family", o.family},
              {"measured_ms", o.measured_ms},
              {"predicted_ms", o.predicted_ms},
-             {"interval_lower_ms", o.interval.lower},
-             {"interval_upper_ms", o.interval.upper},
+             {"interval_lower_ms",
+              is_known(o.interval) ? nlohmann::json(o.interval.lower) : nlohmann::json(nullptr)},
+             {"interval_upper_ms",
+              is_known(o.interval) ? nlohmann::json(o.interval.upper) : nlohmann::json(nullptr)},
              {"error_percent", o.error_percent()},
              {"inside_interval", o.inside_interval()},
              {"independent_truth", o.independent_truth},
