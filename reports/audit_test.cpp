@@ -196,9 +196,9 @@ TEST(AuditQuality, SharesOfTimeAndIntervalsOverLaunches) {
     EXPECT_NEAR(quality.unknown_share, 6 / total, 1e-12);
     EXPECT_NEAR(quality.unsteady_share, 6 / total, 1e-12);
     EXPECT_NEAR(quality.few_launches_share, 7 / total, 1e-12);
-    // Launches of 1 and 1.02 ms serve the lesser. Drawn anew it is 1 in three draws of four: deviation
-    // of the logarithm log(1.02) sqrt(3) / 4, times sqrt(k / (k - 1)), t(1 degree of freedom) 12.706;
-    // the other half-width is 0.
+    // Launches of 1 and 1.02 ms serve the lesser. Drawn anew it is 1 in three draws of four:
+    // deviation of the logarithm log(1.02) sqrt(3) / 4, times sqrt(k / (k - 1)), t(1 degree of
+    // freedom) 12.706; the other half-width is 0.
     ASSERT_EQ(quality.worst.size(), 2U);
     EXPECT_EQ(quality.worst[0].name, "m/1/0");
     EXPECT_NEAR(quality.worst[0].half_width,
