@@ -5,6 +5,7 @@
 #include <span>
 
 #include "core/input_error.hpp"
+#include "core/split_list.hpp"
 
 namespace derate::benchmarks {
 namespace {
@@ -50,16 +51,6 @@ int to_int(std::string_view flag, std::string_view text, int least) {
                          "a whole number, " + std::to_string(least) + " or more"};
     }
     return value;
-}
-
-std::vector<std::string> split_list(std::string_view text) {
-    std::vector<std::string> parts;
-    while (!text.empty()) {
-        auto const comma = text.find(',');
-        if (comma != 0) parts.emplace_back(text.substr(0, comma));
-        text = comma == std::string_view::npos ? std::string_view{} : text.substr(comma + 1);
-    }
-    return parts;
 }
 
 /// Sets one flag; `next` gives its value.

@@ -12,6 +12,7 @@
 #include "core/json/file.hpp"
 #include "core/json/google_benchmark_rows.hpp"
 #include "core/plan.hpp"
+#include "core/split_list.hpp"
 
 namespace derate {
 namespace {
@@ -176,16 +177,6 @@ class Rows {
     std::map<std::string, std::size_t> whole_models_;
     std::set<std::pair<std::string, int>> repetitions_;
 };
-
-std::vector<std::string> split_list(std::string_view text) {
-    std::vector<std::string> parts;
-    while (!text.empty()) {
-        auto const comma = text.find(',');
-        if (comma != 0) parts.emplace_back(text.substr(0, comma));
-        text = comma == std::string_view::npos ? std::string_view{} : text.substr(comma + 1);
-    }
-    return parts;
-}
 
 }  // namespace
 
