@@ -77,6 +77,7 @@ Measurement measurement_of(CampaignResult const& result, CampaignSettings const&
                            std::string const& samples_file, std::string const& tool_version) {
     auto const& samples = result.samples;
     auto const label = model_label(model.name, model.batch);
+    auto const compared = samples.least_of();
     Measurement measurement{
         .model = model.name,
         .model_family = model.family,
@@ -98,7 +99,7 @@ Measurement measurement_of(CampaignResult const& result, CampaignSettings const&
         .whole_model = {},
         .subgraphs = {}};
     if (auto const found = samples.whole.find(label); found != samples.whole.end()) {
-        measurement.whole_model = timing_of(found->second);
+        measurement.whole_model = timing_of(found->second, compared);
     }
     auto const in_context = in_context_repetitions(samples, model);
     for (std::size_t i = 0; i < model.subgraphs.size(); ++i) {
@@ -109,7 +110,7 @@ Measurement measurement_of(CampaignResult const& result, CampaignSettings const&
                                   .failure = {}};
         auto const key = key_of_case(settings, model, subgraph, state);
         if (auto const timed = samples.isolated.find(key); timed != samples.isolated.end()) {
-            measured.isolated = timing_of(timed->second);
+            measured.isolated = timing_of(timed->second, compared);
         } else if (auto const failed = samples.failures.find(key);
                    failed != samples.failures.end()) {
             measured.failure = failed->second;

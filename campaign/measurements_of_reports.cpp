@@ -68,6 +68,9 @@ class TimedCases {
         }
         for (auto const& [label, kernels] : owners_) models_.insert(label);
         for (auto const& [label, whole] : wholes_) models_.insert(label);
+        std::map<std::string, Repetitions> isolated;
+        for (auto const& [descriptor, timed] : kernels_) isolated[descriptor] = timed.repetitions;
+        least_of_ = least_of(isolated, wholes_);
         // Of the same rule, another kind of values is another kernel.
         if (reports.front().value_rule == value_rule) return;
         for (auto const& [descriptor, timed] : kernels_) {
@@ -94,9 +97,13 @@ class TimedCases {
         return found == owners_.end() ? std::set<std::pair<int, std::string>>{} : found->second;
     }
 
+    [[nodiscard]] std::optional<Timing> isolated(TimedKernel const& kernel) const {
+        return timing_of(kernel.repetitions, least_of_);
+    }
+
     [[nodiscard]] std::optional<Timing> whole(std::string const& label) const {
         auto const found = wholes_.find(label);
-        return found == wholes_.end() ? std::nullopt : timing_of(found->second);
+        return found == wholes_.end() ? std::nullopt : timing_of(found->second, least_of_);
     }
 
     [[nodiscard]] std::string failure(std::string const& name) const {
@@ -110,6 +117,7 @@ class TimedCases {
     std::map<std::string, std::set<std::pair<int, std::string>>> owners_;  ///< by model_label()
     std::map<std::string, Repetitions> wholes_;                            ///< by model_label()
     std::map<std::string, std::string> failures_;                          ///< by name
+    LeastOf least_of_;
     std::set<std::string> models_;                                         ///< model_label()
 };
 
@@ -171,7 +179,7 @@ MeasuredSubgraph measured(Subgraph subgraph, TimedCases const& timed) {
     auto& part = result.subgraph;
     if (auto const* const kernel = timed.find(part.descriptor)) {
         part.descriptor = kernel->reported.descriptor;
-        result.isolated = timing_of(kernel->repetitions);
+        result.isolated = timed.isolated(*kernel);
     } else {
         result.failure = timed.failure(case_name(part.type, part.descriptor));
     }

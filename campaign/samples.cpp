@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "campaign/campaign_settings.hpp"
 #include "core/input_error.hpp"
@@ -24,15 +23,42 @@ void append(LaunchRepetitions& launch, SampleRecord const& record) {
     if (is_time(record.fast_ms)) launch.fast_ms.push_back(*record.fast_ms);
 }
 
-/// The least time of the repetitions that count, by their faster halves where all have them.
-double least_ms(LaunchRepetitions const& launch, bool only_steady) {
-    auto const& times =
+/// The repetitions that count: those that were steady, or all where most were not.
+struct Counted {
+    std::vector<double> times_ms;  ///< ascending
+    std::vector<double> fast_ms;   ///< ascending; by their means where a faster half is unknown
+    bool steady = true;
+};
+
+Counted counted(LaunchRepetitions const& launch) {
+    auto const steady = static_cast<std::size_t>(std::ranges::count(launch.steady, true));
+    Counted result{.times_ms = {}, .fast_ms = {}, .steady = 2 * steady >= launch.times_ms.size()};
+    auto const& fast =
         launch.fast_ms.size() == launch.times_ms.size() ? launch.fast_ms : launch.times_ms;
-    double least = std::numeric_limits<double>::infinity();
-    for (std::size_t i = 0; i < times.size(); ++i) {
-        if (launch.steady[i] || !only_steady) least = std::min(least, times[i]);
+    for (std::size_t i = 0; i < launch.times_ms.size(); ++i) {
+        if (result.steady && !launch.steady[i]) continue;
+        result.times_ms.push_back(launch.times_ms[i]);
+        result.fast_ms.push_back(fast[i]);
     }
-    return least;
+    std::ranges::sort(result.times_ms);
+    std::ranges::sort(result.fast_ms);
+    return result;
+}
+
+/// By launch, what nine of ten have.
+LeastOf repetitions_of_most(std::map<std::string, Repetitions> const& timed) {
+    std::map<int, std::vector<double>> counts;
+    for (auto const& [name, launches] : timed) {
+        for (auto const& [number, launch] : launches) {
+            auto const count = counted(launch).times_ms.size();
+            if (count > 0) counts[number].push_back(static_cast<double>(count));
+        }
+    }
+    LeastOf most;
+    for (auto const& [number, of_launch] : counts) {
+        most[number] = static_cast<std::size_t>(quantile(of_launch, 0.1));
+    }
+    return most;
 }
 
 void add_peak(Samples& samples, SampleRecord const& record) {
@@ -179,32 +205,46 @@ double Samples::timed_s() const {
     return total;
 }
 
-std::vector<LaunchTimes> launch_times(Repetitions const& repetitions) {
+LeastOf least_of(std::map<std::string, Repetitions> const& isolated,
+                 std::map<std::string, Repetitions> const& whole) {
+    auto most = repetitions_of_most(isolated);
+    for (auto const& [number, count] : repetitions_of_most(whole)) {
+        auto const [known, is_new] = most.try_emplace(number, count);
+        if (!is_new) known->second = std::min(known->second, count);
+    }
+    return most;
+}
+
+LeastOf Samples::least_of() const { return derate::least_of(isolated, whole); }
+
+std::vector<LaunchTimes> launch_times(Repetitions const& repetitions, LeastOf const& least_of) {
     std::vector<LaunchTimes> launches;
     for (auto const& [number, launch] : repetitions) {
-        std::vector<double> times;
-        for (std::size_t i = 0; i < launch.times_ms.size(); ++i) {
-            if (launch.steady[i]) times.push_back(launch.times_ms[i]);
-        }
-        bool const steady = 2 * times.size() >= launch.times_ms.size();
-        if (!steady) times = launch.times_ms;
+        auto const [times, fast, steady] = counted(launch);
         if (times.empty()) continue;
-        std::ranges::sort(times);
+        auto drawn = times.size();
+        if (auto const found = least_of.find(number); found != least_of.end()) {
+            drawn = std::min(drawn, found->second);
+        } else if (!least_of.empty()) {
+            auto const smallest =
+                std::ranges::min_element(least_of, {}, &LeastOf::value_type::second);
+            drawn = std::min(drawn, smallest->second);
+        }
         launches.push_back({.times_ms = summarize(times),
                             .lower_quartile_ms = quantile_of_sorted(times, 0.25),
                             .median_ms = quantile_of_sorted(times, 0.5),
                             .upper_quartile_ms = quantile_of_sorted(times, 0.75),
                             .min_ms = times.front(),
                             .max_ms = times.back(),
-                            .least_ms = least_ms(launch, steady),
+                            .least_ms = expected_least_of_sorted(fast, drawn),
                             .steady = steady,
                             .launch = number});
     }
     return launches;
 }
 
-std::optional<Timing> timing_of(Repetitions const& repetitions) {
-    auto launches = launch_times(repetitions);
+std::optional<Timing> timing_of(Repetitions const& repetitions, LeastOf const& least_of) {
+    auto launches = launch_times(repetitions, least_of);
     if (launches.empty()) return std::nullopt;
     return timing_of(std::move(launches));
 }

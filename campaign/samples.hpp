@@ -22,6 +22,10 @@ struct LaunchRepetitions {
 /// By launch number.
 using Repetitions = std::map<int, LaunchRepetitions>;
 
+/// Of how many repetitions a launch's least is the expected one, by launch number: a least falls
+/// with their number, and a case is compared with models that the same launch timed more often.
+using LeastOf = std::map<int, std::size_t>;
+
 struct DriftSample {
     int launch = 0;
     std::int64_t time_ns = 0;
@@ -93,6 +97,8 @@ struct Samples {
 
     void add(SampleRecord const& record);
 
+    /// What nine of ten cases and nine of ten whole models of a launch have.
+    [[nodiscard]] LeastOf least_of() const;
     [[nodiscard]] int launches_begun() const;  ///< those beside left out
     [[nodiscard]] double wall_s() const;       ///< of all launches
     [[nodiscard]] double timed_s() const;
@@ -105,12 +111,20 @@ struct Samples {
     std::int64_t time_before_ns_ = 0;
 };
 
+/// What nine of ten cases and nine of ten whole models of a launch have of repetitions that count.
+[[nodiscard]] LeastOf least_of(std::map<std::string, Repetitions> const& isolated,
+                               std::map<std::string, Repetitions> const& whole);
+
 /// Repetitions as launches for a Timing.
 ///
 /// Repetitions that were not steady are left out of a launch, unless most of it was unsteady: then
 /// all are used and the launch says so.
-[[nodiscard]] std::vector<LaunchTimes> launch_times(Repetitions const& repetitions);
+/// \param least_of  of a launch that it does not name (one beside): the smallest it has; if empty,
+///                  each launch's least is of all its repetitions
+[[nodiscard]] std::vector<LaunchTimes> launch_times(Repetitions const& repetitions,
+                                                    LeastOf const& least_of = {});
 
-[[nodiscard]] std::optional<Timing> timing_of(Repetitions const& repetitions);
+[[nodiscard]] std::optional<Timing> timing_of(Repetitions const& repetitions,
+                                              LeastOf const& least_of = {});
 
 }  // namespace derate

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "core/statistics/interval_of_mean.hpp"
+#include "core/measurement.hpp"
 
 namespace derate {
 namespace {
@@ -30,7 +30,7 @@ std::string_view to_string(StopReason reason) {
 }
 
 std::optional<double> relative_half_width(Repetitions const& repetitions) {
-    auto const estimate = confidence_interval_of_mean(least_times(launch_times(repetitions)));
+    auto const estimate = interval_of_center(launch_times(repetitions));
     if (!estimate) return std::nullopt;
     return estimate->relative_half_width();
 }

@@ -19,12 +19,12 @@ enum class StopReason {
 
 [[nodiscard]] std::string_view to_string(StopReason reason);
 
-/// Relative half-width of the 95 % interval of the mean over launches of their least times, which
-/// are what the served time is made of.
+/// Relative half-width of the 95 % interval of the served time, interval_of_center().
 ///
 /// Launches are the independent unit: t on k-1 degrees of freedom, whatever the number of
-/// repetitions.
-/// \return  fraction of the mean; empty below two launches
+/// repetitions. Each launch's least is of all its repetitions, whatever LeastOf says: how far it
+/// scatters matters here, not where it lies.
+/// \return  fraction of the served time; empty below two launches
 [[nodiscard]] std::optional<double> relative_half_width(Repetitions const& repetitions);
 
 /// Looked at when a launch has ended, never inside one: looking at every repetition and stopping at

@@ -21,6 +21,7 @@ Evidence evidence_of_campaign(CampaignResult const& result, CampaignSettings con
                          .evidence = evidence_of(measurement, model.name)});
     }
     auto evidence = merge(parts);
+    auto const compared = result.samples.least_of();
     for (auto& model : evidence.models) {
         auto const held_out =
             std::ranges::any_of(settings.models, [&](CampaignModel const& planned) {
@@ -30,7 +31,7 @@ Evidence evidence_of_campaign(CampaignResult const& result, CampaignSettings con
         auto const& beside = result.samples.whole_default_allocator;
         if (auto const found = beside.find(model_label(model.name, model.batch));
             found != beside.end()) {
-            model.whole_model_default_allocator = timing_of(found->second);
+            model.whole_model_default_allocator = timing_of(found->second, compared);
         }
     }
     for (auto& campaign : evidence.campaigns) {

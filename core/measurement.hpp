@@ -29,8 +29,9 @@ struct LaunchTimes {
     double upper_quartile_ms = 0;
     double min_ms = 0;
     double max_ms = 0;
-    /// Least over the repetitions of the mean of a repetition's faster half, at most `min_ms`;
-    /// empty where only the repetitions' means are known.
+    /// Least over the repetitions of the mean of a repetition's faster half: the expected one of as
+    /// many repetitions as all that the launch timed have (LeastOf). Of older files the least of
+    /// the case's own; empty where only the repetitions' means are known.
     std::optional<double> least_ms{};
     bool steady = true;  ///< warm-up was seen to end
     /// Its number in the campaign, the same for all that this process timed; empty in files that

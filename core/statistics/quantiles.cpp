@@ -23,6 +23,22 @@ double quantile(std::span<double const> values, double probability) {
     return quantile_of_sorted(sorted, probability);
 }
 
+double expected_least_of_sorted(std::span<double const> sorted, std::size_t drawn) {
+    auto const n = sorted.size();
+    if (drawn < 1 || drawn > n) {
+        throw std::invalid_argument{"a least is drawn of one value or more, of no more than there are"};
+    }
+    // The chance that the first is the least of those drawn is drawn / n; each further one has the
+    // chance of the one before times that of the one before not to have been drawn.
+    double chance = static_cast<double>(drawn) / static_cast<double>(n);
+    double expected = 0;
+    for (std::size_t i = 0; i + drawn <= n; ++i) {
+        expected += chance * sorted[i];
+        chance *= static_cast<double>(n - i - drawn) / static_cast<double>(n - i - 1);
+    }
+    return expected;
+}
+
 double median(std::span<double const> values) { return quantile(values, 0.5); }
 
 double median_absolute_deviation(std::span<double const> values) {

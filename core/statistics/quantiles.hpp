@@ -20,6 +20,18 @@ namespace derate {
 
 [[nodiscard]] double median(std::span<double const> values);
 
+/// Expected least of `drawn` values that are drawn without replacement: sum over i of
+/// sorted[i] C(n - 1 - i, drawn - 1) / C(n, drawn), the U-statistic of the least of `drawn`. So the
+/// leasts of samples of unequal size are compared at one size, of which the least itself is no
+/// function.
+///
+/// \param sorted  one or more, ascending
+/// \param drawn   1 (then it is the mean) to as many as there are (then it is the first)
+/// \throws std::invalid_argument otherwise
+/// Source: Hoeffding, "A class of statistics with asymptotically normal distribution", Annals of
+/// Mathematical Statistics 19 (1948).
+[[nodiscard]] double expected_least_of_sorted(std::span<double const> sorted, std::size_t drawn);
+
 /// Median absolute deviation from the median, not scaled to a standard deviation.
 [[nodiscard]] double median_absolute_deviation(std::span<double const> values);
 

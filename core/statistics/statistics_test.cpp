@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,17 @@
 
 namespace derate {
 namespace {
+
+TEST(Quantiles, ExpectedLeastOfADrawWithoutReplacement) {
+    // Of 1, 2, 4, 8 the six pairs have the leasts 1, 1, 1, 2, 2, 4; the four triples 1, 1, 1, 2.
+    std::vector<double> const sorted{1, 2, 4, 8};
+    EXPECT_DOUBLE_EQ(expected_least_of_sorted(sorted, 1), 15.0 / 4);
+    EXPECT_DOUBLE_EQ(expected_least_of_sorted(sorted, 2), 11.0 / 6);
+    EXPECT_DOUBLE_EQ(expected_least_of_sorted(sorted, 3), 5.0 / 4);
+    EXPECT_DOUBLE_EQ(expected_least_of_sorted(sorted, 4), 1);
+    EXPECT_THROW((void)expected_least_of_sorted(sorted, 0), std::invalid_argument);
+    EXPECT_THROW((void)expected_least_of_sorted(sorted, 5), std::invalid_argument);
+}
 
 TEST(EquivalenceTest, IsShownExactlyWhenTheIntervalLiesInsideTheMargins) {
     std::mt19937_64 generator{3};
