@@ -42,7 +42,9 @@ TEST(SamplesWriter, RefusesAFileThatAnotherRunHolds) {
     ASSERT_EQ(::flock(other, LOCK_EX | LOCK_NB), 0);
     EXPECT_THROW(SamplesWriter{path}, EnvironmentRefused);
     ::close(other);
-    EXPECT_NO_THROW(SamplesWriter{path});
+    SampleRecord const record{.kind = SampleKind::finished};
+    SamplesWriter{path}.append(record);
+    EXPECT_EQ(read_text(path), to_json_line(record) + "\n");
 }
 
 TEST(SamplesWriter, UsesTheDescriptorAndLockOfItsParent) {

@@ -17,6 +17,7 @@
 #include "core/benchmark_keys.hpp"
 #include "core/cannot_time.hpp"
 #include "core/input_error.hpp"
+#include "core/repetition.hpp"
 #include "core/json/environment_json.hpp"
 #include "core/value_rule.hpp"
 #include "workloads/descriptor.hpp"
@@ -35,7 +36,7 @@ class LazyModel {
   public:
     LazyModel(LoadedModel model, TimingDevice& device, std::uint64_t seed)
         : model_{std::move(model)},
-          label_{model_.name + "/b" + std::to_string(model_.batch.value_or(1))},
+          label_{model_label(model_.name, model_.batch)},
           partition_{partition(model_.program)},
           device_{device},
           seed_{seed} {}
@@ -62,10 +63,21 @@ class LazyModel {
     std::unique_ptr<PreparedModel> prepared_;
 };
 
-/// The body of a case: as often as Google Benchmark asks, after one iteration that never counts.
+/// The body of a case: as often as Google Benchmark asks, after as long a warm-up as a campaign's
+/// repetition is timed.
 void time_iterations(benchmark::State& state, RunIteration const& run_iteration) {
-    (void)run_iteration();
-    for (auto _ : state) state.SetIterationTime(run_iteration() / ms_per_s);
+    double warmed_ms = 0;
+    do {
+        warmed_ms += run_iteration();
+    } while (warmed_ms < RepetitionPolicy{}.min_timed_ms);
+    Repetition repetition;
+    repetition.iteration_ms.reserve(static_cast<std::size_t>(state.max_iterations));
+    for (auto _ : state) {
+        double const ms = run_iteration();
+        state.SetIterationTime(ms / ms_per_s);
+        repetition.iteration_ms.push_back(ms);
+    }
+    state.counters[std::string{keys::faster_half_ms}] = benchmark::Counter{repetition.fast_ms()};
 }
 
 /// The reason stays in the file: a case that cannot run is a result.
@@ -131,6 +143,7 @@ void add_context(BenchFlags const& flags, TimingDevice& device, std::string cons
         benchmark::AddCustomContext(std::string{key}, value);
     };
     add(keys::format, "1");
+    add(keys::tool_version, DERATE_VERSION);
     add(keys::precision, std::string{to_string(precision)});
     add(keys::threads, std::to_string(flags.threads));
     add(keys::cache_state, std::string{to_string(flags.cache_state)});

@@ -28,9 +28,10 @@ struct TimedKernel {
     Repetitions repetitions;
 };
 
-void append(Repetitions& repetitions, int launch, std::vector<double> const& times_ms) {
+void append(Repetitions& repetitions, int launch, ReportedTimes const& times) {
     auto& one = repetitions[launch];
-    one.times_ms.insert(one.times_ms.end(), times_ms.begin(), times_ms.end());
+    one.times_ms.insert(one.times_ms.end(), times.mean_ms.begin(), times.mean_ms.end());
+    one.fast_ms.insert(one.fast_ms.end(), times.fast_ms.begin(), times.fast_ms.end());
     one.steady.resize(one.times_ms.size(), true);  // the report does not say
 }
 
@@ -53,13 +54,13 @@ class TimedCases {
                     timed.reported = kernel;
                     timed.where = report.where;
                 }
-                append(timed.repetitions, report.launch, kernel.times_ms);
+                append(timed.repetitions, report.launch, kernel.times);
                 owners_[model_label(kernel.model, kernel.batch)].insert(
                     {kernel.subgraph, kernel.descriptor});
             }
             for (auto const& whole : report.whole_models) {
                 append(wholes_[model_label(whole.model, whole.batch)], report.launch,
-                       whole.times_ms);
+                       whole.times);
             }
             for (auto const& failure : report.failures) {
                 failures_.try_emplace(failure.name, failure.reason);

@@ -26,11 +26,13 @@ inline constexpr std::string_view hardware_id = "hardware_id";
 
 /// Counters of a case. Its name is "<operation type>/<descriptor hash>", its label
 /// "<fusion pattern> <model>/b<batch>/<subgraph id> <descriptor>"; whole models are named
-/// "whole/<model>/b<batch>" and have no counters.
+/// "whole/<model>/b<batch>" and have the last counter alone. Of an unknown batch "/b<batch>" is left out.
 inline constexpr std::string_view flops = "flops";
 inline constexpr std::string_view input_bytes = "input_bytes";
 inline constexpr std::string_view weight_bytes = "weight_bytes";
 inline constexpr std::string_view output_bytes = "output_bytes";
+/// Mean of the faster half of the iterations, ms: of whole models too. real_time is that of all.
+inline constexpr std::string_view faster_half_ms = "faster_half_ms";
 
 inline constexpr std::string_view whole_prefix = "whole/";
 

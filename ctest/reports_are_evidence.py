@@ -209,13 +209,11 @@ class ReportsAreEvidence(unittest.TestCase):
         (folder,) = [path.parent for path in run.rglob("hardware.json")]
         (old,) = folder.rglob("evidence/*.json.gz")
         evidence = json.loads(gzip.decompress(old.read_bytes()))
-        # Google Benchmark has means only: the same is asked of the samples.
-        means = self.folder / "means.samples.jsonl"
-        kept = [{key: value for key, value in line.items() if key != "fast_ms"} for line in lines]
-        for line in kept:
-            if "steady" in line:
-                line["steady"] = True
-        means.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        # Google Benchmark does not say whether a repetition was steady: the same is asked of the
+        # samples.
+        steady = self.folder / "steady.samples.jsonl"
+        kept = [{**line, "steady": True} if "steady" in line else line for line in lines]
+        steady.write_text("".join(json.dumps(line) + "\n" for line in kept))
         kernels = {hash_of(case["subgraph"]["descriptor"]): case["subgraph"]
                    for case in evidence["cases"]}
         launches = sorted({line["launch"] for line in lines if line["kind"] == "isolated"})
@@ -244,6 +242,8 @@ class ReportsAreEvidence(unittest.TestCase):
                 rows.append({"name": name, "run_name": name, "run_type": "iteration",
                              "repetition_index": count[name], "real_time": line["time_ms"],
                              "time_unit": "ms", **label})
+                if "fast_ms" in line:
+                    rows[-1]["faster_half_ms"] = line["fast_ms"]
             reports.append(folder / f"launch{launch}.json")  # beside hardware.json
             reports[-1].write_text(json.dumps({"context": context, "benchmarks": rows}))
         self.assertEqual(len(reports), 3)
@@ -253,7 +253,7 @@ class ReportsAreEvidence(unittest.TestCase):
             self.assertEqual(code, 0, said)
             (file,) = [path for path in output.rglob("efficiency_curves*.json")]
             return json.loads(file.read_text())["efficiency_curves"], output
-        of_samples, _ = curves(means, hardware=None)
+        of_samples, _ = curves(steady, hardware=None)
         of_reports, output = curves(*reports, hardware=evidence["hardware"]["id"])
         self.assertTrue(of_samples)
         self.assertEqual(of_reports, of_samples)

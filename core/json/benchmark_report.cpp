@@ -81,20 +81,19 @@ int launch_number(json const& report) {
     return static_cast<int>(std::stoul(sha256_hex(report.dump()).substr(0, 8), nullptr, 16) >> 2U);
 }
 
-/// "<fusion pattern> <model>/b<batch>/<subgraph> <descriptor>"; a model's name may hold blanks.
+/// "<fusion pattern> <model>/b<batch>/<subgraph> <descriptor>", without "/b<batch>" where it is
+/// unknown; a model's name may hold blanks.
 std::optional<ReportedKernel> parse_label(std::string_view label) {
     auto const blank = label.find(' ');
     if (blank == 0 || blank == std::string_view::npos) return std::nullopt;
     auto const rest = label.substr(blank + 1);
-    for (auto at = rest.find("/b"); at != std::string_view::npos; at = rest.find("/b", at + 1)) {
-        auto const slash = rest.find('/', at + 1);
-        auto const end = rest.find(' ', at);
-        if (slash == std::string_view::npos || end == std::string_view::npos || slash > end) {
-            continue;
-        }
+    for (auto slash = rest.find('/'); slash != std::string_view::npos;
+         slash = rest.find('/', slash + 1)) {
+        auto const end = rest.find(' ', slash);
+        if (end == std::string_view::npos || end + 1 == rest.size()) return std::nullopt;
         auto const model = parse_model_at_batch(rest.substr(0, slash));
         auto const subgraph = parse_count(rest.substr(slash + 1, end - slash - 1));
-        if (!model || !subgraph || end + 1 == rest.size()) continue;
+        if (!model || !subgraph) continue;
         return ReportedKernel{.name = {},
                               .fusion_pattern = std::string{label.substr(0, blank)},
                               .model = model->model,
@@ -138,11 +137,14 @@ class Rows {
                                  "benchmarks of different names"};
             }
         }
-        times_of(row, name).push_back(time_ms);
+        auto& times = times_of(row, name);
+        times.mean_ms.push_back(time_ms);
+        auto const fast_ms = row.number(keys::faster_half_ms.data());
+        if (fast_ms && *fast_ms > 0 && std::isfinite(*fast_ms)) times.fast_ms.push_back(*fast_ms);
     }
 
   private:
-    std::vector<double>& times_of(BenchmarkRow const& row, std::string const& name) {
+    ReportedTimes& times_of(BenchmarkRow const& row, std::string const& name) {
         if (name.starts_with(keys::whole_prefix)) {
             auto const [known, is_new] =
                 whole_models_.try_emplace(name, report_.whole_models.size());
@@ -150,11 +152,11 @@ class Rows {
                 auto const model =
                     parse_model_at_batch(std::string_view{name}.substr(keys::whole_prefix.size()));
                 if (!model) {
-                    throw InputError{row.where(), "names no model and batch", report_of_bench};
+                    throw InputError{row.where(), "names no model", report_of_bench};
                 }
                 report_.whole_models.push_back({.model = model->model, .batch = model->batch});
             }
-            return report_.whole_models[known->second].times_ms;
+            return report_.whole_models[known->second].times;
         }
         auto const [known, is_new] = kernels_.try_emplace(name, report_.kernels.size());
         if (is_new) {
@@ -169,7 +171,7 @@ class Rows {
             kernel->name = name;
             report_.kernels.push_back(std::move(*kernel));
         }
-        return report_.kernels[known->second].times_ms;
+        return report_.kernels[known->second].times;
     }
 
     BenchmarkReport& report_;
@@ -181,11 +183,15 @@ class Rows {
 }  // namespace
 
 std::optional<ModelAtBatch> parse_model_at_batch(std::string_view label) {
-    auto const at = label.rfind("/b");
-    if (at == 0 || at == std::string_view::npos) return std::nullopt;
-    auto const batch = parse_count(label.substr(at + 2));
-    if (!batch || *batch < 1) return std::nullopt;
-    return ModelAtBatch{.model = std::string{label.substr(0, at)}, .batch = *batch};
+    auto const slash = label.find('/');
+    if (slash == 0 || label.empty()) return std::nullopt;
+    ModelAtBatch named{.model = std::string{label.substr(0, slash)}, .batch = std::nullopt};
+    if (slash == std::string_view::npos) return named;
+    auto const batch = label.substr(slash + 1);
+    if (!batch.starts_with('b')) return std::nullopt;
+    named.batch = parse_count(batch.substr(1));
+    if (!named.batch || *named.batch < 1) return std::nullopt;
+    return named;
 }
 
 bool looks_like_benchmark_report(std::string_view text) {

@@ -11,22 +11,28 @@
 
 namespace derate {
 
+/// One a repetition, > 0.
+struct ReportedTimes {
+    std::vector<double> mean_ms{};
+    std::vector<double> fast_ms{};  ///< of the faster half; none where a repetition does not say
+};
+
 /// What one report says of one distinct kernel.
 struct ReportedKernel {
     std::string name;  ///< "conv2d/9d709b218bacf1f5"
     std::string fusion_pattern;
     std::string model;  ///< the first of the run that holds it
-    int batch = 1;
+    std::optional<int> batch = 1;
     int subgraph = 0;  ///< its place there
     std::string descriptor;
-    std::vector<double> times_ms{};  ///< one a repetition, each the mean of its iterations, > 0
+    ReportedTimes times{};
 };
 
 /// The same of a whole model.
 struct ReportedWhole {
     std::string model;
-    int batch = 1;
-    std::vector<double> times_ms{};
+    std::optional<int> batch = 1;
+    ReportedTimes times{};
 };
 
 struct ReportedFailure {
@@ -69,11 +75,12 @@ struct BenchmarkReport {
 [[nodiscard]] BenchmarkReport benchmark_report_from_text(std::string_view text,
                                                          std::string const& where);
 
-/// "resnet18/b1" taken apart. \return empty for anything else
+/// "resnet18/b1", or "gcn" of unknown batch: model_label() taken apart.
 struct ModelAtBatch {
     std::string model;
-    int batch = 1;
+    std::optional<int> batch = 1;
 };
+/// \return empty for anything else
 [[nodiscard]] std::optional<ModelAtBatch> parse_model_at_batch(std::string_view label);
 
 }  // namespace derate
