@@ -118,7 +118,7 @@ CrossValidation cross_validate(Evidence const& evidence, LeaveOut what, FitOptio
     }
     // Nothing is left out to predict a held-out model: the served fit never saw it.
     if (!held_out.empty()) folds.push_back(std::move(held_out));
-    std::map<std::tuple<std::string, int, std::string>, int> fold_of;
+    std::map<std::tuple<std::string, std::optional<int>, std::string>, int> fold_of;
     for (std::size_t f = 0; f < folds.size(); ++f) {
         for (int const m : folds[f]) {
             auto const& model = sorted.models[static_cast<std::size_t>(m)];

@@ -31,7 +31,7 @@ struct CrossValidatedModel {
     int model_index = 0;  ///< into Evidence::models
     std::string model;
     std::string family;
-    int batch = 1;
+    std::optional<int> batch = 1;
     int campaign = 0;
     double measured_ms = 0;
     bool independent_truth = false;  ///< timed as a whole; false: `measured_ms` is the sum of parts

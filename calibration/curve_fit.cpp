@@ -99,6 +99,22 @@ ContextFactor fitted_context(std::vector<WholeAndParts> const& models) {
     return context;
 }
 
+/// What the largest kernel of those models writes.
+std::optional<double> largest_output_bytes(Evidence const& evidence,
+                                           std::vector<char> const& models,
+                                           std::optional<Timing> EvidenceModel::*whole) {
+    double largest = 0;
+    for (std::size_t m = 0; m < models.size(); ++m) {
+        auto const& model = evidence.models[m];
+        if (!models[m] || !(model.*whole)) continue;
+        for (int const index : model.cases) {
+            auto const& kernel = evidence.cases[static_cast<std::size_t>(index)].subgraph;
+            largest = std::max(largest, kernel.traffic.output.value());
+        }
+    }
+    return largest > 0 ? std::optional{largest} : std::nullopt;
+}
+
 /// What whole models take beyond their parts, and how far a model lies from what the others say.
 ///
 /// \param whole  which of their times
@@ -261,6 +277,8 @@ Calibration fit_curves(FitInput const& input, std::vector<char> const& models,
     // Without a spread there is no interval to print.
     if (auto context = context_factor(input, models, &EvidenceModel::whole_model_default_allocator);
         context.relative_std) {
+        context.largest_output_bytes = largest_output_bytes(
+            evidence, models, &EvidenceModel::whole_model_default_allocator);
         calibration.default_allocator_context = context;
     }
     bool const imported = std::any_of(cases.begin(), cases.end(), [&](int index) {

@@ -278,6 +278,12 @@ TEST(FitCalibration, DefaultAllocatorHasAContextFactorOfItsOwn) {
     auto const priced = under_allocator(calibration, Allocator::untouched);
     ASSERT_TRUE(priced.has_value());
     EXPECT_EQ(priced->context.factor, context.factor);
+    double largest = 0;
+    for (auto const& kernel : evidence.cases) {
+        largest = std::max(largest, kernel.subgraph.traffic.output.value());
+    }
+    EXPECT_EQ(context.largest_output_bytes, largest);
+    EXPECT_EQ(calibration.context.largest_output_bytes, std::nullopt);
     EXPECT_EQ(under_allocator(calibration, Allocator::pinned)->context.factor,
               calibration.context.factor);
     EXPECT_FALSE(under_allocator(*priced, Allocator::pinned).has_value());

@@ -41,7 +41,7 @@ std::vector<PairedKernel> pair_kernels(Calibration const& current, Evidence cons
         auto const index = static_cast<std::size_t>(model.kernels[position].case_index);
         auto const& descriptor = evidence.cases[index].subgraph.descriptor;
         if (!descriptor.empty()) return descriptor;
-        return model.model + "/" + std::to_string(model.batch) + "/" + std::to_string(position);
+        return model.model + "/" + batch_text(model.batch) + "/" + std::to_string(position);
     };
     std::map<std::string, SampleSummary> times_new;
     std::map<std::string, SampleSummary> times_old;
@@ -71,7 +71,7 @@ std::vector<PairedKernel> pair_kernels(Calibration const& current, Evidence cons
             for (auto const& kernel : model.kernels) total += kernel.measured_ms;
             for (std::size_t k = 0; k < model.kernels.size(); ++k) {
                 auto const place =
-                    model.model + "/" + std::to_string(model.batch) + "/" + std::to_string(k);
+                    model.model + "/" + batch_text(model.batch) + "/" + std::to_string(k);
                 if (!seen.insert(place).second) continue;
                 auto const key = key_of(evidence, model, k);
                 auto const measured = [&key](auto const& times) -> std::optional<double> {

@@ -26,7 +26,7 @@ double relative_difference(double a, double b) {
 }
 
 std::string name_of(EvidenceModel const& model) {
-    return model.name + " (batch " + std::to_string(model.batch) + ")";
+    return model.name + " (batch " + batch_text(model.batch) + ")";
 }
 
 struct LargestDifference {

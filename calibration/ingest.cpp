@@ -143,7 +143,7 @@ CampaignKey key_of(Campaign const& campaign) {
 struct ModelKey {
     CampaignKey campaign;
     std::string name;
-    int batch = 1;
+    std::optional<int> batch;
     auto operator<=>(ModelKey const&) const = default;
 };
 
@@ -278,7 +278,7 @@ class EvidenceUnion {
 
     static std::string describe(CaseKey const& key, Subgraph const& subgraph) {
         auto const place = key.model
-                               ? key.model->name + " batch " + std::to_string(key.model->batch) +
+                               ? key.model->name + " batch " + batch_text(key.model->batch) +
                                      " subgraph " + std::to_string(key.position)
                                : "kernel " + key.descriptor;
         return place + " (" + subgraph.fusion_pattern + ")";
@@ -321,7 +321,7 @@ class EvidenceUnion {
         std::vector<CaseKey> cases;
         for (int const index : model.cases) cases.push_back(keys[static_cast<std::size_t>(index)]);
 
-        auto const label = model.name + " batch " + std::to_string(model.batch);
+        auto const label = model.name + " batch " + batch_text(model.batch);
         auto const [place, is_new] = models_.try_emplace(name);
         auto& merged = place->second;
         if (is_new) {

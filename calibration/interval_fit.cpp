@@ -7,6 +7,7 @@
 
 #include "calibration/curve_fit.hpp"
 #include "core/statistics/distributions.hpp"
+#include "core/statistics/sample_summary.hpp"
 #include "estimator/kernel_vector.hpp"
 #include "estimator/prepared_model.hpp"
 
@@ -163,17 +164,34 @@ PooledVariance shrunk(PooledVariance const& own, PooledVariance const& prior) {
             .families = own.families};
 }
 
+/// Mean square of log errors, split into that of the types' means and what kernels of a type scatter
+/// by about theirs.
+struct TypeError {
+    double common = 0;
+    double scatter = 0;
+    [[nodiscard]] double total() const { return common + scatter; }
+};
+
 /// What a type without a curve of its own errs by: each type in turn is left out of the additive
 /// rooflines and priced by its parent's, or by the device's where the parent knows no other type.
 struct FallbackVariance {
-    std::map<ParentType, double> parents;
-    double device = 0;
+    std::map<ParentType, TypeError> parents;
+    TypeError device;
 };
 
-double mean_of(std::vector<double> const& values) {
-    double sum = 0;
-    for (double const value : values) sum += value;
-    return values.empty() ? 0.0 : sum / static_cast<double>(values.size());
+TypeError mean_of(std::vector<TypeError> const& values) {
+    TypeError mean;
+    for (auto const& value : values) {
+        mean.common += value.common / static_cast<double>(values.size());
+        mean.scatter += value.scatter / static_cast<double>(values.size());
+    }
+    return mean;
+}
+
+/// Both parts alike, so that together they are at most most_fallback_variance.
+TypeError bounded(TypeError error) {
+    double const factor = std::min(1.0, most_fallback_variance / error.total());
+    return {.common = factor * error.common, .scatter = factor * error.scatter};
 }
 
 /// A variance that few types show is known badly: what Student's t asks for, in place of a normal
@@ -202,9 +220,9 @@ FallbackVariance fallback_variance(FitInput const& input, std::vector<int> const
         auto const& row = input.row(index);
         rows_of[{row.type, row.zero_flop}].push_back(row);
     }
-    std::map<ParentType, std::vector<double>> of_parent;
-    std::vector<double> all;
-    std::vector<double> of_device;
+    std::map<ParentType, std::vector<TypeError>> of_parent;
+    std::vector<TypeError> all;
+    std::vector<TypeError> of_device;
     for (auto const& [key, rows] : rows_of) {
         std::vector<RooflineRow> others;
         for (auto const& [other, other_rows] : rows_of) {
@@ -213,34 +231,40 @@ FallbackVariance fallback_variance(FitInput const& input, std::vector<int> const
         if (others.empty()) continue;
         auto const fits = fit_additive_rooflines(others, shape);
         auto const parent = fits.parents.find(parent_of(key.first));
-        auto const mean_square = [&](FittedCurve const& curve, TermLimits const& limits) {
+        auto const error_by = [&](FittedCurve const& curve, TermLimits const& limits) {
             auto const& form = std::get<AdditiveRoofline>(curve.form);
-            double sum = 0;
+            SampleSummary errors;
             for (auto const& row : rows) {
-                sum += std::pow(
-                    std::log(row.seconds / price_terms(form, row.terms, limits).total()), 2);
+                double const priced = price_terms(form, row.terms, limits).total();
+                errors = merge(errors, {.count = 1, .mean = std::log(row.seconds / priced)});
             }
-            return sum / static_cast<double>(rows.size());
+            return TypeError{
+                .common = errors.mean * errors.mean,
+                .scatter = errors.sum_squared_deviations / static_cast<double>(rows.size())};
         };
-        double const by_device = mean_square(fits.device, limits_of(others, std::nullopt));
-        double const square = parent != fits.parents.end()
-                                  ? mean_square(parent->second, limits_of(others, parent->first))
-                                  : by_device;
-        of_parent[parent_of(key.first)].push_back(square);
-        all.push_back(square);
+        auto const by_device = error_by(fits.device, limits_of(others, std::nullopt));
+        auto const error = parent != fits.parents.end()
+                               ? error_by(parent->second, limits_of(others, parent->first))
+                               : by_device;
+        of_parent[parent_of(key.first)].push_back(error);
+        all.push_back(error);
         of_device.push_back(by_device);
     }
     // One type alone tells nothing about another: a factor of 2 stands in.
-    double const prior = all.size() > 1 ? mean_of(all) : std::pow(std::log(2.0), 2);
+    auto const prior = all.size() > 1
+                           ? mean_of(all)
+                           : TypeError{.common = std::pow(std::log(2.0), 2), .scatter = 0};
     FallbackVariance result;
     for (auto const& [parent, values] : of_parent) {
         auto const n = static_cast<double>(values.size());
+        auto const own = mean_of(values);
+        double const widen = few_types_widen(std::max(2.0, n)) / (n + prior_types);
         result.parents[parent] =
-            std::min(most_fallback_variance, few_types_widen(std::max(2.0, n)) *
-                                                 (n * mean_of(values) + prior_types * prior) /
-                                                 (n + prior_types));
+            bounded({.common = widen * (n * own.common + prior_types * prior.common),
+                     .scatter = widen * (n * own.scatter + prior_types * prior.scatter)});
     }
-    result.device = std::min(most_fallback_variance, std::max(mean_of(of_device), prior));
+    auto const device = mean_of(of_device);
+    result.device = bounded(device.total() > prior.total() ? device : prior);
     return result;
 }
 
@@ -380,10 +404,12 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
             curve.residual_model->noise = std::sqrt(factor * variance.excess);
         }
         for (auto& [name, curve] : target.parent_curves) {
-            curve.log_variance = fallback.device;
-            for (auto const& [parent, variance] : fallback.parents) {
-                if (name == to_string(parent)) curve.log_variance = variance;
+            auto error = fallback.device;
+            for (auto const& [parent, own] : fallback.parents) {
+                if (name == to_string(parent)) error = own;
             }
+            curve.log_variance = error.total();
+            curve.common_log_variance = error.common;
         }
         target.intervals = {.same_type_correlation = has_residual ? 0 : same_type_correlation,
                             .cross_type_correlation = has_residual ? 0 : cross_type_correlation,

@@ -131,7 +131,7 @@ struct RepeatedTotals {
 };
 
 RepeatedTotals totals_of_campaigns(Evidence const& evidence) {
-    std::map<std::pair<std::string, int>, RepeatedTotal> totals;
+    std::map<std::pair<std::string, std::optional<int>>, RepeatedTotal> totals;
     for (auto const& model : evidence.models) {
         auto const total = model.whole_model ? std::optional{model.whole_model->center_ms}
                                              : sum_of_parts_ms(evidence, model);

@@ -29,7 +29,7 @@ struct KernelOutcome {
 struct ModelOutcome {
     std::string model;
     std::string family;
-    int batch = 1;
+    std::optional<int> batch = 1;
     double measured_ms = 0;
     double predicted_ms = 0;
     Interval interval;               ///< served 95 % prediction interval, ms

@@ -14,10 +14,6 @@
 namespace derate {
 namespace {
 
-std::string label(std::string const& model, int batch) {
-    return batch == 1 ? model : model + " (batch " + std::to_string(batch) + ")";
-}
-
 /// Kernels of one type and one half-decade of work (bytes for kernels without FLOPs).
 struct Group {
     OperationType type;
@@ -85,7 +81,7 @@ std::map<Group, GroupTotals> group_kernels(std::span<ModelOutcome const> outcome
             auto& totals = groups[group];
             auto const shape = shape_of(subgraph);
             totals.by_shape[shape] += part;
-            totals.by_model[label(outcome.model, outcome.batch)] += part;
+            totals.by_model[model_in_words(outcome.model, outcome.batch)] += part;
             totals.ms_by_shape[shape] = kernel.measured_ms;
         }
         double squares = 0;

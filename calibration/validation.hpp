@@ -41,7 +41,7 @@ struct ErrorPart {
 
 struct ErrorDecomposition {
     std::string model;
-    int batch = 1;
+    std::optional<int> batch = 1;
     std::vector<ErrorPart> parts;  ///< largest magnitude first
     /// What the sum of parts does not explain; empty where parts were not timed.
     std::optional<double> context_percent;

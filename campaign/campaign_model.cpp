@@ -1,7 +1,6 @@
 #include <utility>
 
 #include "campaign/campaign_settings.hpp"
-#include "core/input_error.hpp"
 #include "workloads/partition.hpp"
 
 namespace derate {
@@ -29,13 +28,9 @@ double bytes_of_tensors(ExportedProgram const& program) {
 
 CampaignModel campaign_model(LoadedModel const& loaded) {
     bool const probes = is_probe_file(loaded.file);
-    if (!loaded.batch && !probes) {
-        throw InputError{loaded.file.string(), "its inputs share no first dimension",
-                         "inputs whose first dimension is the batch size"};
-    }
     CampaignModel model{.name = loaded.name,
                         .family = loaded.family,
-                        .batch = loaded.batch.value_or(1),
+                        .batch = loaded.batch,
                         .precision = loaded.precision,
                         .file = std::filesystem::absolute(loaded.file),
                         .tensor_bytes = bytes_of_tensors(loaded.program)};

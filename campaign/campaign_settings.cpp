@@ -17,10 +17,6 @@ std::string number(double value) {
 
 }  // namespace
 
-std::string model_label(std::string_view name, int batch) {
-    return std::string{name} + "/b" + std::to_string(batch);
-}
-
 std::optional<CampaignRules> with_fewer_repetitions(CampaignRules rules) {
     constexpr int least_whole = 2;  // the truth: one repetition more than the least of a case
     if (rules.repetitions_per_visit > 1) {

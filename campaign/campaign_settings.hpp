@@ -15,7 +15,7 @@ namespace derate {
 struct CampaignModel {
     std::string name{};
     std::string family{};
-    int batch = 1;
+    std::optional<int> batch = 1;  ///< empty: its inputs share none
     Precision precision = Precision::fp32;
     std::filesystem::path file{};
     std::vector<Subgraph> subgraphs{};
@@ -31,11 +31,7 @@ struct CampaignModel {
 /// A loaded model with its subgraphs; everything of it is to be timed. Of the shipped probes, which
 /// are single kernels in one file, only the parts are.
 ///
-/// \throws InputError  the batch size cannot be told from the file
 [[nodiscard]] CampaignModel campaign_model(LoadedModel const& loaded);
-
-/// "resnet18/b1": names a model at one batch size in reports.
-[[nodiscard]] std::string model_label(std::string_view name, int batch);
 
 /// How long to go on: k launches x rounds x repetitions a visit.
 struct CampaignRules {

@@ -558,7 +558,7 @@ class Campaign {
         if (record.case_key) {
             latest_ = *record.case_key;
         } else if (record.model && record.kind == SampleKind::whole) {
-            latest_ = model_label(*record.model, record.batch.value_or(1));
+            latest_ = model_label(*record.model, record.batch);
         }
     }
 

@@ -116,7 +116,7 @@ void Samples::add(SampleRecord const& record) {
         }
     }
 
-    auto const model = record.model ? model_label(*record.model, record.batch.value_or(1)) : "";
+    auto const model = record.model ? model_label(*record.model, record.batch) : "";
     if (record.kind == SampleKind::stopped) {
         stopped[record.case_key.value_or(model)] = record.reason.value_or("");
         return;

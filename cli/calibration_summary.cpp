@@ -9,6 +9,7 @@
 #include "campaign/session_checks.hpp"
 #include "campaign/stop_rule.hpp"
 #include "cli/measuring.hpp"
+#include "core/json/fields.hpp"
 #include "core/statistics/quantiles.hpp"
 #include "reports/report_text.hpp"
 
@@ -317,7 +318,7 @@ nlohmann::json summary_json(CalibrationSummary const& summary, Calibration const
         json models = json::array();
         for (auto const& model : outcomes) {
             models.push_back({{"model", model.model},
-                              {"batch", model.batch},
+                              {"batch", json_or_null(model.batch)},
                               {"family", model.family},
                               {"measured_ms", model.measured_ms},
                               {"predicted_ms", model.predicted_ms},

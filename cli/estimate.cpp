@@ -75,7 +75,9 @@ ModelToPrice measured_model(fs::path const& file, EstimateFlags const& flags) {
     count_again(measurement);
     auto const precision = requested_precision(flags).value_or(measurement.precision);
     if (flags.batch && *flags.batch != measurement.batch) {
-        throw InputError{"--batch", "the file holds batch " + std::to_string(measurement.batch),
+        throw InputError{"--batch",
+                         measurement.batch ? "the file holds batch " + batch_text(measurement.batch)
+                                           : "the file holds a model whose inputs share no batch",
                          "the batch that the file was made with"};
     }
     ModelToPrice model{.name = measurement.model,

@@ -47,8 +47,7 @@ CacheState state_to_use(Plan const& plan) {
 CampaignModel model_of(PlannedModel const& planned) {
     fs::path file = planned.file;
     if (!fs::exists(file)) file = models_directory() / file.filename();
-    // Of the file no batch is asked: the probes share none, and the plan says under which one its
-    // records stand.
+    // The plan says under which batch its records stand: older ones say 1 of the probes.
     auto model = campaign_model(fs::exists(file)
                                     ? load_model(file.string(), std::nullopt, planned.precision)
                                     : load_model(planned.name, planned.batch, planned.precision));

@@ -53,7 +53,8 @@ std::vector<fs::path> output_files(MeasureFlags const& flags, CampaignSettings c
                 files.push_back(flags.output);
                 continue;
             }
-            auto name = model.name + "_b" + std::to_string(model.batch);
+            auto name = model.name;
+            if (model.batch) name += "_b" + std::to_string(*model.batch);
             if (settings.states.size() > 1) name += "_" + std::string{to_string(state)};
             files.push_back(flags.output / (name + ".json"));
         }

@@ -18,6 +18,7 @@
 #include "campaign/plan_making.hpp"
 #include "campaign/trust_grade.hpp"
 #include "cli/revision.hpp"
+#include "core/json/fields.hpp"
 #include "core/control_groups.hpp"
 #include "core/hardware.hpp"
 #include "core/input_error.hpp"
@@ -220,7 +221,9 @@ std::string repro_line(CampaignSettings const& settings, DistinctCase const& ite
         std::string{settings.device == "cpu" ? "derate-bench" : "derate-bench-cuda"} + " --model ";
     // A shipped model by its name; the probes have none, and a person's file is where it is.
     if (model.file.parent_path() == models_directory() && model.name != "probes") {
-        line += model.name + " --batch " + std::to_string(model.batch) + " --precision " +
+        line += model.name +
+                (model.batch ? " --batch " + std::to_string(*model.batch) : std::string{}) +
+                " --precision " +
                 std::string{to_string(model.precision)};
     } else {
         line += shell_word(fs::absolute(model.file).string());
@@ -317,14 +320,14 @@ void print_dry_run(CampaignSettings const& settings, bool as_json) {
             if (step.kind == StepKind::whole) {
                 auto const& model = settings.models[step.index];
                 models.push_back(
-                    {{"model", model.name}, {"batch", model.batch}, {"first_step", sequence}});
+                    {{"model", model.name}, {"batch", json_or_null(model.batch)}, {"first_step", sequence}});
                 continue;
             }
             auto const& item = cases[step.index];
             list.push_back({{"case", item.key},
                             {"name", item.name},
                             {"model", settings.models[item.model].name},
-                            {"batch", settings.models[item.model].batch},
+                            {"batch", json_or_null(settings.models[item.model].batch)},
                             {"subgraph_id", item.subgraph},
                             {"cache_state", to_string(item.state)},
                             {"guessed_ms", item.expected_ms},

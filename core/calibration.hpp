@@ -123,6 +123,9 @@ struct EfficiencyCurve {
     std::vector<FittedCurve> diagnostics;     ///< fits that lost, shown beside it
     std::optional<ResidualModel> residual_model;
     std::optional<double> log_variance;  ///< out-of-fold, of log(measured/predicted) of one kernel
+    /// Of parents: the part of `log_variance` that all kernels of a type without a curve of its own
+    /// err by alike; empty: all of it.
+    std::optional<double> common_log_variance{};
     /// A kernel's log variance is this times (posterior variance + noise^2), so that intervals
     /// cover left-out kernels. Empty without a residual model: then the variance is `log_variance`.
     std::optional<double> variance_scale;
@@ -157,6 +160,9 @@ struct ContextFactor {
     double operator_seconds = 0;
     std::optional<double> relative_std;
     int models = 0;
+    /// What the largest kernel of those models writes, where larger tensors cost more than this
+    /// factor says: of glibc's default allocator, whose page faults begin at some size.
+    std::optional<double> largest_output_bytes{};
 };
 
 struct EvidenceFile {

@@ -112,9 +112,9 @@ std::vector<std::string> violations(Evidence const& evidence) {
             broken.push_back(name + " has two launches of one number");
         }
     }
-    std::set<std::tuple<std::string, int, int>> seen;
+    std::set<std::tuple<std::string, std::optional<int>, int>> seen;
     for (auto const& model : evidence.models) {
-        auto const name = "model " + model.name + " (batch " + std::to_string(model.batch) + ")";
+        auto const name = "model " + model.name + " (batch " + batch_text(model.batch) + ")";
         if (!campaign_exists(model.campaign)) broken.push_back(name + " names no campaign");
         if (model.cases.empty()) broken.push_back(name + " has no cases");
         if (std::any_of(model.cases.begin(), model.cases.end(),

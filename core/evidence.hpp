@@ -60,7 +60,7 @@ enum class ModelRole { calibration, held_out };
 struct EvidenceModel {
     std::string name;
     std::string family;
-    int batch = 1;
+    std::optional<int> batch = 1;  ///< empty: its inputs share none
     int campaign = 0;  ///< index into Evidence::campaigns
     ModelRole role = ModelRole::calibration;
     std::vector<int> cases;             ///< its subgraphs in order, as indices into Evidence::cases

@@ -113,4 +113,16 @@ Timing timing_of(std::vector<LaunchTimes> launches) {
     return timing;
 }
 
+std::string model_label(std::string_view name, std::optional<int> batch) {
+    return batch ? std::string{name} + "/b" + std::to_string(*batch) : std::string{name};
+}
+
+std::string batch_text(std::optional<int> batch) {
+    return batch ? std::to_string(*batch) : "unknown";
+}
+
+std::string model_in_words(std::string const& name, std::optional<int> batch) {
+    return batch.value_or(1) == 1 ? name : name + " (batch " + std::to_string(*batch) + ")";
+}
+
 }  // namespace derate

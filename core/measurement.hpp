@@ -122,11 +122,20 @@ struct MeasurementSource {
     std::optional<std::string> value_rule{};
 };
 
+/// "resnet18/b1": names a model at one batch size in reports; "gcn" where the batch is unknown.
+[[nodiscard]] std::string model_label(std::string_view name, std::optional<int> batch);
+
+/// "1"; "unknown" where it is.
+[[nodiscard]] std::string batch_text(std::optional<int> batch);
+
+/// For people, who need no batch of one: "resnet18", "resnet18 (batch 8)".
+[[nodiscard]] std::string model_in_words(std::string const& name, std::optional<int> batch);
+
 /// One model at one batch size on one piece of hardware: content of a measurement file.
 struct Measurement {
     std::string model;
     std::string model_family;
-    int batch = 1;
+    std::optional<int> batch = 1;  ///< empty: its inputs share none
     Precision precision = Precision::fp32;
     int threads = 0;                               ///< 0: unknown or not meaningful (GPU)
     CacheState cache_state = CacheState::unknown;  ///< of the isolated timings

@@ -15,7 +15,7 @@ namespace derate {
 struct PlannedModel {
     std::string name{};  ///< as reports call it
     std::string file{};  ///< absolute path of the .pt2 or the shipped export
-    int batch = 1;
+    std::optional<int> batch = 1;  ///< empty: its inputs share none
     Precision precision = Precision::fp32;
     bool held_out = false;  ///< a truth to compare with; the program that times need not know
 

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <numeric>
 #include <random>
+#include <utility>
+#include <vector>
 
 namespace derate {
 namespace {
@@ -123,6 +125,31 @@ TEST(IsSteady, SeesAStep) {
     EXPECT_FALSE(is_steady(window, 1.2));
     std::ranges::reverse(window);  // slower afterwards: disturbed, not warming up
     EXPECT_TRUE(is_steady(window, 1.0));
+}
+
+/// A window of two halves, each of so many values of these.
+using Halves = std::vector<std::pair<int, double>>;
+std::vector<double> window_of(Halves const& first, Halves const& second) {
+    std::vector<double> window;
+    for (auto const& half : {first, second}) {
+        for (auto const& [count, value] : half) window.insert(window.end(), count, value);
+    }
+    return window;
+}
+
+// Each time one of the four signs of a warm-up alone, the other three as in a steady window.
+TEST(IsSteady, SeesEachSignAlone) {
+    Halves const ones{{20, 1.0}};
+    EXPECT_FALSE(is_steady(window_of(ones, {{8, 0.9}, {12, 1.0}}), 1.0)) << "lower quartile";
+    EXPECT_FALSE(is_steady(window_of({{8, 1.1}, {12, 1.0}}, ones), 1.0)) << "upper quartile";
+    EXPECT_FALSE(is_steady(window_of({{5, 1.0}, {10, 1.1}, {5, 1.11}},
+                                     {{5, 1.0}, {6, 1.04}, {4, 1.08}, {5, 1.11}}),
+                           1.0))
+        << "median";
+    EXPECT_FALSE(
+        is_steady(window_of({{8, 0.8}, {4, 1.0}, {4, 1.04}, {4, 1.5}}, ones), 1.0))
+        << "median absolute deviation";
+    EXPECT_TRUE(is_steady(window_of({{20, 1.04}}, ones), 1.0));
 }
 
 }  // namespace

@@ -188,6 +188,8 @@ CompiledCalibration::CompiledCalibration(Calibration const& calibration)
         curves_.push_back(compiled(curve, name.starts_with("device") ? name : name + " (parent)"));
         curves_.back().is_parent = true;
         curves_.back().limits = limits_of(curve);
+        curves_.back().common_log_variance =
+            curve.common_log_variance.value_or(curves_.back().log_variance);
     }
     if (curves_.empty()) throw std::invalid_argument{"a calibration without curves prices nothing"};
     // A parent may have a curve of its own for kernels without FLOPs, as a type has.

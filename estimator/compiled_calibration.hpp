@@ -37,6 +37,7 @@ struct CompiledCurve {
     TermLimits limits;  ///< of parents; of types none
     double mean_correction = 1;
     double log_variance = 0;    ///< of one kernel, where there is no residual model
+    double common_log_variance = 0;  ///< of parents: what of it all kernels of a type err by alike
     double variance_scale = 1;  ///< of the residual model's variance
     bool zero_flop = false;
     Interval flop_range{0, 0};  ///< natural logarithms; lower > upper: unknown

@@ -112,7 +112,7 @@ struct Totals {
         work.multiplier[to] = curve.mean_correction * model.count[from];
         double residual = 0;
         double variance = curve.log_variance;
-        double posterior = 0;
+        double posterior = curve.common_log_variance;
         if (padded > 0) {
             auto const* vector = model.vectors.data() + model.vector_begin[from];
             auto const* whitened = model.whitened.data() + model.vector_begin[from];
@@ -202,7 +202,7 @@ Totals evaluate(CompiledCurve const* curves, PreparedModel const& model) {
                     unknown_sum += work.unknown[i];
                     totals.unlearnt_independent += unknown_square / count;
                     if (is_parent) {
-                        totals.unlearnt_independent += square / count;
+                        totals.unlearnt_independent += (square + shared_square) / count;
                     } else {
                         totals.independent += (square + shared_square) / count;
                         totals.kernel_squares += square + shared_square;
@@ -214,20 +214,19 @@ Totals evaluate(CompiledCurve const* curves, PreparedModel const& model) {
                     shared_sum += work.shared[i];
                 }
                 if (end < run.end) continue;
-                totals.shared += shared_squares + run.shared_correlation *
-                                                      (shared_sum * shared_sum - shared_squares);
-                shared_sum = shared_squares = 0;
-                // What nothing is known of is wrong by one common factor, and so is a type without
-                // a curve of its own.
+                // What nothing is known of is wrong by one common factor.
                 totals.unlearnt += unknown_sum * unknown_sum;
-                unknown_sum = 0;
                 if (is_parent) {
-                    totals.unlearnt += run_sum * run_sum;
+                    // And so is a type without a curve of its own, about which its kernels scatter.
+                    totals.unlearnt += shared_sum * shared_sum + run_squares;
                 } else {
+                    totals.shared +=
+                        shared_squares +
+                        run.shared_correlation * (shared_sum * shared_sum - shared_squares);
                     totals.sum_squares += run_squares;
                     type_sum += run_sum;
                 }
-                run_sum = run_squares = 0;
+                unknown_sum = shared_sum = shared_squares = run_sum = run_squares = 0;
                 if (run.ends_type) {
                     totals.type_squares += type_sum * type_sum;
                     totals.sum_deviations += type_sum;

@@ -140,6 +140,15 @@ std::string why_too_wide(LatencyEstimate const& total, Unseen const& unseen) {
            std::to_string(static_cast<int>(most)) + " either way";
 }
 
+/// Whether the curves' factor for whole models holds for tensors of that size.
+bool exceeds_context(ContextFactor const& context, std::span<Subgraph const> subgraphs) {
+    if (!context.largest_output_bytes) return false;
+    return std::ranges::any_of(subgraphs, [&](Subgraph const& subgraph) {
+        constexpr double alike = 1.01;  // files round it
+        return subgraph.traffic.output.value() > alike * *context.largest_output_bytes;
+    });
+}
+
 std::string lower_case(std::string_view text) {
     std::string lower{text};
     for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -200,6 +209,7 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
     ChainEstimate result;
     result.subgraphs.resize(subgraphs.size());
     std::vector<LatencyEstimate> parts;
+    bool beyond_context = false;
     for (std::size_t s = 0; s < steps_.size(); ++s) {
         std::vector<Subgraph> priced;
         std::vector<std::size_t> position;
@@ -224,6 +234,8 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
             auto const& calibration = std::get<CompiledCalibration>(steps_[s].pricing);
             auto const model = prepare(calibration, priced, partition);
             part = derate::estimate(calibration, model, what);
+            beyond_context = beyond_context || (what == EstimateOf::whole_model &&
+                                                exceeds_context(calibration.context(), priced));
             auto const each = estimate_subgraphs(calibration, model, what);
             for (std::size_t i = 0; i < position.size(); ++i) {
                 result.subgraphs[position[i]] = each[i];
@@ -259,7 +271,10 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
                                   listed(unseen.kinds) + "); measure some of them.");
     }
     if (result.spread_known) {
-        result.why_spread_unknown = why_too_wide(result.total, unseen);
+        result.why_spread_unknown =
+            beyond_context ? "it writes larger tensors than any model that was timed under glibc's "
+                             "default allocator, whose page faults may take as long again"
+                           : why_too_wide(result.total, unseen);
         if (!result.why_spread_unknown.empty()) {
             result.spread_known = false;
             result.warnings.push_back("the interval is not known: " + result.why_spread_unknown +

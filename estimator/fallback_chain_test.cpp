@@ -159,6 +159,28 @@ TEST(FallbackChain, AnIntervalThatNobodyCanUseIsNotKnown) {
     EXPECT_NEAR(endless.total.latency_ms, 1e-3, 1e-7);
 }
 
+// mobilenet_v2 at batch 8 on a Xeon: 133 ms with both of malloc's thresholds set, 214 to 256 with
+// neither, where models of batch 1 had shown 2 % between the two.
+TEST(FallbackChain, LargerTensorsThanItsFactorWasMadeOfAreNotKnown) {
+    auto calibration = conv_only();
+    calibration.context = {.factor = 1.02, .relative_std = 0.03, .models = 14,
+                           .largest_output_bytes = 100};
+    FallbackChain const chain{std::vector{calibration}, std::nullopt, Precision::fp32};
+    auto const estimate_of = [&](double bytes, EstimateOf what) {
+        Subgraph const conv{.type = OperationType::conv2d,
+                            .nodes = {{.name = "c", .op = "conv2d"}},
+                            .work = Flops{1},
+                            .traffic = {.output = Bytes{bytes}}};
+        return chain.estimate(std::vector{conv}, "foreign", what);
+    };
+    EXPECT_TRUE(estimate_of(100, EstimateOf::whole_model).spread_known);
+    auto const larger = estimate_of(110, EstimateOf::whole_model);
+    EXPECT_FALSE(larger.spread_known);
+    ASSERT_EQ(larger.warnings.size(), 1U);
+    EXPECT_THAT(larger.warnings[0], HasSubstr("larger tensors"));
+    EXPECT_TRUE(estimate_of(110, EstimateOf::sum_of_parts).spread_known);
+}
+
 TEST(FallbackChain, AModelMostlyUnseenSaysSo) {
     auto const seen = of_one_kernel(0.01, false);
     EXPECT_EQ(seen.unseen_share, 0);
@@ -293,7 +315,7 @@ TEST(CompiledCalibration, PricesNothingByACurveOfAnotherKind) {
     EXPECT_FALSE(conv.prices(OperationType::pool, false));
     EXPECT_THROW((void)predict_kernel(conv, kernel_of(OperationType::pool, 1e6)),
                  std::invalid_argument);
-    EXPECT_NO_THROW((void)predict_kernel(conv, kernel_of(OperationType::conv2d, 1e6)));
+    EXPECT_GT(predict_kernel(conv, kernel_of(OperationType::conv2d, 1e6)).median_seconds, 0);
 
     FallbackChain const alone{std::vector{conv_only()}, {}, Precision::fp32};
     try {

@@ -32,10 +32,6 @@ CellKey key_of(Subgraph const& subgraph) {
     return {subgraph.type, is_zero_flop(subgraph), work_bin_of(work_of(subgraph)).lower};
 }
 
-std::string label_of(std::string const& model, int batch) {
-    return batch == 1 ? model : model + " (batch " + std::to_string(batch) + ")";
-}
-
 std::optional<std::chrono::sys_days> day_of(std::string_view date) {
     int year = 0;
     unsigned month = 0;
@@ -73,7 +69,7 @@ std::map<int, std::string> places_of(Evidence const& evidence) {
     std::map<int, std::string> places;
     for (auto const& model : evidence.models) {
         for (std::size_t i = 0; i < model.cases.size(); ++i) {
-            places.try_emplace(model.cases[i], model.name + "/" + std::to_string(model.batch) +
+            places.try_emplace(model.cases[i], model.name + "/" + batch_text(model.batch) +
                                                    "/" + std::to_string(i));
         }
     }
@@ -227,7 +223,7 @@ std::vector<CoverageCell> audit_coverage(Calibration const& calibration,
             double const share =
                 priced ? priced->subgraphs[i].latency_ms / priced->total.latency_ms : 0;
             cell.time_share += share / static_cast<double>(models.size());
-            share_of_model[key_of(subgraph)][label_of(model.name, model.batch)] += share;
+            share_of_model[key_of(subgraph)][model_in_words(model.name, model.batch)] += share;
         }
     }
     std::vector<CoverageCell> result;
@@ -492,7 +488,7 @@ bool Audit::is_broken() const {
 
 Audit audit(AuditRequest const& request, AuditLimits const& limits) {
     Audit result{.hardware_id = request.hardware_id, .date = request.today, .limits = limits};
-    std::set<std::pair<std::string, int>> audited;
+    std::set<std::pair<std::string, std::optional<int>>> audited;
     for (auto const& model : request.models) audited.insert({model.name, model.batch});
     result.audited_models = static_cast<int>(audited.size());
 

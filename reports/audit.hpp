@@ -24,7 +24,7 @@ namespace derate {
 struct AuditedModel {
     std::string name;
     std::string family;
-    int batch = 1;
+    std::optional<int> batch = 1;
     Precision precision = Precision::fp32;
     std::string partition;
     std::vector<Subgraph> subgraphs;  ///< one or more
@@ -163,7 +163,7 @@ struct LegacyCell {
 /// One model by both.
 struct LegacyModel {
     std::string model;
-    int batch = 1;
+    std::optional<int> batch = 1;
     double calibrated_ms = 0;
     Interval interval;  ///< 95 %, prediction
     double legacy_ms = 0;

@@ -129,10 +129,10 @@ ChainLink link_to_predictions(StoredCalibration const& stored, AuditLimits const
             where = name;
         };
         compare(ours.predicted.latency_ms, again.predicted.latency_ms,
-                ours.model + "/" + std::to_string(ours.batch));
+                ours.model + "/" + batch_text(ours.batch));
         for (std::size_t k = 0; k < ours.kernels.size(); ++k, ++kernels) {
             compare(ours.kernels[k].predicted_ms, again.kernels[k].predicted_ms,
-                    ours.model + "/" + std::to_string(ours.batch) + "/" + std::to_string(k));
+                    ours.model + "/" + batch_text(ours.batch) + "/" + std::to_string(k));
         }
     }
     char figures[96];

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/json/fields.hpp"
 #include "core/format_quantity.hpp"
 #include "core/statistics/quantiles.hpp"
 #include "core/value_rule.hpp"
@@ -546,7 +547,7 @@ nlohmann::json json_of(LegacyComparison const& legacy) {
     nlohmann::json models = nlohmann::json::array();
     for (auto const& model : legacy.models) {
         models.push_back({{"model", model.model},
-                          {"batch", model.batch},
+                          {"batch", json_or_null(model.batch)},
                           {"latency_ms", model.calibrated_ms},
                           {"ci_95_lower_ms", model.interval.lower},
                           {"ci_95_upper_ms", model.interval.upper},

@@ -50,7 +50,7 @@ std::map<int, std::string> places_of_cases(Evidence const& evidence) {
         for (std::size_t i = 0; i < model.cases.size(); ++i) {
             auto [at, is_new] = places.try_emplace(
                 model.cases[i],
-                model.name + " b" + std::to_string(model.batch) + " #" + std::to_string(i), 0);
+                model.name + " b" + batch_text(model.batch) + " #" + std::to_string(i), 0);
             if (!is_new) ++at->second.second;
         }
     }
@@ -425,7 +425,7 @@ std::optional<Plot> whole_model_plot(PicturedCalibration const& pictured) {
         auto const error =
             format_significant(100 * (predicted.latency_ms / model.measured_ms - 1), 2) + " %";
         auto const truth = model.independent_truth ? "timed whole" : "sum of parts";
-        auto const name = model.model + " b" + std::to_string(model.batch);
+        auto const name = model.model + " b" + batch_text(model.batch);
         series.x.push_back(model.measured_ms);
         series.y.push_back(predicted.latency_ms);
         series.low.push_back(predicted.ci_95_lower_ms);
@@ -435,7 +435,7 @@ std::optional<Plot> whole_model_plot(PicturedCalibration const& pictured) {
                                ", 95 % " + format_ms(predicted.ci_95_lower_ms, half) + " to " +
                                format_ms(predicted.ci_95_upper_ms, half) + ", error " + error);
         plot.table.rows.push_back(
-            {model.model, std::to_string(model.batch), held_out ? "held out" : "calibrated on",
+            {model.model, batch_text(model.batch), held_out ? "held out" : "calibrated on",
              format_ms(model.measured_ms, half), format_ms(predicted.latency_ms, half),
              format_ms(predicted.ci_95_lower_ms, half) + " to " +
                  format_ms(predicted.ci_95_upper_ms, half),

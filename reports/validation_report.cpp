@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/json/fields.hpp"
 #include "core/format_quantity.hpp"
 #include "core/plan.hpp"
 #include "estimator/latency_estimate.hpp"
@@ -39,10 +40,6 @@ std::string joined(std::vector<std::string> const& parts, char const* separator)
     std::string line;
     for (auto const& part : parts) line += (line.empty() ? "" : separator) + part;
     return line;
-}
-
-std::string label(std::string const& model, int batch) {
-    return batch == 1 ? model : model + " b" + std::to_string(batch);
 }
 
 /// A table as text (columns aligned) or Markdown.
@@ -139,7 +136,7 @@ std::string report(Validation const& v, Dress dress) {
             auto const& part = v.decompositions[i].parts.front();
             from = std::string{to_string(part.type)} + " " + signed_percent(part.percent);
         }
-        models.push_back({label(o.model, o.batch), o.family, format_significant(o.measured_ms, 4),
+        models.push_back({model_in_words(o.model, o.batch), o.family, format_significant(o.measured_ms, 4),
                           format_significant(o.predicted_ms, 4),
                           is_known(o.interval) ? format_significant(o.interval.lower, 3) + " to " +
                                                      format_significant(o.interval.upper, 3)
@@ -310,7 +307,7 @@ nlohmann::json validation_json(Validation const& v) {
         }
         json["models"].push_back(
             {{"model", o.model},
-             {"batch", o.batch},
+             {"batch", json_or_null(o.batch)},
              {"family", o.family},
              {"measured_ms", o.measured_ms},
              {"predicted_ms", o.predicted_ms},

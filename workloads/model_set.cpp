@@ -49,13 +49,16 @@ bool names_a_file(std::string_view text) {
            text.ends_with(".json.gz");
 }
 
-std::string describe(int batch, Precision precision) {
-    return "batch " + std::to_string(batch) + " in " + std::string{to_string(precision)};
+std::string describe(std::optional<int> batch, Precision precision) {
+    auto const format = std::string{to_string(precision)};
+    return batch ? "batch " + std::to_string(*batch) + " in " + format : format;
 }
 
 /// The Python line that exports the model of `program` with another batch or precision.
+///
+/// \param batch  empty: its inputs share none
 std::string export_line(ExportedProgram const& program, std::string const& name,
-                        std::optional<int> old_batch, int batch, Precision precision) {
+                        std::optional<int> batch, Precision precision) {
     std::string const dtype = precision == Precision::bf16   ? "torch.bfloat16"
                               : precision == Precision::fp16 ? "torch.float16"
                                                              : "torch.float32";
@@ -66,8 +69,7 @@ std::string export_line(ExportedProgram const& program, std::string const& name,
         bool const is_float = is_floating_point(value.dtype);
         arguments += is_float ? "torch.randn(" : "torch.zeros(";
         for (std::size_t i = 0; i < value.sizes.size(); ++i) {
-            bool const is_batch = i == 0 && old_batch;
-            arguments += std::to_string(is_batch ? batch : value.sizes[i]) + ", ";
+            arguments += std::to_string(i == 0 && batch ? *batch : value.sizes[i]) + ", ";
         }
         if (value.sizes.empty()) arguments += "(), ";
         arguments += "dtype=";
@@ -75,8 +77,12 @@ std::string export_line(ExportedProgram const& program, std::string const& name,
         arguments += "), ";
     }
     if (!arguments.empty()) arguments.pop_back();
+    constexpr std::size_t longest = 400;
+    if (arguments.size() > longest) arguments = "*inputs";
+    auto const ending =
+        batch ? "_b" + std::to_string(*batch) : "_" + dtype.substr(std::string_view{"torch."}.size());
     return "torch.export.save(torch.export.export(model.eval().to(" + dtype + "), (" + arguments +
-           ")), \"" + name + "_b" + std::to_string(batch) + ".pt2\")";
+           ")), \"" + name + ending + ".pt2\")";
 }
 
 LoadedModel load_file(fs::path const& file, std::optional<int> batch,
@@ -102,16 +108,16 @@ LoadedModel load_file(fs::path const& file, std::optional<int> batch,
         throw InputError{file.string(), "INT8 is not supported for exported models",
                          "fp32, fp16 or bf16"};
     }
-    auto const wanted_batch = batch.value_or(model.batch.value_or(1));
+    if (batch && !model.batch) {
+        throw InputError{file.string(), "its inputs share no batch dimension", "no --batch"};
+    }
+    auto const wanted_batch = batch ? batch : model.batch;
     auto const wanted_precision = precision.value_or(model.precision);
-    auto const has = model.batch ? describe(*model.batch, model.precision)
-                                 : std::string{to_string(model.precision)} +
-                                       " and inputs that share no batch dimension";
     throw InputError{
         file.string(),
-        "was exported with " + has + ", not " + describe(wanted_batch, wanted_precision),
-        "an export of that: " +
-            export_line(model.program, name, model.batch, wanted_batch, wanted_precision)};
+        "was exported with " + describe(model.batch, model.precision) + ", not " +
+            describe(wanted_batch, wanted_precision),
+        "an export of that: " + export_line(model.program, name, wanted_batch, wanted_precision)};
 }
 
 LoadedModel load_shipped(std::string_view name, int batch, Precision precision) {
@@ -136,7 +142,7 @@ LoadedModel load_shipped(std::string_view name, int batch, Precision precision) 
     auto const program = read_exported_program(entry.files.front().path);
     throw InputError{entry.name, "is not shipped with " + describe(batch, precision),
                      shipped + "; or export it: " +
-                         export_line(program, entry.name, batch_of(program), batch, precision)};
+                         export_line(program, entry.name, batch, precision)};
 }
 
 }  // namespace

@@ -241,6 +241,12 @@ EfficiencyCurve curve_from_json(json const& value, std::string where) {
         curve.residual_model = residual_from_json(*residual);
     }
     curve.log_variance = fields.optional_number("log_variance");
+    if (fields.find("common_log_variance")) {
+        curve.common_log_variance = fields.not_negative("common_log_variance");
+        if (*curve.common_log_variance > curve.log_variance.value_or(0)) {
+            fields.fail("common_log_variance", "exceeds log_variance", "a part of it");
+        }
+    }
     curve.variance_scale = fields.optional_positive("variance_scale");
     curve.mean_correction = fields.optional_positive("mean_correction").value_or(1);
     curve.work_range = interval_of(fields, "work_range");
@@ -263,7 +269,7 @@ json to_json(EfficiencyCurve const& curve) {
     for (auto const& point : curve.data_points) points.push_back(to_json(point, curve.axis));
     json diagnostics = json::array();
     for (auto const& fitted : curve.diagnostics) diagnostics.push_back(to_json(fitted));
-    return {
+    json written{
         {"axis", axis_name(curve.axis)},
         {"source", to_string(curve.source)},
         {"interpolation", interpolation_of(curve)},
@@ -279,6 +285,8 @@ json to_json(EfficiencyCurve const& curve) {
         {"byte_range", to_json(curve.byte_range)},
         {"regimes", curve.regimes},
         {"kernels", curve.kernels}};
+    if (curve.common_log_variance) written["common_log_variance"] = *curve.common_log_variance;
+    return written;
 }
 
 /// Splits "pool|0" into the name and whether it is for kernels without FLOPs.
@@ -330,15 +338,20 @@ ContextFactor context_from_json(JsonFields fields) {
                           .operator_seconds = fields.not_negative("operator_seconds"),
                           .relative_std = fields.optional_number("relative_std"),
                           .models = fields.integer<int>("models", 0)};
+    if (fields.find("largest_output_bytes")) {
+        context.largest_output_bytes = fields.positive("largest_output_bytes");
+    }
     fields.reject_unknown();
     return context;
 }
 
 json to_json(ContextFactor const& context) {
-    return {{"factor", context.factor},
-            {"operator_seconds", context.operator_seconds},
-            {"relative_std", json_or_null(context.relative_std)},
-            {"models", context.models}};
+    json written{{"factor", context.factor},
+                 {"operator_seconds", context.operator_seconds},
+                 {"relative_std", json_or_null(context.relative_std)},
+                 {"models", context.models}};
+    if (auto const& bytes = context.largest_output_bytes) written["largest_output_bytes"] = *bytes;
+    return written;
 }
 
 Provenance provenance_from_json(JsonFields fields, bool measured) {

@@ -80,7 +80,7 @@ EvidenceModel model_from_json(json const& value, std::string where) {
     EvidenceModel model;
     model.name = fields.text("name");
     model.family = fields.text("family");
-    model.batch = fields.integer<int>("batch", 1);
+    model.batch = optional_batch(fields);
     model.campaign = fields.integer<int>("campaign", 0);
     model.role = fields.word("role", parse_model_role, "\"calibration\" or \"held_out\"");
     for (auto const& index : fields.array("cases")) {
@@ -101,7 +101,7 @@ EvidenceModel model_from_json(json const& value, std::string where) {
 json model_to_json(EvidenceModel const& model) {
     json written{{"name", model.name},
                  {"family", model.family},
-                 {"batch", model.batch},
+                 {"batch", json_or_null(model.batch)},
                  {"campaign", model.campaign},
                  {"role", to_string(model.role)},
                  {"cases", model.cases},

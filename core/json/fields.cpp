@@ -154,4 +154,9 @@ void require_format(JsonFields& fields, std::string_view format, int newest) {
     }
 }
 
+std::optional<int> optional_batch(JsonFields& fields) {
+    if (fields.find("batch") == nullptr) return std::nullopt;
+    return static_cast<int>(fields.integer("batch", 1));
+}
+
 }  // namespace derate

@@ -114,6 +114,9 @@ class JsonFields {
 /// \throws InputError  another format, or a version newer than `newest`
 void require_format(JsonFields& fields, std::string_view format, int newest);
 
+/// A model's field "batch": null where it is unknown.
+[[nodiscard]] std::optional<int> optional_batch(JsonFields& fields);
+
 /// null for an empty optional.
 template <class T>
 [[nodiscard]] nlohmann::json json_or_null(std::optional<T> const& value) {

@@ -70,7 +70,7 @@ std::string google_benchmark_export(std::vector<Measurement> const& measurements
     std::set<std::string> written;
     for (auto const& measurement : measurements) {
         auto const threads = std::max(1, measurement.threads);
-        auto const model = measurement.model + "/b" + std::to_string(measurement.batch);
+        auto const model = model_label(measurement.model, measurement.batch);
         if (measurement.whole_model) {
             auto const name = "whole_model/" + model + "/real_time";
             // A measurement for each cache state of the parts has the same whole model.

@@ -418,7 +418,7 @@ Measurement measurement_from_json(json const& value, std::string_view where) {
     Measurement measurement;
     measurement.model = fields.text("model");
     measurement.model_family = fields.text("model_family");
-    measurement.batch = fields.integer<int>("batch", 1);
+    measurement.batch = optional_batch(fields);
     measurement.precision = fields.word("precision", parse_precision, "FP32, FP16, BF16 or INT8");
     measurement.threads =
         fields.find("threads") ? fields.integer<int>("threads", 0) : 0;
@@ -465,7 +465,7 @@ json to_json(Measurement const& measurement) {
             {"version", 1},
             {"model", measurement.model},
             {"model_family", measurement.model_family},
-            {"batch", measurement.batch},
+            {"batch", json_or_null(measurement.batch)},
             {"precision", to_string(measurement.precision)},
             {"threads", measurement.threads},
             {"cache_state", to_string(measurement.cache_state)},

@@ -87,6 +87,18 @@ TEST(MeasurementJson, ReadsWhatItWrites) {
     EXPECT_EQ(again.subgraphs, measurement.subgraphs);
 }
 
+TEST(MeasurementJson, AnUnknownBatchIsNull) {
+    auto measurement = measurement_from_json(sparse_file(), "tiny.json");
+    measurement.batch.reset();
+    auto const written = to_json(measurement);
+    EXPECT_TRUE(written.at("batch").is_null());
+    EXPECT_EQ(measurement_from_json(written, "again.json").batch, std::nullopt);
+    EXPECT_EQ(model_label("gcn", std::nullopt), "gcn");
+    EXPECT_EQ(model_in_words("gcn", std::nullopt), "gcn");
+    EXPECT_EQ(model_in_words("gcn", 1), "gcn");
+    EXPECT_EQ(model_in_words("gcn", 8), "gcn (batch 8)");
+}
+
 TEST(MeasurementJson, WritesTheRoadmapsRecord) {
     auto measurement = measurement_from_json(sparse_file(), "tiny.json");
     auto const record = to_json(measurement)["subgraphs"][0];

@@ -60,7 +60,7 @@ std::string to_json_text(Plan const& plan) {
     for (auto const& model : plan.models) {
         models.push_back({{"name", model.name},
                           {"file", model.file},
-                          {"batch", model.batch},
+                          {"batch", model.batch ? json(*model.batch) : json(nullptr)},
                           {"precision", to_string(model.precision)}});
         if (model.held_out) models.back()["held_out"] = true;
     }
@@ -138,7 +138,9 @@ Plan plan_from_json(std::string_view text, std::string_view where) try {
         auto const& precision = model.at("precision");
         plan.models.push_back({.name = model.at("name").get<std::string>(),
                                .file = model.at("file").get<std::string>(),
-                               .batch = whole(model.at("batch")),
+                               .batch = model.at("batch").is_null()
+                                            ? std::nullopt
+                                            : std::optional{whole(model.at("batch"))},
                                .precision = known(parse_precision(precision.get<std::string>()),
                                                   precision, where, "a precision"),
                                .held_out = model.value("held_out", false)});

@@ -147,6 +147,7 @@ EfficiencyCurve full_curve(bool zero_flop) {
                                          .trend_share = 0.5,
                                          .trend_length_scale = 6};
     curve.log_variance = 0.01;
+    curve.common_log_variance = 0.004;
     curve.variance_scale = 1.2;
     curve.mean_correction = 1.02;
     curve.work_range = Interval{1e6, 2.5e7};
@@ -180,7 +181,11 @@ json full_calibration() {
     calibration.intervals.t_quantile = 2.2;
     calibration.context = {.factor = 1.013, .operator_seconds = 2e-6, .relative_std = 0.025, .models = 14};
     calibration.default_allocator_context = {
-        .factor = 1.4, .operator_seconds = 0, .relative_std = 0.3, .models = 14};
+        .factor = 1.4,
+        .operator_seconds = 0,
+        .relative_std = 0.3,
+        .models = 14,
+        .largest_output_bytes = 1.3e7};
     calibration.allocator = Allocator::pinned;
     calibration.provenance = {.date = "2026-11-22T18:00:00Z",
                               .oldest_date = "2026-11-20T18:00:00Z",
@@ -293,7 +298,8 @@ TEST(SchemaInStep, Hardware) {
 TEST(SchemaInStep, Measurement) {
     auto const document = full_measurement();
     expect_in_step(SchemaName::measurement, document);
-    EXPECT_NO_THROW((void)measurement_from_json(document, "f"));
+    auto const written = to_json(measurement_from_json(document, "f"));
+    EXPECT_EQ(to_json(measurement_from_json(written, "f")), written);
 }
 
 /// What the codec needs, the schema demands: a file that passes the check can be read.

@@ -162,7 +162,7 @@ TimingTable from_measurement(Measurement const& measurement, std::string const& 
                          {"threads", std::to_string(measurement.threads)},
                          {"cache_state", std::string{to_string(measurement.cache_state)}},
                          {"environment_hash", measurement.source.environment_hash}};
-    auto const model = measurement.model + "/b" + std::to_string(measurement.batch);
+    auto const model = model_label(measurement.model, measurement.batch);
     if (measurement.whole_model) {
         table.cases.push_back(case_of("whole_model/" + model, *measurement.whole_model));
     }
@@ -196,7 +196,7 @@ TimingTable from_evidence(Calibration const& calibration, Evidence const& eviden
         times.insert(times.end(), one.times_ms.begin(), one.times_ms.end());
     };
     for (auto const& model : evidence.models) {
-        auto const name = model.name + "/b" + std::to_string(model.batch);
+        auto const name = model_label(model.name, model.batch);
         if (model.whole_model) add(case_of("whole_model/" + name, *model.whole_model));
         for (std::size_t i = 0; i < model.cases.size(); ++i) {
             auto const& one = evidence.cases[static_cast<std::size_t>(model.cases[i])];
