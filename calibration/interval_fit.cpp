@@ -238,9 +238,10 @@ FallbackVariance fallback_variance(FitInput const& input, std::vector<int> const
                 double const priced = price_terms(form, row.terms, limits).total();
                 errors = merge(errors, {.count = 1, .mean = std::log(row.seconds / priced)});
             }
-            return TypeError{
-                .common = errors.mean * errors.mean,
-                .scatter = errors.sum_squared_deviations / static_cast<double>(rows.size())};
+            // The square of the mean of n holds the n-th part of what they scatter.
+            double const scatter = errors.variance().value_or(0);
+            double const common = errors.mean * errors.mean - scatter / static_cast<double>(rows.size());
+            return TypeError{.common = std::max(0.0, common), .scatter = scatter};
         };
         auto const by_device = error_by(fits.device, limits_of(others, std::nullopt));
         auto const error = parent != fits.parents.end()
@@ -258,10 +259,11 @@ FallbackVariance fallback_variance(FitInput const& input, std::vector<int> const
     for (auto const& [parent, values] : of_parent) {
         auto const n = static_cast<double>(values.size());
         auto const own = mean_of(values);
-        double const widen = few_types_widen(std::max(2.0, n)) / (n + prior_types);
-        result.parents[parent] =
-            bounded({.common = widen * (n * own.common + prior_types * prior.common),
-                     .scatter = widen * (n * own.scatter + prior_types * prior.scatter)});
+        // Few types show their common error; their scatter, all of their kernels.
+        double const widen = few_types_widen(std::max(2.0, n));
+        result.parents[parent] = bounded(
+            {.common = widen * (n * own.common + prior_types * prior.common) / (n + prior_types),
+             .scatter = (n * own.scatter + prior_types * prior.scatter) / (n + prior_types)});
     }
     auto const device = mean_of(of_device);
     result.device = bounded(device.total() > prior.total() ? device : prior);
