@@ -38,10 +38,12 @@ LogMean log_mean(CaseTimes const& times) {
         result.variance = *variance / n;
         result.degrees_of_freedom = n - 1;
     } else if (times.std_ms && times.repetitions > 1) {
-        // The mean alone is known: E log x is log of it less half the squared relative deviation.
+        // The mean alone is known. Of a log-normal with it and that deviation log x has variance
+        // log(1 + cv^2), and a mean less by half of that.
         double const relative = *times.std_ms / times.times_ms.front();
-        result.mean -= relative * relative / 2;
-        result.variance = relative * relative / times.repetitions;
+        double const variance_of_log = std::log1p(relative * relative);
+        result.mean -= variance_of_log / 2;
+        result.variance = variance_of_log / times.repetitions;
         result.degrees_of_freedom = times.repetitions - 1;
     } else if (times.ci_95_lower_ms && times.ci_95_upper_ms && *times.ci_95_lower_ms > 0) {
         // Where the file does not say how many launches: two, the fewest that give an interval.
@@ -117,13 +119,17 @@ struct Cluster {
     int cases = 0;
 };
 
-/// Sorted effects, cut where two neighbours lie further apart than `gap`.
+/// Sorted effects, cut where two neighbours lie further apart than `gap`, or the first and the last
+/// than twice that: effects spread evenly are no cluster.
 std::vector<Cluster> clusters_of(std::vector<double> effects, double gap) {
     std::ranges::sort(effects);
     std::vector<Cluster> clusters;
     for (std::size_t begin = 0; begin < effects.size();) {
         auto end = begin + 1;
-        while (end < effects.size() && effects[end] - effects[end - 1] <= gap) ++end;
+        while (end < effects.size() && effects[end] - effects[end - 1] <= gap &&
+               effects[end] - effects[begin] <= 2 * gap) {
+            ++end;
+        }
         clusters.push_back({.center = median(std::span{effects}.subspan(begin, end - begin)),
                             .cases = static_cast<int>(end - begin)});
         begin = end;
@@ -144,7 +150,7 @@ CommonShift shift_of(std::vector<Pair> const& pairs, std::vector<Pair> const& pr
                 .standard_error = most.ratio.standard_error.value_or(0),
                 .cases = static_cast<int>(probes.size())};
     }
-    if (std::ssize(pairs) < limits.fewest_cases_for_shift) return {};
+    if (pairs.empty()) return {};
     double const half_threshold = std::log1p(limits.threshold_percent / 100) / 2;
     std::vector<double> effects;
     std::vector<double> errors;
@@ -231,11 +237,28 @@ std::string names_of(std::vector<CaseComparison const*> const& cases) {
     return names;
 }
 
+/// What the old file times and the new one does not; empty if there is nothing.
+std::string left_out_since(Comparison const& comparison) {
+    auto const counted = [](std::size_t count, char const* what) {
+        return text("%zu %s %s", count, count == 1 ? "case" : "cases", what);
+    };
+    std::string words;
+    for (auto const& [count, what] :
+         {std::pair{comparison.failed.size(), "failed"},
+          std::pair{comparison.only_before.size(), "missing"},
+          std::pair{comparison.left_out_after.size(), "without a time"}}) {
+        if (count > 0) words += (words.empty() ? "" : ", ") + counted(count, what);
+    }
+    return words.empty() ? words : words + " in the new file.";
+}
+
 void judge(Comparison& comparison, ComparisonLimits const& limits, int doubtful) {
     std::vector<CaseComparison const*> slower;
     std::vector<CaseComparison const*> slower_as_measured;
+    std::vector<CaseComparison const*> slower_than_shift;
     for (auto const& one : comparison.cases) {
         if (one.slower) slower.push_back(&one);
+        if (one.slower_than_shift) slower_than_shift.push_back(&one);
         if (one.slower_as_measured) slower_as_measured.push_back(&one);
     }
     auto const& shift = comparison.shift;
@@ -258,7 +281,7 @@ void judge(Comparison& comparison, ComparisonLimits const& limits, int doubtful)
         comparison.verdict = Verdict::fail;
         auto const& worst = *slower.front();
         comparison.reason = text(
-            "%zu of %zu cases are slower by more than %.0f %%%s (Holm over cases, alpha %.2g): %s; "
+            "%zu of %zu cases are slower by more than %g %%%s (Holm over cases, alpha %.2g): %s; "
             "most of all %s, %s.",
             slower.size(), all, limits.threshold_percent, shift_clause(shift).c_str(), limits.alpha,
             names_of(slower).c_str(), worst.name.c_str(),
@@ -266,27 +289,37 @@ void judge(Comparison& comparison, ComparisonLimits const& limits, int doubtful)
     } else if (!slower_as_measured.empty() && slower_as_measured.size() < all) {
         inconclusive(
             Doubt::common_shift,
-            text("%zu of %zu cases took longer by more than %.0f %% as measured, and the files "
+            text("%zu of %zu cases took longer by more than %g %% as measured, and the files "
                  "cannot tell host from program: %s.",
                  slower_as_measured.size(), all, limits.threshold_percent,
                  names_of(slower_as_measured).c_str()));
+    } else if (!slower_than_shift.empty()) {
+        inconclusive(Doubt::common_shift,
+                     text("%zu of %zu cases did not get faster%s: the host did, or the program did "
+                          "elsewhere, the files cannot tell: %s.",
+                          slower_than_shift.size(), all, shift_clause(shift).c_str(),
+                          names_of(slower_than_shift).c_str()));
+    } else if (!slower_as_measured.empty() && told_by_probes) {
+        inconclusive(Doubt::common_shift,
+                     text("All cases are slower beyond one drift probe (%s) and none beyond "
+                          "another (%s): the files cannot tell host from program.",
+                          shift_words(shift.least_ratio).c_str(),
+                          shift_words(shift.ratio).c_str()));
     } else if (!slower_as_measured.empty() ||
                (!told_by_probes && std::abs(std::log(shift.ratio)) > limit)) {
         inconclusive(Doubt::common_shift,
                      text("All cases moved together by %s: host or program, the files cannot tell.",
                           shift_words(shift.ratio).c_str()));
-    } else if (!comparison.failed.empty() || !comparison.only_before.empty()) {
-        inconclusive(Doubt::missing_cases,
-                     text("%zu cases failed and %zu are missing in the new file.",
-                          comparison.failed.size(), comparison.only_before.size()));
+    } else if (auto const lost = left_out_since(comparison); !lost.empty()) {
+        inconclusive(Doubt::missing_cases, lost);
     } else if (doubtful > 0) {
         inconclusive(Doubt::imprecise,
                      text("No case is slower beyond doubt, but %d of %zu repeat too badly to "
-                          "exclude %.0f %%.",
+                          "exclude %g %%.",
                           doubtful, all, 2 * limits.threshold_percent));
     } else {
         comparison.verdict = Verdict::pass;
-        comparison.reason = text("No case of %zu is slower by more than %.0f %%%s.", all,
+        comparison.reason = text("No case of %zu is slower by more than %g %%%s.", all,
                                  limits.threshold_percent, shift_clause(shift).c_str());
     }
 }
@@ -321,7 +354,10 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
         }
         old_cases.erase(found);
     }
-    for (auto const& [name, unused] : old_cases) comparison.only_before.push_back(name);
+    for (auto const& [name, unused] : old_cases) {
+        bool const is_there = std::ranges::count(after.left_out, name, &CaseLeftOut::name) > 0;
+        (is_there ? comparison.left_out_after : comparison.only_before).push_back(name);
+    }
 
     for (auto const* table : {&before, &after}) {
         for (auto const& one : table->left_out) {
@@ -385,7 +421,10 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
         one.p_value = slower_holm[i];
         one.faster_p_value = faster_holm[i];
         if (comparison.shift.basis != ShiftBasis::undecided) {
-            one.slower = slower_holm[i] < limits.alpha && std::log(one.adjusted_ratio) > threshold;
+            bool const adjusted =
+                slower_holm[i] < limits.alpha && std::log(one.adjusted_ratio) > threshold;
+            one.slower = adjusted && std::log(one.ratio) > threshold;
+            one.slower_than_shift = adjusted && !one.slower;
             one.faster = faster_holm[i] < limits.alpha && std::log(one.adjusted_ratio) < -threshold;
         }
         one.slower_as_measured =
@@ -393,6 +432,7 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
     }
     std::ranges::stable_sort(comparison.cases, [](auto const& a, auto const& b) {
         if (a.slower != b.slower) return a.slower;
+        if (a.slower_than_shift != b.slower_than_shift) return a.slower_than_shift;
         return a.ratio > b.ratio;
     });
     judge(comparison, limits, doubtful);

@@ -24,9 +24,11 @@ struct CaseComparison {
     std::optional<double> faster_p_value;  ///< of "not faster"
     std::optional<double>
         mann_whitney_p_value;  ///< two-sided, adjusted, where there are repetitions; as a check
-    bool slower = false;  ///< adjusted: by more than the threshold, and really; never if undecided
+    /// By more than the threshold, adjusted and raw, and really; never if undecided.
+    bool slower = false;
     bool faster = false;
     bool slower_as_measured = false;  ///< raw, or against the drift probe that slowed least
+    bool slower_than_shift = false;   ///< adjusted alone: others got faster, this one did not
 };
 
 struct EnvironmentDifference {
@@ -37,7 +39,7 @@ struct EnvironmentDifference {
 
 /// What tells how far the host, and not the program, moved all cases.
 enum class ShiftBasis {
-    not_sought,       ///< too few cases, or ComparisonLimits::absolute: none is assumed
+    not_sought,       ///< no case, or ComparisonLimits::absolute: none is assumed
     drift_probes,     ///< rows of fixed work in both files
     unchanged_cases,  ///< cases stayed where they were, too many for a coincidence
     most_cases,       ///< four fifths or more moved alike
@@ -65,6 +67,7 @@ struct Comparison {
     std::vector<std::string> only_after;
     std::vector<std::string> failed;         ///< in the new file and not in the old
     std::vector<std::string> failed_before;  ///< in the old file, whatever the new one says
+    std::vector<std::string> left_out_after;  ///< of `left_out`, those that the old file times
     /// Named in a file without a time that could be compared, with the reason.
     std::vector<CaseLeftOut> left_out;
     std::vector<EnvironmentDifference> environment;
@@ -76,7 +79,6 @@ struct Comparison {
 struct ComparisonLimits {
     double threshold_percent = 5;  ///< slower by less does not matter
     double alpha = 0.05;           ///< chance of one false alarm or more, over all cases
-    int fewest_cases_for_shift = 5;
     bool absolute = false;  ///< assume no common shift: the machine's clock is known to be steady
 };
 

@@ -83,7 +83,7 @@ std::string as_plain_export(TimingTable const& table) {
 /// What two hundred pairs of files say of a program whose first case became slower.
 struct Pairs {
     int regressions = 0;
-    int found = 0;   ///< the first case is named, and it alone stands on top
+    int found = 0;   ///< the first case is named on top, and nothing passes
     int others = 0;  ///< cases named that are as they were
 };
 
@@ -102,7 +102,8 @@ Pairs compare_pairs(Write const& write, std::string const& first_case, double sl
         EXPECT_EQ(result.cases.size(), 20U);
         auto const& worst = result.cases.front();
         pairs.regressions += result.verdict == Verdict::fail;
-        pairs.found += result.verdict == Verdict::fail && worst.slower && worst.name == first_case;
+        pairs.found += result.verdict != Verdict::pass &&
+                       (worst.slower || worst.slower_than_shift) && worst.name == first_case;
         for (auto const& one : result.cases) pairs.others += one.slower && one.name != first_case;
     }
     std::filesystem::remove_all(folder);
@@ -118,6 +119,8 @@ TEST(Compare, TwoHundredPairsOfTheSameStateShowNoRegression) {
 TEST(Compare, TenPercentSlowdownOfOneCaseIsFoundInTwoHundredPairs) {
     auto const plain = compare_pairs(as_plain_export, "case_0", 1.1);
     EXPECT_GE(plain.found, 190);
+    // Where the other 19 got faster meanwhile, host or program, it is slower than they alone.
+    EXPECT_GE(plain.regressions, 130);
     EXPECT_LE(plain.others, 10);
     auto const ours = compare_pairs(as_our_export, "conv2d/model/b1/0/unknown/real_time", 1.1);
     EXPECT_GE(ours.found, 190);
@@ -135,7 +138,7 @@ TEST(Compare, RatioAndIntervalByHand) {
     // log ratio log(1.2); both variances equal, so Welch has 4 degrees of freedom
     TimingTable const before{.cases = {one_case("a", {0.9, 1.0, 1.0 / 0.9})}};
     TimingTable const after{.cases = {one_case("a", {1.08, 1.2, 1.2 / 0.9})}};
-    auto const result = compare(before, after).cases.front();
+    auto const result = compare(before, after, {.absolute = true}).cases.front();
     double const spread = -std::log(0.9);
     double const standard_error = std::sqrt(2 * spread * spread / 3);
     EXPECT_NEAR(result.ratio, 1.2, 1e-12);
@@ -158,9 +161,10 @@ TEST(Compare, IntervalsOfAnExportStandForItsRepetitions) {
         one.launches = 6;
         return TimingTable{.cases = {one}};
     };
-    EXPECT_EQ(compare(exported(1.0), exported(1.1)).verdict, Verdict::fail);
-    EXPECT_EQ(compare(exported(1.0), exported(1.01)).verdict, Verdict::pass);
-    EXPECT_TRUE(compare(exported(1.1), exported(1.0)).cases.front().faster);
+    ComparisonLimits const absolute{.absolute = true};
+    EXPECT_EQ(compare(exported(1.0), exported(1.1), absolute).verdict, Verdict::fail);
+    EXPECT_EQ(compare(exported(1.0), exported(1.01), absolute).verdict, Verdict::pass);
+    EXPECT_TRUE(compare(exported(1.1), exported(1.0), absolute).cases.front().faster);
 }
 
 TEST(Compare, AllCasesTogetherSlowerCannotTellHostFromProgram) {
@@ -205,6 +209,48 @@ std::set<std::string> slower_cases(Comparison const& comparison) {
         if (one.slower) names.insert(one.name);
     }
     return names;
+}
+
+// However few they are: one case alone is host or program too.
+TEST(Compare, AUniformShiftOfFewCasesCannotTellHostFromProgram) {
+    for (std::size_t cases = 1; cases <= 5; ++cases) {
+        auto const few = changed_by(std::vector<double>(cases, 0.2));
+        auto const result = compare(few.before, few.after);
+        EXPECT_EQ(result.verdict, Verdict::inconclusive) << cases << ": " << result.reason;
+        EXPECT_EQ(result.doubt, Doubt::common_shift);
+        EXPECT_EQ(compare(few.before, few.after, {.absolute = true}).verdict, Verdict::fail);
+        auto const same = changed_by(std::vector<double>(cases, 0));
+        EXPECT_EQ(compare(same.before, same.after).verdict, Verdict::pass);
+    }
+    auto const one_of_three = changed_by({0, 1, 0});
+    auto const found = compare(one_of_three.before, one_of_three.after);
+    EXPECT_EQ(found.verdict, Verdict::fail) << found.reason;
+    EXPECT_EQ(slower_cases(found), (std::set<std::string>{"case_1"}));
+}
+
+// Nine of ten got faster, by the program or by the host, and one takes what it took: no regression
+// for sure, and no pass.
+TEST(Compare, ACaseThatDidNotGetFasterIsNoRegressionForSure) {
+    std::vector<double> changes(10, -0.17);
+    changes[3] = 0;
+    auto const tables = changed_by(changes);
+    auto const result = compare(tables.before, tables.after);
+    EXPECT_EQ(result.verdict, Verdict::inconclusive) << result.reason;
+    EXPECT_NE(result.reason.find("1 of 10 cases did not get faster"), std::string::npos)
+        << result.reason;
+    EXPECT_TRUE(result.cases.front().slower_than_shift);
+    EXPECT_EQ(result.cases.front().name, "case_3");
+}
+
+// 30 cases slower by 0 to 58 %, evenly: no two thirds of them moved alike.
+TEST(Compare, CasesThatMovedEachByItsOwnShareNoShift) {
+    std::vector<double> changes;
+    for (int i = 0; i < 30; ++i) changes.push_back(0.02 * i);
+    auto const tables = changed_by(changes);
+    auto const result = compare(tables.before, tables.after);
+    EXPECT_NE(result.verdict, Verdict::pass);
+    EXPECT_EQ(result.reason.find("All cases moved together"), std::string::npos) << result.reason;
+    EXPECT_LT(result.shift.cases, 10);
 }
 
 TEST(Compare, AGroupThatStayedTellsTheRestApart) {
@@ -326,6 +372,18 @@ TEST(Compare, MissingAndFailedCasesAreNamed) {
     EXPECT_EQ(result.only_before, std::vector<std::string>{"case_3"});
     EXPECT_EQ(result.only_after, std::vector<std::string>{"new"});
     EXPECT_EQ(result.failed, std::vector<std::string>{"case_0"});
+    EXPECT_EQ(result.reason, "1 case failed, 1 case missing in the new file.");
+}
+
+TEST(Compare, ACaseWithoutATimeInTheNewFileIsNotMissingThere) {
+    auto const before = noisy_export(1);
+    auto after = before;
+    after.cases.erase(after.cases.begin() + 3);
+    after.left_out = {{"case_3", "skipped: no device"}};
+    auto const result = compare(before, after);
+    EXPECT_EQ(result.only_before, std::vector<std::string>{});
+    EXPECT_EQ(result.verdict, Verdict::inconclusive);
+    EXPECT_EQ(result.reason, "1 case without a time in the new file.");
 }
 
 TEST(Compare, OtherThreadsAreAnotherSettingOtherVersionsAreOnlyNamed) {

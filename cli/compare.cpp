@@ -108,6 +108,7 @@ nlohmann::json to_json(Comparison const& comparison, std::optional<RuleResult> c
              {"mann_whitney_p_value", optional(one.mann_whitney_p_value)},
              {"slower", one.slower},
              {"slower_as_measured", one.slower_as_measured},
+             {"slower_than_shift", one.slower_than_shift},
              {"faster", one.faster}});
     }
     for (auto const& [name, reason] : comparison.left_out) {
@@ -144,6 +145,7 @@ std::string shift_line(CommonShift const& shift) {
 std::string mark_of(CaseComparison const& one) {
     if (one.slower) return "SLOWER";
     if (one.faster) return "faster";
+    if (one.slower_than_shift) return "slower than the shift";
     return one.slower_as_measured ? "slower as measured" : "";
 }
 
@@ -177,7 +179,7 @@ std::string to_text(Comparison const& comparison, std::optional<RuleResult> cons
     header.insert(header.end(), {"p", ""});
     std::vector<TableRow> rows{header};
     for (auto const& one : comparison.cases) {
-        bool const notable = one.slower || one.faster || one.slower_as_measured;
+        bool const notable = !mark_of(one).empty();
         if (!all && !notable && rows.size() > shown_unless_all) continue;
         TableRow row{one.name, format_significant(one.old_ms, 4), format_significant(one.new_ms, 4),
                      percent_text(one.ratio),
@@ -198,7 +200,7 @@ std::string to_text(Comparison const& comparison, std::optional<RuleResult> cons
 }
 
 ExitCode run_compare(CommonFlags const& common, CompareFlags const& flags) {
-    if (!(flags.threshold_percent > 0)) {
+    if (!(flags.threshold_percent > 0 && std::isfinite(flags.threshold_percent))) {
         throw InputError{"--threshold", "not positive", "percent, above 0"};
     }
     if (!(flags.alpha > 0 && flags.alpha < 0.5)) {

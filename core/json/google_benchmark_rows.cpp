@@ -22,8 +22,8 @@ double ms_per(std::string const& unit, std::string const& where) {
 }
 
 std::string with_null_for_not_finite(std::string_view text) {
-    constexpr std::array<std::string_view, 6> words{"-Infinity", "Infinity", "-NaN",
-                                                    "NaN",       "-nan",     "-inf"};
+    constexpr std::array<std::string_view, 8> words{"-Infinity", "Infinity", "-NaN", "NaN",
+                                                    "-nan",      "nan",      "-inf", "inf"};
     std::string result;
     result.reserve(text.size());
     bool in_string = false;
@@ -99,7 +99,10 @@ std::string BenchmarkRow::aggregate() const {
     for (std::string const one : {"mean", "median", "stddev", "BigO", "RMS", "cv"}) {
         if (!name_.ends_with("_" + one)) continue;
         bool const is_fit = one == "BigO" || one == "RMS";
-        if (is_fit || names_.contains(name_.substr(0, name_.size() - one.size() - 1))) return one;
+        auto const base = name_.substr(0, name_.size() - one.size() - 1);
+        // The repetitions themselves may be left out of the file, never the one without the other.
+        bool const has_both = names_.contains(base + "_mean") && names_.contains(base + "_stddev");
+        if (is_fit || has_both || names_.contains(base)) return one;
     }
     return "";
 }

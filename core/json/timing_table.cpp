@@ -80,7 +80,13 @@ void take_aggregate(CollectedCase& one, BenchmarkRow const& row, std::string con
         return;
     }
     if (kind != "mean" && kind != "stddev") return;
-    if (auto const time = row.number("real_time")) one.aggregates_ms[kind] = row.ms(*time);
+    if (auto const time = row.number("real_time")) {
+        if (!one.aggregates_ms.emplace(kind, row.ms(*time)).second) {
+            throw InputError{row.where(), "the " + kind + " of '" + row.case_name() +
+                                 "' for the second time",
+                             "benchmarks of different names"};
+        }
+    }
     one.aggregated_repetitions =
         std::max(one.aggregated_repetitions, row.count("repetitions").value_or(0));
 }
@@ -95,7 +101,8 @@ void use_aggregates(CollectedCase& one) {
     }
     one.times.times_ms = {mean->second};
     auto const deviation = one.aggregates_ms.find("stddev");
-    if (deviation != one.aggregates_ms.end() && one.aggregated_repetitions > 1) {
+    if (deviation != one.aggregates_ms.end() && deviation->second >= 0 &&
+        one.aggregated_repetitions > 1) {
         one.times.std_ms = deviation->second;
         one.times.repetitions = one.aggregated_repetitions;
     }
@@ -219,11 +226,15 @@ TimingTable read_timing_table(std::filesystem::path const& file) {
     auto text = read_text(file);
     if (file.extension() == ".gz") text = gzip_expand(text, where);
     auto const content = parse_google_benchmark(text, where);
+    auto const is_measurement = [&] {
+        auto const format = content.find("format");
+        return format != content.end() && *format == "derate_measurement";
+    };
     TimingTable table;
     if (content.is_object() && content.contains("benchmarks") &&
         content.at("benchmarks").is_array()) {
         table = from_google_benchmark(content, where);
-    } else if (content.is_object() && content.value("format", "") == "derate_measurement") {
+    } else if (content.is_object() && is_measurement()) {
         table = from_measurement(measurement_from_json(content, where), where);
     } else if (content.is_object() && content.contains("efficiency_curves")) {
         auto const calibration = read_calibration(file);

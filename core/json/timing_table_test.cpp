@@ -129,6 +129,29 @@ TEST_F(GoogleBenchmarkFile, OfBeforeRunTypesIsToldByItsNames) {
     EXPECT_TRUE(cases.contains("row_mean"));  // there is no "row" whose mean it could be
 }
 
+// ... with the repetitions left out as well, and counters in the words of those releases.
+TEST_F(GoogleBenchmarkFile, AggregatesAloneOfBeforeRunTypes) {
+    auto const table = read(R"(
+        {"name": "f_mean", "real_time": 110, "repetitions": 3, "time_unit": "ns", "x": nan},
+        {"name": "f_median", "real_time": 111, "repetitions": 3, "time_unit": "ns", "x": inf},
+        {"name": "f_stddev", "real_time": 14, "repetitions": 3, "time_unit": "ns", "x": -inf})");
+    ASSERT_THAT(table.cases, SizeIs(1));
+    EXPECT_EQ(table.cases[0].name, "f");
+    EXPECT_DOUBLE_EQ(table.cases[0].times_ms.at(0), 1.1e-4);
+    EXPECT_DOUBLE_EQ(table.cases[0].std_ms.value(), 1.4e-5);
+    auto const mean = [](int time) {
+        return R"({"name": "f_mean", "real_time": )" + std::to_string(time) +
+               R"(}, {"name": "f_stddev", "real_time": 1})";
+    };
+    EXPECT_THAT(fault(mean(10) + "," + mean(20)), HasSubstr("the mean of 'f' for the second time"));
+}
+
+TEST_F(GoogleBenchmarkFile, AnotherFormatIsNoFileOfTimings) {
+    TemporaryFolder const folder{"derate_timing_table_"};
+    write_atomically(folder.path() / "f.json", R"({"format": 3})");
+    EXPECT_THROW((void)read_timing_table(folder.path() / "f.json"), InputError);
+}
+
 TEST_F(GoogleBenchmarkFile, TwoBenchmarksOfOneNameStayApartOrAreRefused) {
     auto const row = [](int family, int repetition, int time) {
         return R"({"name": "f", "run_type": "iteration", "family_index": )" +
