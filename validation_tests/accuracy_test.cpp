@@ -32,7 +32,7 @@ constexpr std::array units{
     Unit{"gpu/jetson-orin-agx-maxn/efficiency_curves.json", "B", {11.8, 13.3}},
 };
 /// A family left out takes types with it, and what nobody learnt of a type is not shrunk.
-constexpr double most_half_width_percent[2] = {40, 65};
+constexpr double most_half_width_percent[2] = {40, 60};
 constexpr double least_coverage = 0.90;
 constexpr double most_coverage[2] = {0.99, 1};
 constexpr int least_kernels = 30;  ///< a group of fewer proves nothing
