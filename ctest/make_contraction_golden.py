@@ -193,6 +193,9 @@ CALLS = {
         torch.nn.functional.scaled_dot_product_attention, f(2, 1, 6, 8), f(2, 4, 5, 8), f(2, 4, 5, 8)),
     "attention, value of one": call(
         torch.nn.functional.scaled_dot_product_attention, f(2, 4, 6, 8), f(2, 4, 5, 8), f(1, 1, 5, 8)),
+    "attention, mask of a larger batch": call(
+        lambda q, k, v, mask: torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask),
+        f(1, 2, 5, 8), f(1, 2, 6, 8), f(1, 2, 6, 8), f(3, 1, 5, 6)),
     "attention, grouped keys": call(
         lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(q, k, v, enable_gqa=True),
         f(2, 8, 6, 16), f(2, 2, 5, 16), f(2, 2, 5, 16)),

@@ -53,9 +53,15 @@ double recurrent_work(ExportedProgram const& program, ProgramNode const& node) {
 double attention_work(ExportedProgram const& program, ProgramNode const& node) {
     auto const shape = attention_shape(program, node);
     auto const number = [](std::int64_t value) { return static_cast<double>(value); };
-    auto const products = 2 * number(shape.batch) * number(shape.heads) *
-                          number(shape.query_length) * number(shape.key_length) *
-                          (number(shape.head_size) + number(shape.value_size));
+    auto const queries_and_keys = number(shape.batch) * number(shape.heads) *
+                                  number(shape.query_length) * number(shape.head_size);
+    auto values =
+        number(shape.batch) * number(shape.heads) * number(shape.query_length) * number(shape.value_size);
+    // A mask of a larger batch than queries and keys have makes more weights than products of these.
+    if (tensor_argument(program, node, "attn_mask") != nullptr) {
+        values = std::max(values, elements_returned(program, node));
+    }
+    auto const products = 2 * number(shape.key_length) * (queries_and_keys + values);
     // A whole layer projects its input, the result, and perhaps feeds it forward.
     double projections = 0;
     auto const queries = number(shape.batch) * number(shape.query_length);
