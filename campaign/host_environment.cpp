@@ -344,7 +344,9 @@ std::string hardware_id_of(Environment const& environment) {
         *environment.hypervisor == "unknown" ? std::string{"vm"} : *environment.hypervisor;
     std::ranges::transform(hypervisor, hypervisor.begin(),
                            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    std::erase(hypervisor, '-');
+    // A samples file may say anything.
+    std::erase_if(hypervisor, [](unsigned char c) { return std::isalnum(c) == 0; });
+    if (hypervisor.empty()) hypervisor = "vm";
     auto id = hypervisor + "-" + (name.empty() ? "unknown-cpu" : name);
     if (auto const architecture = microarchitecture(environment); !architecture.empty()) {
         id += "-" + architecture;

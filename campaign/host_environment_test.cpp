@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ctest/temporary_folder.hpp"
+#include "core/hardware.hpp"
 
 namespace derate {
 namespace {
@@ -33,6 +34,19 @@ TEST_F(HostEnvironment, NothingToReadIsUnknownNotAFault) {
     EXPECT_EQ(environment.governor, std::nullopt);
     EXPECT_EQ(environment.hypervisor, std::nullopt);
     EXPECT_EQ(hardware_id_of(environment), "unknown-cpu");
+}
+
+// A samples file may name any machine; its id is a folder's name.
+TEST(HostEnvironment, AnyHypervisorAndProcessorMakeAnId) {
+    for (std::string const name : {"a|b`c", "../../x", "", "???", "KVM", "."}) {
+        for (std::string const processor : {"../x", "", "A (R) 9`", "...", "Xeon"}) {
+            Environment environment;
+            environment.hypervisor = name;
+            environment.cpu_name = processor;
+            auto const id = hardware_id_of(environment);
+            EXPECT_EQ(parse_hardware_id(id), id) << name << ' ' << processor;
+        }
+    }
 }
 
 TEST_F(HostEnvironment, GuestHidesItsClocks) {

@@ -56,6 +56,15 @@ CampaignModel model_of(PlannedModel const& planned) {
     return model;
 }
 
+std::string id_in(Samples const& samples, fs::path const& path) {
+    auto id = hardware_id_of(samples.environment);
+    if (!parse_hardware_id(id)) {
+        throw InputError{path.string(), "the machine it names makes '" + id + "' of an id",
+                         "--hardware ID"};
+    }
+    return id;
+}
+
 EvidencePart part_of_samples(fs::path const& path, std::optional<std::string> const& hardware_id) {
     CampaignResult result;
     read_samples(path, [&](SampleRecord const& record) { result.samples.add(record); });
@@ -87,7 +96,7 @@ EvidencePart part_of_samples(fs::path const& path, std::optional<std::string> co
     }
     result.cases = distinct_cases(settings);
     auto const hardware =
-        hardware_of(samples, hardware_id.value_or(hardware_id_of(samples.environment)),
+        hardware_of(samples, hardware_id.value_or(id_in(samples, path)),
                     plan.threads, plan.models.front().precision);
     EvidencePart part{path.string(), evidence_of_campaign(result, settings, hardware, path, {})};
     for (auto& campaign : part.evidence.campaigns) campaign.trust_grade.reset();  // not in the file
