@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/hardware.hpp"
 #include "ctest/temporary_folder.hpp"
 #include "core/hardware.hpp"
 
@@ -37,7 +38,7 @@ TEST_F(HostEnvironment, NothingToReadIsUnknownNotAFault) {
 }
 
 // A samples file may name any machine; its id is a folder's name.
-TEST(HostEnvironment, AnyHypervisorAndProcessorMakeAnId) {
+TEST(HardwareIdOf, AnyHypervisorAndProcessorMakeAnId) {
     for (std::string const name : {"a|b`c", "../../x", "", "???", "KVM", "."}) {
         for (std::string const processor : {"../x", "", "A (R) 9`", "...", "Xeon"}) {
             Environment environment;
