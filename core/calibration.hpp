@@ -147,7 +147,9 @@ struct IntervalModel {
     double t_quantile = 12.706204736432095;  ///< 0.975 quantile of Student's t
     /// Added to a kernel's log variance times its squared log distance from the fitted range.
     double extrapolation_log_variance = 0;
-    double unseen_regime_log_variance = 0;  ///< added where no calibration case shows the regime
+    /// Added where no calibration case shows the regime; four times as much where the kernel is
+    /// unlike all that its type's curve was made of (is_unlike_products).
+    double unseen_regime_log_variance = 0;
     double foreign_partition_log_variance = 0;  ///< added to the whole where partitions differ
 };
 

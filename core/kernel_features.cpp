@@ -284,6 +284,16 @@ Features shape_features(Subgraph const& subgraph) {
             0};
 }
 
+bool is_unlike_products(Subgraph const& subgraph) {
+    auto const group = feature_group_of(subgraph.type);
+    if (group != FeatureGroup::matrix_product && group != FeatureGroup::attention) return false;
+    std::string_view op = main_node(subgraph).op;
+    if (op.ends_with('_') && !op.ends_with("__")) op.remove_suffix(1);
+    // Foreign files name modules, in capitals.
+    bool const is_operator = !op.empty() && (op.front() < 'A' || op.front() > 'Z');
+    return is_operator && !std::ranges::binary_search(plain_products, op);
+}
+
 std::string regime_of(Subgraph const& subgraph) {
     auto const& node = main_node(subgraph);
     std::string regime;
@@ -304,13 +314,7 @@ std::string regime_of(Subgraph const& subgraph) {
     }
     std::string_view op = node.op;
     if (op.ends_with('_') && !op.ends_with("__")) op.remove_suffix(1);
-    // A recurrent layer is a product a step, one after the other; and what is no plain product (a
-    // factorisation, packed weights, a whole encoder layer) runs kernels of its own. Foreign files
-    // name modules, in capitals.
-    bool const is_product =
-        group == FeatureGroup::matrix_product || group == FeatureGroup::attention;
-    bool const is_operator = !op.empty() && (op.front() < 'A' || op.front() > 'Z');
-    if (is_product && is_operator && !std::ranges::binary_search(plain_products, op)) add(op);
+    if (is_unlike_products(subgraph)) add(op);
     // One type, several kernels: the operator tells them apart.
     if (group == FeatureGroup::memory && subgraph.type != OperationType::softmax) {
         add(op);

@@ -41,6 +41,12 @@ inline constexpr std::size_t feature_count = 8;  ///< of every group
 /// has none. Of several convolutions or products the one with the most work counts.
 [[nodiscard]] std::array<double, feature_count> shape_features(Subgraph const& subgraph);
 
+/// Whether it is of a type of products without being one: a recurrent layer, which is a product a
+/// step, one after the other; a factorisation, packed weights, a whole encoder layer, which run
+/// kernels of their own. What the type's curve says of it where no calibration case shows it may be
+/// far off: a GRU of 100 steps took 21 times as long.
+[[nodiscard]] bool is_unlike_products(Subgraph const& subgraph);
+
 /// What else decides the kernel, beyond any size, in words: memory layout, depthwise 1x1, channel
 /// multiplier, dilation, recurrence, training mode, a reduction over a strided dimension, a broadcast, and for
 /// types that hold several operators which one it is. Equal text, equal regime.

@@ -105,6 +105,9 @@ TEST(RegimeOf, NamesWhatNoSizeSays) {
     EXPECT_EQ(regime_of(subgraph(OperationType::activation, {joined("silu_")}, 1)), "silu");
     EXPECT_EQ(regime_of(subgraph(OperationType::linear, {joined("lstm")}, 1)), "lstm");
     EXPECT_EQ(regime_of(subgraph(OperationType::linear, {joined("gru_cell")}, 1)), "gru_cell");
+    EXPECT_TRUE(is_unlike_products(subgraph(OperationType::linear, {joined("gru_cell")}, 1)));
+    EXPECT_FALSE(is_unlike_products(subgraph(OperationType::linear, {joined("addmm_")}, 1)));
+    EXPECT_FALSE(is_unlike_products(subgraph(OperationType::activation, {joined("silu_")}, 1)));
     EXPECT_EQ(regime_of(subgraph(OperationType::matmul, {joined("linalg_qr")}, 1)), "linalg_qr");
     for (auto const* plain : {"tensordot", "einsum", "addmm", "Linear", "scaled_dot_product_attention"}) {
         EXPECT_EQ(regime_of(subgraph(OperationType::matmul, {joined(plain)}, 1)), "plain");

@@ -105,6 +105,12 @@ void whitened_vector(CompiledCurve const& curve, std::span<double const> vector,
     }
 }
 
+double unseen_regime_variance(IntervalModel const& intervals, Subgraph const& subgraph) {
+    constexpr double unlike_products = 4;  // twice the deviation
+    return intervals.unseen_regime_log_variance *
+           (is_unlike_products(subgraph) ? unlike_products : 1);
+}
+
 RangeCheck check_range(CompiledCurve const& curve, RooflineTerms const& terms) {
     double distance_squared = 0;
     auto const add = [&](Interval const& range, double value) {
@@ -249,7 +255,7 @@ KernelPrediction predict_kernel(CompiledCalibration const& calibration, Subgraph
     auto const range = check_range(curve, terms);
     result.extrapolated = range.extrapolated;
     result.log_variance += intervals.extrapolation_log_variance * range.distance_squared;
-    if (result.unseen_regime) result.log_variance += intervals.unseen_regime_log_variance;
+    if (result.unseen_regime) result.log_variance += unseen_regime_variance(intervals, subgraph);
     result.median_seconds =
         std::max(least_seconds, result.roofline_seconds * std::exp(result.residual));
     result.mean_seconds = result.median_seconds * curve.mean_correction;

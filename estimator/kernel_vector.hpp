@@ -22,6 +22,10 @@ void kernel_vector(CompiledCurve const& curve, std::array<double, feature_count>
 void whitened_vector(CompiledCurve const& curve, std::span<double const> vector,
                      std::span<double> whitened);
 
+/// What is added to the log variance of a kernel whose regime no calibration case shows.
+[[nodiscard]] double unseen_regime_variance(IntervalModel const& intervals,
+                                            Subgraph const& subgraph);
+
 struct RangeCheck {
     bool extrapolated = false;
     double distance_squared = 0;  ///< of log FLOPs and log bytes from the fitted range

@@ -164,7 +164,7 @@ PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph
                  .regime = regime_number,
                  .count = 0,
                  .added_variance = intervals.extrapolation_log_variance * range.distance_squared +
-                                   (unseen ? intervals.unseen_regime_log_variance : 0.0)});
+                                   (unseen ? unseen_regime_variance(intervals, subgraph) : 0.0)});
         }
         distinct[static_cast<std::size_t>(slot->second)].count += 1;
         model.distinct.push_back(slot->second);
