@@ -97,8 +97,8 @@ std::vector<EnvironmentDifference> differences(std::map<std::string, std::string
 
 /// Keys whose difference means that the files are not of one machine and setting.
 bool forbids_comparison(std::string const& key) {
-    constexpr std::array<std::string_view, 6> keys{"hardware_id", "precision",   "threads",
-                                                   "num_cpus",    "cache_state", "partition"};
+    constexpr std::array<std::string_view, 7> keys{
+        "hardware_id", "precision", "threads", "num_cpus", "cache_state", "allocator", "partition"};
     return std::ranges::find(keys, key) != keys.end();
 }
 
@@ -425,7 +425,9 @@ Comparison compare(TimingTable const& before, TimingTable const& after,
                 slower_holm[i] < limits.alpha && std::log(one.adjusted_ratio) > threshold;
             one.slower = adjusted && std::log(one.ratio) > threshold;
             one.slower_than_shift = adjusted && !one.slower;
-            one.faster = faster_holm[i] < limits.alpha && std::log(one.adjusted_ratio) < -threshold;
+            one.faster = faster_holm[i] < limits.alpha &&
+                         std::log(one.adjusted_ratio) < -threshold &&
+                         std::log(one.ratio) < -threshold;
         }
         one.slower_as_measured =
             as_measured_holm[i] < limits.alpha && std::log(one.ratio) - least > threshold;

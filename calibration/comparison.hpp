@@ -26,7 +26,7 @@ struct CaseComparison {
         mann_whitney_p_value;  ///< two-sided, adjusted, where there are repetitions; as a check
     /// By more than the threshold, adjusted and raw, and really; never if undecided.
     bool slower = false;
-    bool faster = false;
+    bool faster = false;  ///< the same the other way
     bool slower_as_measured = false;  ///< raw, or against the drift probe that slowed least
     bool slower_than_shift = false;   ///< adjusted alone: others got faster, this one did not
 };

@@ -50,7 +50,7 @@ std::optional<std::string> too_few(std::span<ModelOutcome const> outcomes,
     int const models = count_models(outcomes);
     int const families = count_families(outcomes);
     if (models >= limits.fewest_models && families >= limits.fewest_families) return std::nullopt;
-    return text("%d models of %d families are too few to claim it (at least %d of %d).", models,
+    return text("%d models of %d families are too few to claim it (at least %d models of %d families).", models,
                 families, limits.fewest_models, limits.fewest_families);
 }
 

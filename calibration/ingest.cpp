@@ -386,7 +386,7 @@ Evidence evidence_of(Measurement const& measurement, std::string_view where) {
                                                           ? std::nullopt
                                                           : std::optional{source.environment_hash},
                                   .samples_sha256 = std::nullopt,
-                                  .trust_grade = std::nullopt,
+                                  .trust_grade = source.trust_grade,
                                   .value_rule = source.value_rule});
 
     bool const probes = measurement.model_family == probe_family;

@@ -11,6 +11,7 @@
 #include "core/statistics/distributions.hpp"
 #include "core/statistics/quantiles.hpp"
 #include "core/statistics/sample_summary.hpp"
+#include "estimator/latency_estimate.hpp"
 
 namespace derate {
 namespace {
@@ -286,6 +287,10 @@ std::optional<double> kernel_median_error_percent(std::span<ModelOutcome const> 
 
 double coverage(std::span<ModelOutcome const> outcomes) {
     return mean_over(outcomes, [](auto const& o) { return o.inside_interval() ? 1.0 : 0.0; });
+}
+
+bool is_known(Interval const& interval) {
+    return interval.upper <= most_spread * most_spread * interval.lower;
 }
 
 double median_half_width_percent(std::span<ModelOutcome const> outcomes) {

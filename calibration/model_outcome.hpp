@@ -25,6 +25,10 @@ struct KernelOutcome {
     [[nodiscard]] double log_error() const;  ///< log(measured / predicted)
 };
 
+/// Narrow enough to tell something (most_spread); the limits of an interval that is not are no
+/// figures to print.
+[[nodiscard]] bool is_known(Interval const& interval);
+
 /// How far one model's prediction was off: what the gate's statistical rules look at.
 struct ModelOutcome {
     std::string model;

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -53,6 +54,7 @@ std::string optional_text(std::optional<double> value, int digits) {
 struct EvidenceCounts {
     std::set<std::string> models;
     std::set<std::string> families;
+    std::set<std::string> at_batches;  ///< model_label()
     std::size_t kernels = 0;
     std::size_t failed = 0;
     std::int64_t repetitions = 0;
@@ -63,12 +65,18 @@ EvidenceCounts count(Evidence const& evidence) {
     for (auto const& model : evidence.models) {
         counts.models.insert(model.name);
         counts.families.insert(model.family);
+        counts.at_batches.insert(model_label(model.name, model.batch));
         if (model.whole_model) counts.repetitions += model.whole_model->samples;
     }
-    for (auto const& kernel : evidence.cases) {
-        ++(kernel.timing ? counts.kernels : counts.failed);
+    std::map<std::string, bool> is_timed;  // by descriptor, or by place where there is none
+    for (std::size_t i = 0; i < evidence.cases.size(); ++i) {
+        auto const& kernel = evidence.cases[i];
+        auto const& descriptor = kernel.subgraph.descriptor;
+        auto& timed = is_timed[descriptor.empty() ? std::to_string(i) : descriptor];
+        timed = timed || kernel.timing.has_value();
         if (kernel.timing) counts.repetitions += kernel.timing->samples;
     }
+    for (auto const& [kernel, timed] : is_timed) ++(timed ? counts.kernels : counts.failed);
     return counts;
 }
 
@@ -121,7 +129,7 @@ void print_text(EvidenceInputs const& inputs, Calibration const& calibration,
                                            (calibration.threads == 1 ? " thread" : " threads"))
                                               .c_str()
                                         : "threads unknown",
-                counts.models.size(), counts.families.size(), inputs.evidence.models.size(),
+                counts.models.size(), counts.families.size(), counts.at_batches.size(),
                 inputs.evidence.campaigns.size(), inputs.evidence.campaigns.size() == 1 ? "" : "s");
     std::printf("%d files, %zu distinct kernels timed (%zu failed), %lld repetitions\n\n",
                 inputs.files, counts.kernels, counts.failed,

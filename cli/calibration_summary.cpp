@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "calibration/gate_text.hpp"
@@ -37,12 +38,30 @@ MeasuringTime measuring_time(CampaignResult const& result, CampaignSettings cons
 
 std::string accuracy_line(char const* what, std::vector<ModelOutcome> const& outcomes) {
     if (outcomes.empty()) return text("%-28s too few to say\n", what);
-    return text(
-        "%-28s MAPE %.1f %%, bias %+.1f %%, 95 %% interval covered %d of %zu, median "
-        "half-width %.0f %%\n",
-        what, mape_percent(outcomes), bias_percent(outcomes),
-        static_cast<int>(std::ranges::count_if(outcomes, &ModelOutcome::inside_interval)),
-        outcomes.size(), median_half_width_percent(outcomes));
+    std::vector<ModelOutcome> known;
+    std::ranges::copy_if(outcomes, std::back_inserter(known), is_known, &ModelOutcome::interval);
+    auto line = text("%-28s MAPE %.1f %%, bias %+.1f %%", what, mape_percent(outcomes),
+                     bias_percent(outcomes));
+    if (!known.empty()) {
+        line += text(", 95 %% interval covered %d of %zu, median half-width %.0f %%",
+                     static_cast<int>(std::ranges::count_if(known, &ModelOutcome::inside_interval)),
+                     known.size(), median_half_width_percent(known));
+    }
+    if (known.size() < outcomes.size()) {
+        line += text(", interval not known of %zu", outcomes.size() - known.size());
+    }
+    return line + "\n";
+}
+
+std::string interval_text(ModelOutcome const& model) {
+    return is_known(model.interval)
+               ? text("%.4g - %.4g", model.interval.lower, model.interval.upper)
+               : std::string{"not known"};
+}
+
+char const* inside_text(ModelOutcome const& model) {
+    if (!is_known(model.interval)) return "-";
+    return model.inside_interval() ? "yes" : "no";
 }
 
 char const* name_of(LeaveOut what) {
@@ -118,11 +137,11 @@ std::string summary_text(CalibrationSummary const& summary, Calibration const& c
         all += text("%-24s %12s %12s  %-22s %8s\n", "held-out model", "measured ms", "predicted ms",
                     "95 % interval", "error");
         for (auto const& model : summary.held_out) {
-            auto const interval = text("%.4g - %.4g", model.interval.lower, model.interval.upper);
+            auto const interval = interval_text(model);
             all += text("%-24s %12.4g %12.4g  %-22s %+7.1f%%%s\n",
                         model_label(model.model, model.batch).c_str(), model.measured_ms,
                         model.predicted_ms, interval.c_str(), model.error_percent(),
-                        model.inside_interval() ? "" : "  outside");
+                        model.inside_interval() || !is_known(model.interval) ? "" : "  outside");
         }
         all += "\n" + accuracy_line("held-out models", summary.held_out);
     }
@@ -177,10 +196,10 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
         "| model | measured ms | predicted ms | 95 % interval | error | inside |\n"
         "|---|---:|---:|---|---:|---|\n";
     for (auto const& model : summary.held_out) {
-        all += text("| %s | %.4g | %.4g | %.4g - %.4g | %+.1f %% | %s |\n",
+        all += text("| %s | %.4g | %.4g | %s | %+.1f %% | %s |\n",
                     markdown_cell(model_label(model.model, model.batch)).c_str(), model.measured_ms,
-                    model.predicted_ms, model.interval.lower, model.interval.upper,
-                    model.error_percent(), model.inside_interval() ? "yes" : "no");
+                    model.predicted_ms, interval_text(model).c_str(), model.error_percent(),
+                    inside_text(model));
     }
     all += "\n## Accuracy\n\n";
     if (!summary.held_out.empty())
@@ -203,7 +222,7 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
                         markdown_cell(model_label(model.model, model.batch)).c_str(),
                         markdown_cell(model.family).c_str(),
                         model.measured_ms, model.predicted_ms, model.error_percent(),
-                        model.inside_interval() ? "yes" : "no");
+                        inside_text(model));
         }
     }
     auto const time = measuring_time(result, settings);
@@ -317,13 +336,16 @@ nlohmann::json summary_json(CalibrationSummary const& summary, Calibration const
     auto const models_json = [](std::vector<ModelOutcome> const& outcomes) {
         json models = json::array();
         for (auto const& model : outcomes) {
+            auto const limit = [&](double ms) {
+                return is_known(model.interval) ? json(ms) : json(nullptr);
+            };
             models.push_back({{"model", model.model},
                               {"batch", json_or_null(model.batch)},
                               {"family", model.family},
                               {"measured_ms", model.measured_ms},
                               {"predicted_ms", model.predicted_ms},
-                              {"interval_lower_ms", model.interval.lower},
-                              {"interval_upper_ms", model.interval.upper},
+                              {"interval_lower_ms", limit(model.interval.lower)},
+                              {"interval_upper_ms", limit(model.interval.upper)},
                               {"error_percent", model.error_percent()},
                               {"inside_interval", model.inside_interval()}});
         }

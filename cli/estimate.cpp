@@ -329,6 +329,15 @@ std::string model_text(ModelToPrice const& model) {
     return text.append(", ").append(to_string(model.precision));
 }
 
+std::string place_text(Target const& target) {
+    auto text = target.hardware_id;
+    int const threads = target.calibrations.empty() ? 0 : target.calibrations.front().threads;
+    if (threads > 0) {
+        text += ", " + std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+    }
+    return text;
+}
+
 void print_types(ModelToPrice const& model, ChainEstimate const& estimate) {
     struct TypeTotal {
         int subgraphs = 0;
@@ -385,9 +394,13 @@ std::string allocator_note(Target const& target) {
         return "With glibc's default malloc; a run without its page faults is --allocator "
                "pinned.\n";
     }
+    std::string const without =
+        under_allocator(calibration, Allocator::untouched)
+            ? "without both it may take twice as long or more (--allocator default says how long).\n"
+            : "without both it may take twice as long or more, which these curves cannot tell.\n";
     return "Plain PyTorch runs like this with MALLOC_MMAP_THRESHOLD_=1073741824 and "
-           "MALLOC_TRIM_THRESHOLD_=2147483647 set; without both it may take up to twice as "
-           "long (--allocator default).\n";
+           "MALLOC_TRIM_THRESHOLD_=2147483647 set; " +
+           without;
 }
 
 /// The interval is too wide to print. Of legacy rules, nobody knows how wide it is.
@@ -399,13 +412,13 @@ void print_text(ModelToPrice const& model, Target const& target, ChainEstimate c
     auto const& total = estimate.total;
     if (model.subgraphs.empty()) {
         std::printf("%s on %s: 0 ms: it calls no operator\n", model_text(model).c_str(),
-                    target.hardware_id.c_str());
+                    place_text(target).c_str());
         return;
     }
     bool const open_above = model.unknown.may_be_a_good_part();
     std::string const unseen =
         estimate.unseen_share > 0.5 ? ", most of it of kernels that no calibration case shows" : "";
-    std::printf("%s on %s: %s%s%s%s\n", model_text(model).c_str(), target.hardware_id.c_str(),
+    std::printf("%s on %s: %s%s%s%s\n", model_text(model).c_str(), place_text(target).c_str(),
                 is_guess(estimate) ? "not known, at a guess " : "",
                 format_ms(total.latency_ms).c_str(), open_above ? " or more" : "", unseen.c_str());
     if (auto const warning = unknown_warning(model.unknown); !warning.empty()) {

@@ -13,6 +13,7 @@
 #include "campaign/measurements_of_reports.hpp"
 #include "campaign/plan_making.hpp"
 #include "campaign/samples_file.hpp"
+#include "campaign/trust_grade.hpp"
 #include "cli/campaign_evidence.hpp"
 #include "core/input_error.hpp"
 #include "core/json/benchmark_report.hpp"
@@ -98,9 +99,9 @@ EvidencePart part_of_samples(fs::path const& path, std::optional<std::string> co
     auto const hardware =
         hardware_of(samples, hardware_id.value_or(id_in(samples, path)),
                     plan.threads, plan.models.front().precision);
-    EvidencePart part{path.string(), evidence_of_campaign(result, settings, hardware, path, {})};
-    for (auto& campaign : part.evidence.campaigns) campaign.trust_grade.reset();  // not in the file
-    return part;
+    // Whether it was --quick the file does not say; three launches tell as much.
+    auto const trust = judge_trust(samples.environment, quality_of(result, false));
+    return {path.string(), evidence_of_campaign(result, settings, hardware, path, trust)};
 }
 
 std::string text_of(fs::path const& path) {

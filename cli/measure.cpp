@@ -192,11 +192,15 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
     auto const hardware_id =
         flags.hardware.empty() ? hardware_id_of(result.samples.environment) : flags.hardware;
     auto const hardware = hardware_of(result.samples, hardware_id, settings.threads, precision);
+    auto const trust = judge_trust(result.samples.environment,
+                                   quality_of(result, flags.measuring.quick));
     std::vector<Measurement> measurements;
     for (auto const& model : settings.models) {
         for (auto const state : settings.states) {
-            measurements.push_back(measurement_of(result, settings, model, state, hardware,
-                                                  samples.filename().string(), DERATE_VERSION));
+            auto& measurement = measurements.emplace_back(
+                measurement_of(result, settings, model, state, hardware,
+                               samples.filename().string(), DERATE_VERSION));
+            measurement.source.trust_grade = to_string(trust.grade);
         }
     }
     for (std::size_t i = 0; i < outputs.size(); ++i) {
@@ -209,8 +213,6 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
                                     drift_of_launches(result.samples), "derate measure"));
     }
 
-    auto const quality = quality_of(result, flags.measuring.quick);
-    auto const trust = judge_trust(result.samples.environment, quality);
     auto const code = report_untimed(measurements);
     if (result.complete && !common.quiet) {
         std::fprintf(stderr, "derate: %s\n", nothing_measured(samples).c_str());

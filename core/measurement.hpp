@@ -120,6 +120,7 @@ struct MeasurementSource {
     std::string environment_hash;  ///< of the canonical environment block; empty if unknown
     /// By which weights and inputs got their values: core/value_rule.hpp; empty if foreign.
     std::optional<std::string> value_rule{};
+    std::optional<std::string> trust_grade{};  ///< "A" to "D", docs/measuring.md; empty: not graded
 };
 
 /// "resnet18/b1": names a model at one batch size in reports; "gcn" where the batch is unknown.

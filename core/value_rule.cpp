@@ -1,6 +1,7 @@
 #include "core/value_rule.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace derate {
 
@@ -19,11 +20,17 @@ std::optional<std::string> value_rule_note(Calibration const& calibration,
     if (calibration.provenance.value_rule != first_value_rule) return std::nullopt;
     auto const count = std::ranges::count_if(subgraphs, depends_on_values);
     if (count == 0) return std::nullopt;
+    std::set<std::string_view> types;
+    for (auto const& subgraph : subgraphs) {
+        if (depends_on_values(subgraph)) types.insert(to_string(subgraph.type));
+    }
+    std::string listed;
+    for (auto const type : types) listed.append(listed.empty() ? "" : ", ").append(type);
     return std::to_string(count) +
-           (count == 1 ? " kernel's time depends" : " kernels' times depend") +
-           " on values (ids, masks, maps under pools), and " + calibration.hardware_id +
+           (count == 1 ? " kernel's time (" : " kernels' times (") + listed +
+           (count == 1 ? ") depends" : ") depend") + " on values, and " + calibration.hardware_id +
            " was timed by value rule " + std::string{first_value_rule} +
-           ", where ids may be 0 and 1";
+           ", where ids may be 0 and 1, and masks and maps under pools are noise";
 }
 
 }  // namespace derate

@@ -16,11 +16,6 @@
 namespace derate {
 namespace {
 
-/// Narrow enough to tell something; the limits of one that is not are no figures to print.
-bool is_known(Interval const& interval) {
-    return interval.upper <= most_spread * most_spread * interval.lower;
-}
-
 using Row = std::vector<std::string>;
 
 std::string number(double value, int decimals) {
@@ -30,6 +25,12 @@ std::string number(double value, int decimals) {
 }
 
 std::string percent(double value) { return number(value, 1) + " %"; }
+
+std::string half_width_text(double percent_of_it) {
+    return percent_of_it <= 100 * (most_spread - 1)
+               ? percent(percent_of_it)
+               : "more than a factor of " + number(most_spread, 0);
+}
 
 std::string signed_percent(double value) {
     auto const digits = percent(value);
@@ -94,7 +95,7 @@ std::string report(Validation const& v, Dress dress) {
                (kernel_error ? percent(*kernel_error) : "not known") + ", " +
                number(100 * coverage(v.outcomes), 0) +
                " % inside their 95 % interval, median half-width " +
-               percent(median_half_width_percent(v.outcomes)) + ".";
+               half_width_text(median_half_width_percent(v.outcomes)) + ".";
         if (v.floor) {
             all += " Measurements repeat within " + percent(v.floor->percent) + " (" +
                    basis_of(*v.floor) + ").";
@@ -230,7 +231,8 @@ std::string recommendation_text(Recommendation const& r) {
     text +=
         number(100 * r.variance_share, 0) +
         " % of the uncertainty comes from here; measured, the median half-width would fall from " +
-        percent(r.half_width_percent) + " to about " + percent(r.narrowed_half_width_percent) +
+        half_width_text(r.half_width_percent) + " to about " +
+        half_width_text(r.narrowed_half_width_percent) +
         ". Takes about " + number(std::max(1.0, r.seconds), 0) + " s. Calibrate on " +
         joined(r.models, ", ") + ", which have " + joined(kernels, ", ") + ".";
     return text;

@@ -232,18 +232,16 @@ class FirstDimension {
     /// aten.index.Tensor: an absent index keeps its dimension.
     [[nodiscard]] std::optional<Place> indexed(ProgramNode const& node, Place const& place,
                                                TensorValue const& from, TensorValue const& to) {
-        auto const* const argument = node.find_argument("indices");
-        auto const* const indices =
-            argument == nullptr ? nullptr : std::get_if<OptionalTensorListArgument>(argument);
-        if (indices == nullptr) return std::nullopt;
+        auto const indices = tensors_with_gaps(node, "indices");
+        if (!indices) return std::nullopt;
         auto const axis = static_cast<std::size_t>(place.axis);
-        if (axis < indices->values.size() && indices->values[axis]) {
+        if (axis < indices->size() && (*indices)[axis]) {
             mix(place, from);
             return std::nullopt;
         }
-        auto const before = indices->values.begin() +
-                            static_cast<std::ptrdiff_t>(std::min(axis, indices->values.size()));
-        bool const is_first = std::none_of(indices->values.begin(), before,
+        auto const before = indices->begin() +
+                            static_cast<std::ptrdiff_t>(std::min(axis, indices->size()));
+        bool const is_first = std::none_of(indices->begin(), before,
                                            [](auto const& index) { return index.has_value(); });
         if (!is_first || place.axis >= rank(to)) return std::nullopt;
         return place;

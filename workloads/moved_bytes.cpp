@@ -24,12 +24,12 @@ std::string_view plain_name(ProgramNode const& node) {
 /// Elements that `x[indices]` names: the broadcast of the index tensors times the dimensions of x
 /// that none of them selects from. A mask may select all of its dimensions.
 double indexed_elements(ExportedProgram const& program, TensorValue const& self,
-                        OptionalTensorListArgument const& indices) {
+                        std::vector<std::optional<ValueId>> const& indices) {
     std::vector<std::int64_t> broadcast;
     double selected = 1;
     double rest = 1;
     std::size_t dimension = 0;
-    for (auto const& index : indices.values) {
+    for (auto const& index : indices) {
         if (dimension >= self.sizes.size()) break;
         if (!index) {
             rest *= static_cast<double>(self.sizes[dimension++]);
@@ -98,11 +98,8 @@ double scattered_elements(ExportedProgram const& program, ProgramNode const& nod
     auto const& self = value_of(program, read.front());
     auto const whole = elements(self);
     auto const name = plain_name(node);
-    auto const* indices = node.find_argument("indices");
-    if (auto const* list = indices == nullptr
-                               ? nullptr
-                               : std::get_if<OptionalTensorListArgument>(indices)) {
-        auto const named = indexed_elements(program, self, *list);
+    if (auto const indices = tensors_with_gaps(node, "indices")) {
+        auto const named = indexed_elements(program, self, *indices);
         return is_accumulating(node) ? named : std::min(whole, named);
     }
     if (name == "index_fill") {

@@ -77,6 +77,20 @@ TEST(InPlaceWrites, ReadWhatTheyAddTo) {
         << "many to one place";
 }
 
+// torch.export writes a list without gaps as one of tensors, not of optional ones: a paged cache,
+// `cache[block, offset] = x` (PyTorch 2.15.0), seemed to be written whole.
+TEST(InPlaceWrites, OfAListOfIndicesWithoutGaps) {
+    std::string const inputs = "x0:int64[3] x1:int64[3] x2:float32[3,8] w0:float32[16,4,8] ";
+    expect_row(inputs + "| t0:float32[16,4,8]=aten.index_put_(self=w0,indices={x0,x1},values=x2) | ",
+               24 + 24 + 96, 96);
+    expect_row(inputs + "| t0:float32[16,4,8]=aten.index_put_(self=w0,indices={x0,x1},values=x2,"
+                        "accumulate=true) | ",
+               96 + 24 + 24 + 96, 96);
+    EXPECT_EQ(work_of_only(inputs + "| t0:float32[16,4,8]=aten.index_put_(self=w0,indices={x0,x1},"
+                                    "values=x2,accumulate=true) | "),
+              24);
+}
+
 TEST(InPlaceWrites, OfAMaskMayReachEverything) {
     std::string const inputs = "x0:bool[64,8] w0:float32[64,8] ";
     expect_row(inputs + "| t0:float32[64,8]=aten.masked_fill_.Scalar(self=w0,mask=x0,value=0) | ",

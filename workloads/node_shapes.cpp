@@ -98,6 +98,19 @@ TensorValue const* tensor_argument(ExportedProgram const& program, ProgramNode c
     return tensor == nullptr ? nullptr : &value_of(program, tensor->value);
 }
 
+std::optional<std::vector<std::optional<ValueId>>> tensors_with_gaps(ProgramNode const& node,
+                                                                     std::string_view name) {
+    auto const* given = node.find_argument(name);
+    if (given == nullptr) return std::nullopt;
+    if (auto const* list = std::get_if<TensorListArgument>(given)) {
+        return std::vector<std::optional<ValueId>>(list->values.begin(), list->values.end());
+    }
+    if (auto const* optional = std::get_if<OptionalTensorListArgument>(given)) {
+        return optional->values;
+    }
+    return std::nullopt;
+}
+
 TensorValue const* first_result(ExportedProgram const& program, ProgramNode const& node) {
     auto const made = tensors_returned(node);
     return made.empty() ? nullptr : &value_of(program, made.front());

@@ -14,6 +14,10 @@ namespace derate {
 /// The tensor argument of that name; null when absent or None.
 [[nodiscard]] TensorValue const* tensor_argument(ExportedProgram const& program,
                                                  ProgramNode const& node, std::string_view name);
+/// Tensors of a list with gaps, as indexing has; torch.export writes a plain list where there are
+/// none. \return empty when the node has no such argument
+[[nodiscard]] std::optional<std::vector<std::optional<ValueId>>> tensors_with_gaps(
+    ProgramNode const& node, std::string_view name);
 /// The first tensor that the call returns; null when it returns none.
 [[nodiscard]] TensorValue const* first_result(ExportedProgram const& program,
                                               ProgramNode const& node);

@@ -176,6 +176,7 @@ MeasurementSource source_from_json(JsonFields fields) {
     // A file that does not say so was not written by this program.
     source.imported = fields.find("imported") ? fields.flag("imported") : true;
     source.environment_hash = fields.optional_text("environment_hash").value_or("");
+    source.trust_grade = fields.optional_text("trust_grade");
     source.value_rule = fields.has("value_rule") ? fields.optional_text("value_rule")
                                               : unstated_value_rule(!source.imported);
     fields.reject_unknown();
@@ -191,7 +192,8 @@ json source_to_json(MeasurementSource const& source) {
             {"imported", source.imported},
             {"environment_hash",
              source.environment_hash.empty() ? json(nullptr) : json(source.environment_hash)},
-            {"value_rule", json_or_null(source.value_rule)}};
+            {"value_rule", json_or_null(source.value_rule)},
+            {"trust_grade", json_or_null(source.trust_grade)}};
 }
 
 /// Other tools count indexing by a tensor among the views. It moves data: a view of a tensor holds

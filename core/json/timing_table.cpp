@@ -162,12 +162,18 @@ CaseTimes case_of(std::string name, Timing const& timing) {
     return one;
 }
 
+std::string words_or_unknown(std::optional<Allocator> const& allocator) {
+    return allocator ? std::string{to_string(*allocator)} : "unknown";
+}
+
 TimingTable from_measurement(Measurement const& measurement, std::string const& where) {
     TimingTable table{.file = where};
     table.environment = {{"hardware_id", measurement.hardware.id},
                          {"precision", std::string{to_string(measurement.precision)}},
                          {"threads", std::to_string(measurement.threads)},
                          {"cache_state", std::string{to_string(measurement.cache_state)}},
+                         {"allocator", words_or_unknown(measurement.allocator)},
+                         {"value_rule", measurement.source.value_rule.value_or("unknown")},
                          {"environment_hash", measurement.source.environment_hash}};
     auto const model = model_label(measurement.model, measurement.batch);
     if (measurement.whole_model) {
@@ -191,6 +197,8 @@ TimingTable from_evidence(Calibration const& calibration, Evidence const& eviden
         {"precision", std::string{to_string(calibration.precision)}},
         {"threads", std::to_string(calibration.threads)},
         {"cache_state", std::string{to_string(evidence.cache_state)}},
+        {"allocator", words_or_unknown(evidence.allocator)},
+        {"value_rule", calibration.provenance.value_rule.value_or("unknown")},
         {"partition", evidence.partition},
         {"tool_version", calibration.provenance.tool_version},
         {"environment_hash", calibration.provenance.environment_hash.value_or("unknown")}};
