@@ -127,7 +127,7 @@ std::vector<IndexUse> index_uses(ExportedProgram const& program, ProgramNode con
         add(argument, (rows + count - 1) / count + 1, IndexKind::lengths, rows);
     };
     if (name == "embedding" || name == "embedding_renorm") {
-        add("indices", size_of("weight", 0));
+        add("indices", size_of(name == "embedding" ? "weight" : "self", 0));
     } else if (bags.contains(name)) {
         add("indices", size_of("weight", 0));
         auto const* ids = tensor_argument(program, node, "indices");

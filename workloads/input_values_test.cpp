@@ -132,6 +132,9 @@ TEST(InputValues, EveryOperatorThatIndexesBounds) {
                   "offsets=x1,scale_grad_by_freq=false,mode=0,sparse=false,"
                   "per_sample_weights=none,include_last_offset=false,padding_idx=none) | t0",
                   49},
+             Case{"x0:int64[5] w0:float32[70,8] | t0:float32[70,8]=aten.embedding_renorm_(self=w0,"
+                  "indices=x0,max_norm=1.0,norm_type=2.0) | t0",
+                  69},
              Case{"x0:int64[5] x1:float32[3,40] | t0:float32[3,5]=aten.index_select(self=x1,"
                   "dim=-1,index=x0) | t0",
                   39},
