@@ -66,10 +66,33 @@ void in_pieces(std::int64_t count, Fill const& fill) {
                      [&](std::int64_t begin, std::int64_t end) { fill(begin, end - begin); });
 }
 
-/// The bound of a column: one for all, or each its own.
-double bound_of(std::vector<double> const& bounds, std::int64_t column) {
-    return bounds[static_cast<std::size_t>(column) % bounds.size()];
-}
+/// Least and greatest value of an element, by its row-major place.
+class Bounds {
+  public:
+    Bounds(InputValues const& values, TensorValue const& tensor)
+        : values_{values}, sizes_{tensor.sizes} {}
+
+    [[nodiscard]] double low(std::int64_t i) const { return values_.low[place(i)]; }
+    [[nodiscard]] double high(std::int64_t i) const { return values_.high[place(i)]; }
+
+  private:
+    [[nodiscard]] std::size_t place(std::int64_t i) const {
+        auto const& shape = values_.bounds_shape;
+        std::int64_t place = 0;
+        std::int64_t step = 1;
+        for (std::size_t back = 1; back <= std::min(shape.size(), sizes_.size()); ++back) {
+            auto const own = sizes_[sizes_.size() - back];
+            auto const extent = shape[shape.size() - back];
+            if (extent != 1) place += i % own * step;
+            step *= extent;
+            i /= own;
+        }
+        return static_cast<std::size_t>(place);
+    }
+
+    InputValues const& values_;
+    std::vector<std::int64_t> const& sizes_;
+};
 
 /// Value of an integer or boolean input at row-major position `i`.
 class IntegerValues {
@@ -77,6 +100,7 @@ class IntegerValues {
     IntegerValues(InputValues const& values, TensorValue const& tensor, SeededValues const& seeded)
         : values_{values},
           seeded_{seeded},
+          bounds_{values, tensor},
           count_{tensor.element_count()},
           columns_{tensor.sizes.empty() ? 1 : std::max<std::int64_t>(tensor.sizes.back(), 1)},
           rows_{tensor.sizes.size() < 2 ? 1
@@ -90,12 +114,12 @@ class IntegerValues {
             case ValuePattern::smooth:
                 break;  // of floating-point numbers
             case ValuePattern::spread:
-                return low(column) + random_below(i, high(column) - low(column) + 1);
+                return low(i) + random_below(i, high(i) - low(i) + 1);
             case ValuePattern::ascending:
                 return low(0) + column;
             case ValuePattern::offsets: {
-                auto const steps = values_.total > 0 ? count_ - 1 : count_;
-                return high(0) * i / std::max<std::int64_t>(steps, 1);
+                auto const steps = values_.total > 0 ? columns_ - 1 : columns_;
+                return high(0) * column / std::max<std::int64_t>(steps, 1);
             }
             case ValuePattern::lengths:
                 return length(i);
@@ -111,11 +135,11 @@ class IntegerValues {
     }
 
   private:
-    [[nodiscard]] std::int64_t low(std::int64_t column) const {
-        return static_cast<std::int64_t>(bound_of(values_.low, column));
+    [[nodiscard]] std::int64_t low(std::int64_t i) const {
+        return static_cast<std::int64_t>(bounds_.low(i));
     }
-    [[nodiscard]] std::int64_t high(std::int64_t column) const {
-        return static_cast<std::int64_t>(bound_of(values_.high, column));
+    [[nodiscard]] std::int64_t high(std::int64_t i) const {
+        return static_cast<std::int64_t>(bounds_.high(i));
     }
     [[nodiscard]] std::int64_t random_below(std::int64_t i, std::int64_t bound) const {
         return static_cast<std::int64_t>(seeded_.bits(static_cast<std::uint64_t>(i)) %
@@ -139,6 +163,7 @@ class IntegerValues {
 
     InputValues const& values_;
     SeededValues const& seeded_;
+    Bounds bounds_;
     std::int64_t count_;
     std::int64_t columns_;
     std::int64_t rows_;
@@ -273,13 +298,12 @@ at::Tensor contiguous_values(ExportedProgram const& program, ProgramInput const&
             .to(type);
     }
     if (values->pattern == ValuePattern::spread && is_floating_point(value.dtype)) {
-        auto const columns =
-            value.sizes.empty() ? 1 : std::max<std::int64_t>(value.sizes.back(), 1);
+        Bounds const bounds{*values, value};
         return in_floats([&](std::span<float> piece, std::int64_t first) {
                    for (std::size_t k = 0; k < piece.size(); ++k) {
                        auto const i = first + static_cast<std::int64_t>(k);
-                       auto const low = bound_of(values->low, i % columns);
-                       auto const high = bound_of(values->high, i % columns);
+                       auto const low = bounds.low(i);
+                       auto const high = bounds.high(i);
                        auto const share =
                            static_cast<double>(seeded.bits(static_cast<std::uint64_t>(i)) >> 11);
                        piece[k] = static_cast<float>(low + share * 0x1p-53 * (high - low));

@@ -2,28 +2,26 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
 
 #include "core/plan.hpp"
 #include "workloads/descriptor.hpp"
+#include "workloads/moved_elements.hpp"
 #include "workloads/node_shapes.hpp"
 #include "workloads/operator_table.hpp"
 #include "workloads/partition.hpp"
+#include "workloads/value_range.hpp"
 
 namespace derate {
 namespace {
 
 using Names = std::set<std::string_view>;
-
-std::string_view functional_name(ProgramNode const& node) {
-    auto name = operator_name(node);
-    if (is_in_place(node)) name.remove_suffix(1);
-    return name;
-}
 
 std::optional<ValueId> tensor_of(ProgramNode const& node, std::string_view argument) {
     auto const* given = node.find_argument(argument);
@@ -177,57 +175,7 @@ std::vector<IndexUse> index_uses(ExportedProgram const& program, ProgramNode con
 }
 
 // ---------------------------------------------------------------------------------------------
-// Ranges
-
-/// Least and greatest value; one of each, or one for each column of the last dimension.
-struct Range {
-    std::vector<double> low;
-    std::vector<double> high;
-
-    static Range of(double low, double high) { return {.low = {low}, .high = {high}}; }
-    [[nodiscard]] std::size_t columns() const { return low.size(); }
-    [[nodiscard]] double least() const { return *std::ranges::min_element(low); }
-    [[nodiscard]] double greatest() const { return *std::ranges::max_element(high); }
-    [[nodiscard]] bool is_empty(bool of_floats) const {
-        for (std::size_t i = 0; i < columns(); ++i) {
-            if (of_floats ? low[i] > high[i] : std::ceil(low[i]) > std::floor(high[i])) return true;
-        }
-        return false;
-    }
-    /// The values that are allowed in every column.
-    [[nodiscard]] Range in_one() const {
-        return of(*std::ranges::max_element(low), *std::ranges::min_element(high));
-    }
-    /// All values of all columns.
-    [[nodiscard]] Range hull() const { return of(least(), greatest()); }
-};
-
-template <class Combine>
-std::optional<Range> combined(Range const& a, Range const& b, Combine const& combine) {
-    auto const columns = std::max(a.columns(), b.columns());
-    if ((a.columns() != 1 && a.columns() != columns) ||
-        (b.columns() != 1 && b.columns() != columns)) {
-        return std::nullopt;
-    }
-    Range result;
-    for (std::size_t i = 0; i < columns; ++i) {
-        auto const at = [i](std::vector<double> const& list) {
-            return list[list.size() == 1 ? 0 : i];
-        };
-        auto const [low, high] = combine(at(a.low), at(a.high), at(b.low), at(b.high));
-        result.low.push_back(low);
-        result.high.push_back(high);
-    }
-    return result;
-}
-
-Range intersection(Range const& a, Range const& b) {
-    auto const both = [](double a_low, double a_high, double b_low, double b_high) {
-        return std::pair{std::max(a_low, b_low), std::min(a_high, b_high)};
-    };
-    auto const columns = combined(a, b, both);
-    return columns ? *columns : *combined(a.in_one(), b.in_one(), both);
-}
+// Constants
 
 template <class T>
 double element_at(std::vector<std::byte> const& bytes, std::size_t index) {
@@ -261,27 +209,26 @@ std::optional<double> constant_element(TensorValue const& value,
     return std::nullopt;
 }
 
-/// Of a tensor whose values the export holds, by column of its last dimension.
-std::optional<Range> range_of_constant(TensorValue const& value,
-                                       std::vector<std::byte> const& bytes) {
-    constexpr std::size_t most_columns = 4096;
-    auto const held = distinct_sizes(value);
-    auto const last = static_cast<std::size_t>(held.empty() ? 1 : held.back());
-    auto const element_bytes = static_cast<std::size_t>(bytes_per_element(value.dtype));
-    auto const count = bytes.size() / element_bytes;
-    if (count == 0) return std::nullopt;
-    auto const columns = last <= most_columns ? std::max<std::size_t>(last, 1) : 1;
-    Range range{.low = std::vector(columns, std::numeric_limits<double>::infinity()),
-                .high = std::vector(columns, -std::numeric_limits<double>::infinity())};
+/// Of a tensor whose values the export holds.
+std::optional<ValueRange> range_of_constant(TensorValue const& value,
+                                            std::vector<std::byte> const& bytes) {
+    constexpr std::size_t most_apart = 1 << 22;
+    auto const count = bytes.size() / static_cast<std::size_t>(bytes_per_element(value.dtype));
+    auto held = distinct_sizes(value);
+    std::int64_t elements = 1;
+    for (auto const extent : held) elements *= extent;
+    if (count == 0 || static_cast<std::size_t>(elements) != count) return std::nullopt;
+    std::vector<double> values;
     for (std::size_t i = 0; i < count; ++i) {
         auto const element = constant_element(value, bytes, i);
         if (!element) return std::nullopt;
-        auto& low = range.low[i % columns];
-        auto& high = range.high[i % columns];
-        low = std::min(low, *element);
-        high = std::max(high, *element);
+        values.push_back(*element);
     }
-    return range;
+    if (count > most_apart) {
+        auto const [least, most] = std::ranges::minmax(values);
+        return ValueRange::of(least, most);
+    }
+    return range_of_elements(std::move(held), values, values);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -426,9 +373,11 @@ bool keeps_map(ProgramNode const& node) {
 
 /// What later nodes want of a tensor.
 struct Wanted {
-    std::optional<Range> range;  // as an index
-    bool direct = false;         // ... and not as a term of a sum that is one
-    bool once = false;           // as an index of what is written: no value twice
+    std::optional<ValueRange> range;  // as an index
+    bool direct = false;              // ... and not as a term of a sum that is one
+    bool once = false;                // as an index of what is written: no value twice
+    bool hashed = false;              // any value will do: what follows folds it into the table
+    std::int64_t rows = 0;            // of the table
     std::optional<std::int64_t> offsets_end;
     std::optional<std::int64_t> longest;  // as a length
     std::int64_t total = 0;               // of all lengths
@@ -437,7 +386,11 @@ struct Wanted {
     bool map = false;
     std::string lost;  // an index, by an operator that cannot be followed back
 
+    [[nodiscard]] bool is_index() const { return range || offsets_end || longest || !lost.empty(); }
+
     void add(Wanted const& other) {
+        if (other.range) hashed = other.hashed && (hashed || !range);
+        if (rows == 0 || (other.rows != 0 && other.rows < rows)) rows = other.rows;
         if (other.range) range = range ? intersection(*range, *other.range) : *other.range;
         once = once || other.once;
         direct = direct || other.direct;
@@ -454,13 +407,94 @@ struct Wanted {
     }
 };
 
+/// The tensors whose values the call's result holds: not its own ids and masks.
+std::vector<ValueId> moved(ExportedProgram const& program, ProgramNode const& node) {
+    auto read = tensors_read(node);
+    for (auto const& use : index_uses(program, node)) std::erase(read, use.ids);
+    for (auto const* mask : {"condition", "mask"}) {
+        if (auto const id = tensor_of(node, mask)) std::erase(read, *id);
+    }
+    std::erase_if(read, [&](ValueId id) {
+        return is_mask(value_of(program, id)) && functional_name(node).find("index") == 0;
+    });
+    // These take a shape or a dtype from their second tensor.
+    static Names const by_example{"type_as", "view_as", "expand_as", "reshape_as"};
+    if (by_example.contains(functional_name(node)) && read.size() > 1) read.resize(1);
+    return read;
+}
+
+/// What operand `k` may hold where result `j` of a call that moves values must stay in `range`.
+ValueRange moved_back(ExportedProgram const& program, ProgramNode const& node, std::size_t j,
+                      std::size_t k, ValueRange const& range) {
+    static Names const partial{"select",       "slice",  "narrow",
+                               "split",        "chunk",  "split_with_sizes",
+                               "tensor_split", "unbind", "unsafe_chunk",
+                               "unsafe_split", "copy",   "unsafe_split_with_sizes",
+                               "fill"};
+    if (range.is_uniform() && !partial.contains(functional_name(node))) return range;
+    auto const held = elements_held(program, node, j, k);
+    if (!held) return range.in_one();
+    return moved_back(range, value_of(program, tensors_returned(node)[j]).sizes,
+                      value_of(program, tensors_read(node)[k]).sizes, *held);
+}
+
+/// Range of result `j` of a call that moves values, where `range_of` knows those of its operands.
+template <class RangeOf>
+std::optional<ValueRange> moved_on(ExportedProgram const& program, ProgramNode const& node,
+                                   std::size_t j, RangeOf const& range_of) {
+    static Names const joins{"cat", "concat", "stack", "slice_scatter", "select_scatter"};
+    auto const name = functional_name(node);
+    bool const pads = name == "pad" || name == "constant_pad_nd";
+    auto const sources = moved(program, node);
+    auto const read = tensors_read(node);
+    bool const alone = sources.size() == 1 && (read.size() == 1 || name.find("_as") != name.npos);
+    if (name == "fill" || !(alone || joins.contains(name))) return std::nullopt;
+    constexpr double none = std::numeric_limits<double>::quiet_NaN();
+    std::vector<double> low;
+    std::vector<double> high;
+    for (std::size_t k = 0; k < sources.size(); ++k) {
+        std::optional<ValueRange> const range = range_of(sources[k]);
+        if (!range) return std::nullopt;
+        if (alone && !pads && range->is_uniform()) return range;
+        auto const held = elements_held(program, node, j, k);
+        if (!held) return alone && !pads ? std::optional{range->hull()} : std::nullopt;
+        auto const bounds = broadcast_elements(range->shape, value_of(program, sources[k]).sizes);
+        low.resize(held->size(), none);
+        high.resize(held->size(), none);
+        for (std::size_t i = 0; i < held->size(); ++i) {
+            if ((*held)[i] < 0) continue;
+            auto const of = static_cast<std::size_t>(bounds[static_cast<std::size_t>((*held)[i])]);
+            low[i] = range->low[of];
+            high[i] = range->high[of];
+        }
+    }
+    for (std::size_t i = 0; i < low.size(); ++i) {
+        if (!std::isnan(low[i])) continue;
+        if (!pads) return std::nullopt;
+        low[i] = high[i] = number_argument(node, "value", 0);
+    }
+    return range_of_elements(value_of(program, tensors_returned(node)[j]).sizes, std::move(low),
+                             std::move(high));
+}
+
 class Backward {
   public:
     explicit Backward(ExportedProgram const& program)
-        : program_{program}, known_(program.values.size()), wanted_(program.values.size()) {
+        : program_{program},
+          known_(program.values.size()),
+          fixed_(program.values.size(), false),
+          producer_(program.values.size()),
+          alias_(program.values.size()),
+          wanted_(program.values.size()) {
         for (auto const& [id, bytes] : program.constants) {
             known_[index(id)] = range_of_constant(value_of(program, id), bytes);
         }
+        for (auto const& input : program.inputs) {
+            bool const is_weight = input.kind != InputKind::user_input &&
+                                   is_floating_point(value_of(program, input.value).dtype);
+            fixed_[index(input.value)] = is_weight || program.constants.contains(input.value);
+        }
+        find_aliases();
         for (auto const& node : program.nodes) evaluate(node);
         for (auto node = program.nodes.rbegin(); node != program.nodes.rend(); ++node) {
             follow(*node);
@@ -470,88 +504,188 @@ class Backward {
 
     [[nodiscard]] Wanted const& of(ValueId id) const { return wanted_[index(id)]; }
     /// The tensor depends on nothing but the export.
-    [[nodiscard]] std::optional<Range> const& known(ValueId id) const { return known_[index(id)]; }
+    [[nodiscard]] std::optional<ValueRange> const& known(ValueId id) const {
+        return known_[index(id)];
+    }
+    /// All tensors that share memory with this one, itself among them, where a call writes into it
+    /// in place; none of floating-point type.
+    [[nodiscard]] std::vector<ValueId> written_aliases(ValueId id) const {
+        auto const found = written_.find(base_of(id));
+        return found == written_.end() ? std::vector<ValueId>{} : found->second;
+    }
 
   private:
+    struct Producer {
+        ProgramNode const* node = nullptr;
+        std::size_t result = 0;
+    };
+
     static std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
 
+    [[nodiscard]] bool is_fixed(ValueId id) const { return fixed_[index(id)]; }
+
+    void find_aliases() {
+        std::vector<ValueId> bases;
+        for (auto const& node : program_.nodes) {
+            auto const read = tensors_read(node);
+            auto const made = tensors_returned(node);
+            for (std::size_t j = 0; j < made.size(); ++j) {
+                producer_[index(made[j])] = {.node = &node, .result = j};
+                if (read.empty() || is_floating_point(value_of(program_, made[j]).dtype)) continue;
+                if (is_in_place(node)) bases.push_back(base_of(read.front()));
+                if (is_in_place(node) || kind_of(program_, node) == OperatorKind::view) {
+                    alias_[index(made[j])] = read.front();
+                }
+            }
+        }
+        for (auto const base : bases) written_[base] = {base};
+        if (written_.empty()) return;
+        for (std::size_t i = 0; i < alias_.size(); ++i) {
+            if (!alias_[i]) continue;
+            auto const found = written_.find(base_of(static_cast<ValueId>(i)));
+            if (found != written_.end()) found->second.push_back(static_cast<ValueId>(i));
+        }
+    }
+
+    [[nodiscard]] ValueId base_of(ValueId id) const {
+        while (alias_[index(id)]) id = *alias_[index(id)];
+        return id;
+    }
+
+    /// What later calls want of `written` through all tensors that share memory with it.
+    [[nodiscard]] Wanted wanted_through_memory(ValueId written) const {
+        Wanted wanted;
+        for (auto const alias : written_aliases(written)) {
+            auto own = of(alias);
+            for (auto id = alias; own.range && alias_[index(id)]; id = *alias_[index(id)]) {
+                auto const [node, result] = producer_[index(id)];
+                if (!is_in_place(*node)) {
+                    own.range = moved_back(program_, *node, result, 0, *own.range);
+                }
+            }
+            wanted.add(own);
+        }
+        std::vector<ValueId> views;
+        for (auto id = written; alias_[index(id)]; id = *alias_[index(id)]) views.push_back(id);
+        for (auto view = views.rbegin(); wanted.range && view != views.rend(); ++view) {
+            auto const [node, result] = producer_[index(*view)];
+            if (is_in_place(*node)) continue;
+            auto const of_base = *wanted.range;
+            auto const of_view =
+                moved_on(program_, *node, result, [&](ValueId) { return std::optional{of_base}; });
+            wanted.range = of_view ? *of_view : of_base.in_one();
+        }
+        return wanted;
+    }
+
     /// Range of a number or of a tensor that depends on the export alone.
-    [[nodiscard]] std::optional<Range> constant(ProgramNode const& node,
-                                                std::string_view argument) const {
+    [[nodiscard]] std::optional<ValueRange> constant(ProgramNode const& node,
+                                                     std::string_view argument) const {
         auto const* given = node.find_argument(argument);
         if (given == nullptr) return std::nullopt;
         if (auto const* tensor = std::get_if<TensorArgument>(given)) return known(tensor->value);
         if (auto const* integer = std::get_if<std::int64_t>(given)) {
             auto const number = static_cast<double>(*integer);
-            return Range::of(number, number);
+            return ValueRange::of(number, number);
         }
-        if (auto const* real = std::get_if<double>(given)) return Range::of(*real, *real);
+        if (auto const* real = std::get_if<double>(given)) return ValueRange::of(*real, *real);
         return std::nullopt;
     }
 
-    /// Ranges of what the graph makes of constants alone: arange, and sums and products of them.
+    /// Ranges of what the graph makes of constants alone.
     void evaluate(ProgramNode const& node) {
         auto const made = tensors_returned(node);
         auto const read = tensors_read(node);
-        if (made.size() != 1) return;
+        auto const* row = find_operator(node);
+        bool const each = made.size() == 1 || (row != nullptr && row->kind == OperatorKind::view);
+        for (std::size_t j = 0; j < made.size(); ++j) {
+            if (written_.contains(base_of(made[j]))) continue;
+            if (each) known_[index(made[j])] = evaluated(node, j);
+            fixed_[index(made[j])] =
+                known(made[j]).has_value() ||
+                std::ranges::all_of(read, [&](ValueId id) { return is_fixed(id); });
+        }
+    }
+
+    [[nodiscard]] std::optional<ValueRange> evaluated(ProgramNode const& node,
+                                                      std::size_t j) const {
+        static Names const zeros{"zeros", "zeros_like", "new_zeros"};
+        static Names const ones{"ones", "ones_like", "new_ones"};
+        static Names const full{"full", "full_like", "new_full"};
         auto const name = functional_name(node);
-        auto const& result = value_of(program_, made.front());
-        auto& range = known_[index(made.front())];
-        if (read.empty()) {
-            if (name == "arange" && !is_mask(result) && result.element_count() > 0) {
-                auto const start = number_argument(node, "start", 0);
-                auto const step = number_argument(node, "step", 1);
-                range.emplace();
-                for (std::int64_t i = 0; i < result.element_count(); ++i) {
-                    range->low.push_back(start + step * static_cast<double>(i));
-                }
-                range->high = range->low;
-            } else if (name == "zeros") {
-                range = Range::of(0, 0);
-            } else if (name == "ones") {
-                range = Range::of(1, 1);
-            } else if (name == "full") {
-                range = constant(node, "fill_value");
+        auto const read = tensors_read(node);
+        auto const& result = value_of(program_, tensors_returned(node)[j]);
+        if (result.element_count() == 0) return std::nullopt;
+        if (zeros.contains(name)) return ValueRange::of(0, 0);
+        if (ones.contains(name)) return ValueRange::of(1, 1);
+        if (full.contains(name)) return constant(node, "fill_value");
+        if (name == "arange" && read.empty() && !is_mask(result)) {
+            auto const start = number_argument(node, "start", 0);
+            auto const step = number_argument(node, "step", 1);
+            std::vector<double> values;
+            for (std::int64_t i = 0; i < result.element_count(); ++i) {
+                values.push_back(start + step * static_cast<double>(i));
             }
-            return;
+            return range_of_elements(result.sizes, values, values);
         }
-        auto const& self = known(read.front());
-        if (!self) return;
-        if (read.size() == 1 && moves_values(node) && name != "pad" && name != "constant_pad_nd") {
-            auto const& from = value_of(program_, read.front());
-            bool const same_columns =
-                self->columns() == static_cast<std::size_t>(extent(result, -1)) &&
-                extent(from, -1) == extent(result, -1) && name != "transpose" &&
-                name != "permute" && name != "flip" && name != "roll";
-            range = same_columns ? *self : self->hull();
-            return;
+        if (read.empty()) return std::nullopt;
+        if (moves_values(node)) {
+            return moved_on(program_, node, j, [&](ValueId id) { return known(id); });
         }
+        auto const self = constant(node, "self");
+        if (!self) return std::nullopt;
+        if (name == "cumsum") return running_sum(node, *self);
         auto const other = constant(node, "other");
-        if (!other) return;
+        if (!other) return std::nullopt;
         auto const alpha = number_argument(node, "alpha", 1);
-        if (name == "add" || name == "sub") {
+        if (name == "add" || name == "sub" || name == "rsub") {
             auto const factor = name == "add" ? alpha : -alpha;
-            range = combined(*self, *other, [&](double a, double b, double c, double d) {
+            auto const& first = name == "rsub" ? *other : *self;
+            auto const& second = name == "rsub" ? *self : *other;
+            return combined(first, second, [&](double a, double b, double c, double d) {
                 return factor >= 0 ? std::pair{a + factor * c, b + factor * d}
                                    : std::pair{a + factor * d, b + factor * c};
             });
-        } else if (name == "mul") {
-            range = combined(*self, *other, [](double a, double b, double c, double d) {
+        }
+        if (name == "mul") {
+            return combined(*self, *other, [](double a, double b, double c, double d) {
                 auto const [low, high] = std::minmax({a * c, a * d, b * c, b * d});
                 return std::pair{low, high};
             });
         }
+        return std::nullopt;
     }
 
-    void want(ValueId id, Wanted const& wanted) {
-        if (known(id)) return;
-        auto own = wanted;
-        // Columns are those of the last dimension.
-        if (own.range && own.range->columns() != 1 &&
-            own.range->columns() != static_cast<std::size_t>(extent(value_of(program_, id), -1))) {
-            own.range = own.range->in_one();
+    [[nodiscard]] std::optional<ValueRange> running_sum(ProgramNode const& node,
+                                                        ValueRange const& terms) const {
+        auto const* of = tensor_argument(program_, node, "self");
+        if (of == nullptr || of->sizes.empty()) return terms;
+        auto const rank = static_cast<std::int64_t>(of->sizes.size());
+        auto const dimension = (integer_argument(node, "dim", 0) + rank) % rank;
+        std::size_t step = 1;
+        for (auto d = dimension + 1; d < rank; ++d) {
+            step *= static_cast<std::size_t>(extent(*of, d));
         }
-        wanted_[index(id)].add(own);
+        auto const count = static_cast<std::size_t>(extent(*of, dimension));
+        std::vector<double> low;
+        std::vector<double> high;
+        for (auto const element : broadcast_elements(terms.shape, of->sizes)) {
+            auto const i = low.size();
+            bool const begins = i / step % count == 0;
+            auto const term = static_cast<std::size_t>(element);
+            low.push_back(terms.low[term] + (begins ? 0 : low[i - step]));
+            high.push_back(terms.high[term] + (begins ? 0 : high[i - step]));
+        }
+        return range_of_elements(of->sizes, std::move(low), std::move(high));
+    }
+
+    void want(ValueId id, Wanted wanted) {
+        if (is_fixed(id)) return;
+        if (wanted.range) {
+            wanted.range = narrowed_to(*wanted.range, value_of(program_, id).sizes);
+            if (wanted.range->is_unbounded()) wanted.range.reset();
+        }
+        wanted_[index(id)].add(wanted);
     }
 
     void note_own_wants(ProgramNode const& node) {
@@ -563,7 +697,8 @@ class Backward {
                     wanted.once = true;
                     [[fallthrough]];
                 case IndexKind::read:
-                    wanted.range = Range::of(0, bound - 1);
+                    wanted.range = ValueRange::of(0, bound - 1);
+                    wanted.rows = use.bound;
                     wanted.direct = true;
                     break;
                 case IndexKind::offsets:
@@ -609,60 +744,127 @@ class Backward {
         auto const made = tensors_returned(node);
         if (made.empty()) return;
         auto const name = functional_name(node);
-        Wanted wanted;
+        std::vector<Wanted> results;
         for (auto const id : made) {
-            wanted.add(of(id));
+            results.push_back(of(id));
             if (with_places.contains(name)) break;
         }
+        if (is_in_place(node)) results.front().add(wanted_through_memory(made.front()));
+        Wanted wanted;
+        for (auto const& result : results) wanted.add(result);
         follow_uses(node, name, wanted);
-        bool const is_index =
-            wanted.range || wanted.offsets_end || wanted.longest || !wanted.lost.empty();
-        if (!is_index) return;
-        Wanted index;
-        index.range = wanted.range;
-        index.direct = wanted.direct;
-        index.once = wanted.once;
-        index.offsets_end = wanted.offsets_end;
-        index.longest = wanted.longest;
-        index.total = wanted.total;
-        index.lost = wanted.lost;
+        if (!wanted.is_index()) return;
+        wanted.keep = wanted.drop = wanted.map = false;
         if (moves_values(node)) {
-            // Values move to other columns here, unless nothing but a dtype changes.
-            auto const read = moved(node);
-            for (auto const id : read) {
-                auto moved_index = index;
-                if (index.range &&
-                    value_of(program_, id).sizes != value_of(program_, made.front()).sizes) {
-                    moved_index.range = index.range->in_one();
-                }
-                want(id, moved_index);
-            }
+            follow_moves(node, wanted, results);
             return;
         }
         if (forgetful.contains(name)) return;
-        if (index.range && invert(node, name, index)) return;
+        if (wanted.range && wanted.hashed) {
+            for (auto const id : tensors_read(node)) {
+                if (!is_mask(value_of(program_, id))) want(id, anything_for_a_hash(wanted));
+            }
+            return;
+        }
+        if (wanted.range && invert(node, name, wanted)) return;
+        if (wanted.offsets_end && name == "cumsum" && want_lengths(node, *wanted.offsets_end)) {
+            return;
+        }
         for (auto const id : tensors_read(node)) {
-            auto const& value = value_of(program_, id);
-            if (known(id) || is_mask(value)) continue;
-            want(id, {.lost = index.lost.empty() ? node.target : index.lost});
+            if (is_mask(value_of(program_, id))) continue;
+            want(id, {.lost = wanted.lost.empty() ? node.target : wanted.lost});
         }
     }
 
-    /// The tensors whose values the call's result holds: not its own ids and masks.
-    [[nodiscard]] std::vector<ValueId> moved(ProgramNode const& node) const {
-        auto read = tensors_read(node);
-        for (auto const& use : index_uses(program_, node)) std::erase(read, use.ids);
-        for (auto const* mask : {"condition", "mask"}) {
-            if (auto const id = tensor_of(node, mask)) std::erase(read, *id);
+    void follow_moves(ProgramNode const& node, Wanted const& wanted,
+                      std::vector<Wanted> const& results) {
+        auto const read = tensors_read(node);
+        auto const sources = moved(program_, node);
+        auto const starts = starts_of_fields(node, read);
+        for (std::size_t k = 0; k < read.size(); ++k) {
+            if (std::ranges::find(sources, read[k]) == sources.end()) continue;
+            auto own = wanted;
+            own.range.reset();
+            for (std::size_t j = 0; j < results.size(); ++j) {
+                if (!results[j].range) continue;
+                auto range = moved_back(program_, node, j, k, *results[j].range);
+                if (!starts.empty()) {
+                    range = within_fields(range, ValueRange::of(starts[k], starts[k]), starts);
+                }
+                own.range = own.range ? intersection(*own.range, range) : range;
+            }
+            if (own.offsets_end && !keeps_lists(node, k)) {
+                own.offsets_end.reset();
+                own.lost = node.target;
+            }
+            want(read[k], own);
         }
-        std::erase_if(read, [&](ValueId id) {
-            auto const& value = value_of(program_, id);
-            return is_mask(value) && functional_name(node).find("index") == 0;
-        });
-        // These take a shape or a dtype from their second tensor.
-        Names const by_example{"type_as", "view_as", "expand_as", "reshape_as"};
-        if (by_example.contains(functional_name(node)) && read.size() > 1) read.resize(1);
-        return read;
+    }
+
+    /// Lists of offsets, along the last dimension, stay whole, or are cut from one list.
+    [[nodiscard]] bool keeps_lists(ProgramNode const& node, std::size_t k) const {
+        auto const& from = value_of(program_, tensors_read(node)[k]);
+        if (from.sizes.size() <= 1) return true;
+        auto const held = elements_held(program_, node, 0, k);
+        return held &&
+               extent(value_of(program_, tensors_returned(node).front()), -1) == extent(from, -1) &&
+               (held->size() < 2 || (*held)[1] - (*held)[0] == 1);
+    }
+
+    /// What is added to each of the tensors that a call joins: where fields of one table begin.
+    [[nodiscard]] std::vector<double> starts_of_fields(ProgramNode const& node,
+                                                       std::vector<ValueId> const& read) const {
+        auto const name = functional_name(node);
+        if (name != "cat" && name != "concat" && name != "stack") return {};
+        std::vector<double> starts;
+        for (auto id : read) {
+            if (is_fixed(id)) return {};
+            auto const* made_by = producer_[index(id)].node;
+            while (made_by != nullptr && moves_values(*made_by)) {
+                auto const sources = moved(program_, *made_by);
+                if (sources.size() != 1) break;
+                made_by = producer_[index(sources.front())].node;
+            }
+            bool const adds = made_by != nullptr && functional_name(*made_by) == "add";
+            auto const added = adds ? constant(*made_by, "other") : std::nullopt;
+            starts.push_back(added && added->is_uniform() ? added->least() : 0);
+        }
+        return starts;
+    }
+
+    /// Lengths whose running sum says where bags begin.
+    bool want_lengths(ProgramNode const& node, std::int64_t end) {
+        auto const self = tensor_of(node, "self");
+        if (!self) return false;
+        auto const& lengths = value_of(program_, *self);
+        auto const terms =
+            std::max<std::int64_t>(extent(lengths, integer_argument(node, "dim", 0)), 1);
+        if (end < terms) {
+            want(*self, {.range = ValueRange::of(0, 0)});
+        } else if (lengths.element_count() == terms) {
+            want(*self, {.longest = (end + terms - 1) / terms, .total = end});
+        } else {
+            want(*self, {.longest = end / terms});
+        }
+        return true;
+    }
+
+    static Wanted anything_for_a_hash(Wanted wanted) {
+        constexpr double identifiers = 2147483648;  // 2^31
+        wanted.range = ValueRange::of(0, identifiers - 1);
+        wanted.hashed = true;
+        return wanted;
+    }
+
+    /// More was done to ids than moving and shifting them.
+    [[nodiscard]] bool is_hash(ValueId id) const {
+        auto const* node = producer_[index(id)].node;
+        if (node == nullptr || forgetful.contains(functional_name(*node))) return false;
+        auto const name = functional_name(*node);
+        bool const shifts = (name == "add" || name == "sub") && constant(*node, "other");
+        if (!moves_values(*node) && !shifts) return true;
+        return std::ranges::any_of(moved(program_, *node),
+                                   [&](ValueId source) { return is_hash(source); });
     }
 
     /// Masks and maps.
@@ -678,7 +880,7 @@ class Backward {
         bool const one_minus = name == "sub" && constant(node, "self").has_value();
         if (negations.contains(name) || one_minus) std::swap(uses.keep, uses.drop);
         if (moves_values(node)) {
-            for (auto const id : moved(node)) want(id, uses);
+            for (auto const id : moved(program_, node)) want(id, uses);
         } else if (negations.contains(name) || one_minus || conjunctions.contains(name)) {
             for (auto const id : read) want(id, uses);
         } else if (uses.map && keeps_map(node)) {
@@ -715,22 +917,24 @@ class Backward {
         want(*self, uses);
     }
 
-    /// Where ascending offsets from 0 are added, one a column, they are where a table's fields
-    /// begin: each column stays within its own.
-    static std::optional<Range> within_fields(std::optional<Range> allowed, Range const& offsets,
-                                              double factor) {
-        bool const starts = allowed && factor == 1 && offsets.columns() > 1 &&
-                            offsets.low == offsets.high && offsets.low.front() == 0 &&
-                            allowed->columns() == offsets.columns() &&
-                            std::ranges::is_sorted(offsets.low);
-        if (!starts) return allowed;
-        for (std::size_t i = 0; i < allowed->columns(); ++i) {
-            allowed->low[i] = std::max(allowed->low[i], 0.0);
-            if (i + 1 == allowed->columns()) continue;
-            auto const field = offsets.low[i + 1] - offsets.low[i];
-            allowed->high[i] = std::min(allowed->high[i], std::max(field - 1, 0.0));
+    /// Different starts, at some distance from each other, are those of a table's fields: what
+    /// begins at one of them stays before the next.
+    static ValueRange within_fields(ValueRange const& range, ValueRange const& start,
+                                    std::vector<double> starts) {
+        constexpr double least_field = 2;
+        std::ranges::sort(starts);
+        starts.erase(std::ranges::unique(starts).begin(), starts.end());
+        auto const fields = static_cast<double>(starts.size());
+        if (fields < 2 || starts.front() < 0 ||
+            starts.back() - starts.front() < least_field * (fields - 1)) {
+            return range;
         }
-        return allowed;
+        auto const inside = combined(range, start, [&](double low, double high, double c, double) {
+            auto const next = std::ranges::upper_bound(starts, c);
+            return std::pair{std::max(low, c),
+                             next == starts.end() ? high : std::min(high, *next - 1)};
+        });
+        return inside && !inside->is_empty(false) ? *inside : range;
     }
 
     /// One operand is a constant: what the other may be. Both vary: a share each.
@@ -740,14 +944,14 @@ class Backward {
         auto const other_id = tensor_of(node, "other");
         auto const self_constant = constant(node, "self");
         auto const other = constant(node, "other");
-        auto const give = [&](std::optional<ValueId> id, std::optional<Range> allowed) {
+        auto const give = [&](std::optional<ValueId> id, std::optional<ValueRange> allowed) {
             if (!id || !allowed) return false;
             auto wanted = index;
             wanted.range = std::move(allowed);
             want(*id, wanted);
             return true;
         };
-        auto const give_term = [&](std::optional<ValueId> id, Range const& allowed) {
+        auto const give_term = [&](std::optional<ValueId> id, ValueRange const& allowed) {
             if (!id) return false;
             auto wanted = index;
             wanted.range = allowed;
@@ -755,7 +959,7 @@ class Backward {
             want(*id, wanted);
             return true;
         };
-        auto const each = [&](Range const& by, auto const& combine) {
+        auto const each = [&](ValueRange const& by, auto const& combine) {
             auto exact = combined(range, by, combine);
             return exact ? exact : combined(range.in_one(), by.hull(), combine);
         };
@@ -766,10 +970,17 @@ class Backward {
                 return factor >= 0 ? std::pair{low - factor * c, high - factor * d}
                                    : std::pair{low - factor * d, high - factor * c};
             };
-            if (other) return give(self, within_fields(each(*other, less), *other, factor));
+            auto const without = [&](ValueRange const& added) {
+                bool const starts = factor == 1 && added.low == added.high;
+                auto const sum = starts ? within_fields(range, added, added.low) : range;
+                auto const exact = combined(sum, added, less);
+                return exact ? exact : combined(range.in_one(), added.hull(), less);
+            };
+            if (other) return give(self, without(*other));
             if (factor == 0) return give(self, range);
-            if (self_constant && name == "add" && factor == 1)
-                return give(other_id, each(*self_constant, less));
+            if (self_constant && name == "add" && factor == 1) {
+                return give(other_id, without(*self_constant));
+            }
             if (self_constant && name == "sub" && factor == -1) {
                 return give(other_id,
                             each(*self_constant, [](double low, double high, double c, double d) {
@@ -777,17 +988,19 @@ class Backward {
                             }));
             }
             if (!self || !other_id || std::abs(factor) != 1) return false;
+            // A constant whose values are not known leaves nothing to choose.
+            if (is_fixed(*self) || is_fixed(*other_id)) return false;
             auto const whole = range.in_one();
             auto const low = whole.least();
             auto const high = whole.greatest();
             if (low > 0 || high < 0) return false;
             if (factor > 0) {
-                auto const half = Range::of(std::ceil(low / 2), std::floor(high / 2));
+                auto const half = ValueRange::of(std::ceil(low / 2), std::floor(high / 2));
                 return give(self, half) && give(other_id, half);
             }
             auto const middle = std::floor((low + high) / 2);
-            return give(self, Range::of(middle, high)) &&
-                   give(other_id, Range::of(0, middle - low));
+            return give(self, ValueRange::of(middle, high)) &&
+                   give(other_id, ValueRange::of(0, middle - low));
         }
         if (name == "rsub" && other && alpha == 1) {
             return give(self, each(*other, [](double low, double high, double c, double d) {
@@ -815,7 +1028,8 @@ class Backward {
             if (by.least() == 0 && by.greatest() == 0) return give(target, range);
             // A factor that may be 0 makes 0, which must be allowed.
             if (by.least() < 0 && by.greatest() > 0) return false;
-            if (by.least() == 0) return give(target, each(Range::of(1, by.greatest()), divide));
+            if (by.least() == 0)
+                return give(target, each(ValueRange::of(1, by.greatest()), divide));
             return give(target, each(by, divide));
         }
         if (name == "mul" && self && other_id) {
@@ -825,7 +1039,7 @@ class Backward {
             if (whole.least() > 0) return false;
             if (flags(*other_id)) return give(self, range);
             if (flags(*self)) return give(other_id, range);
-            auto const root = Range::of(0, std::floor(std::sqrt(whole.greatest())));
+            auto const root = ValueRange::of(0, std::floor(std::sqrt(whole.greatest())));
             return give_term(self, root) && give_term(other_id, root);
         }
         if (name == "floor_divide" || name == "div" || name == "bitwise_right_shift" ||
@@ -846,12 +1060,21 @@ class Backward {
         if (name == "bitwise_left_shift" || name == "__lshift__") {
             if (!other || other->least() != other->greatest()) return false;
             auto const by = std::exp2(other->least());
-            return give(self, each(Range::of(by, by), divide));
+            return give(self, each(ValueRange::of(by, by), divide));
         }
         if ((name == "remainder" || name == "fmod" || name == "bitwise_and" || name == "__and__") &&
             other && other->least() > 0) {
-            // Within the divisor nothing is folded back, so that every row is reached evenly.
             bool const masks = name.find("and") != std::string_view::npos;
+            bool folds = self && name != "fmod" && is_hash(*self);
+            (void)combined(range, *other, [&](double low, double high, double c, double d) {
+                folds = folds && low <= 0 && high >= (masks ? d : d - 1);
+                return std::pair{c, d};
+            });
+            if (folds) {
+                want(*self, anything_for_a_hash(index));
+                return true;
+            }
+            // Within the divisor nothing is folded back, so that every row is reached evenly.
             return give(self, each(*other, [masks](double low, double high, double c, double) {
                             return std::pair{std::max(low, 0.0), std::min(high, masks ? c : c - 1)};
                         }));
@@ -862,14 +1085,16 @@ class Backward {
                 auto const found = constant(node, argument);
                 return found ? found : constant(node, second);
             };
-            Range allowed = range;
+            ValueRange allowed = range;
             if (auto const least = bound("min", "min_val"); least && name != "clamp_max") {
                 allowed = intersection(
-                    allowed, Range::of(least->greatest(), std::numeric_limits<double>::infinity()));
+                    allowed,
+                    ValueRange::of(least->greatest(), std::numeric_limits<double>::infinity()));
             }
             if (auto const most = bound("max", "max_val"); most && name != "clamp_min") {
                 allowed = intersection(
-                    allowed, Range::of(-std::numeric_limits<double>::infinity(), most->least()));
+                    allowed,
+                    ValueRange::of(-std::numeric_limits<double>::infinity(), most->least()));
             }
             return give(self, allowed);
         }
@@ -888,10 +1113,12 @@ class Backward {
                                          std::max<std::int64_t>(
                                              result == nullptr ? 1 : result->element_count(), 1);
             auto const whole = range.in_one();
-            if (whole.least() > 0) return false;
-            auto const share =
-                whole.greatest() / static_cast<double>(std::max<std::int64_t>(terms, 1));
-            return give_term(self, Range::of(0, std::floor(share)));
+            auto const count = static_cast<double>(std::max<std::int64_t>(terms, 1));
+            // The first term alone reaches the least of running sums.
+            auto const least = std::max(whole.least(), 0.0);
+            auto const low = name == "cumsum" ? least : std::ceil(least / count);
+            auto const high = std::floor(whole.greatest() / count);
+            return (low == 0 || low <= high) && give_term(self, ValueRange::of(low, high));
         }
         return false;
     }
@@ -899,22 +1126,58 @@ class Backward {
     /// A mask under another dtype: its elements are 0 and 1.
     [[nodiscard]] bool comes_from_mask(ValueId id) const {
         if (is_mask(value_of(program_, id))) return true;
-        for (auto const& node : program_.nodes) {
-            auto const made = tensors_returned(node);
-            if (made.size() != 1 || made.front() != id) continue;
-            auto const read = tensors_read(node);
-            return read.size() == 1 && moves_values(node) && comes_from_mask(read.front());
-        }
-        return false;
+        auto const* node = producer_[index(id)].node;
+        if (node == nullptr || tensors_returned(*node).size() != 1) return false;
+        auto const read = tensors_read(*node);
+        return read.size() == 1 && moves_values(*node) && comes_from_mask(read.front());
     }
 
     ExportedProgram const& program_;
-    std::vector<std::optional<Range>> known_;
+    std::vector<std::optional<ValueRange>> known_;
+    std::vector<bool> fixed_;  // depends on nothing but the export, known or not
+    std::vector<Producer> producer_;
+    std::vector<std::optional<ValueId>> alias_;        // the tensor that this is a view of
+    std::map<ValueId, std::vector<ValueId>> written_;  // by base: all its aliases
     std::vector<Wanted> wanted_;
 };
 
 // ---------------------------------------------------------------------------------------------
 // What inputs hold
+
+/// The values that a type can hold.
+ValueRange range_of_type(ScalarType type) {
+    switch (type) {
+        case ScalarType::uint8:
+            return ValueRange::of(0, 255);
+        case ScalarType::int8:
+            return ValueRange::of(-128, 127);
+        case ScalarType::int16:
+            return ValueRange::of(-32768, 32767);
+        case ScalarType::int32:
+            return ValueRange::of(-2147483648.0, 2147483647.0);
+        default:
+            break;
+    }
+    constexpr double farthest = 1e15;  // beyond every table
+    return ValueRange::of(-farthest, farthest);
+}
+
+/// Elements that nobody reads hold what the others may.
+ValueRange without_unread(ValueRange const& range, Extents const& extents) {
+    auto const is_read = [&](std::size_t i) {
+        return std::isfinite(range.low[i]) || std::isfinite(range.high[i]);
+    };
+    std::size_t first = 0;
+    while (first < range.low.size() && !is_read(first)) ++first;
+    if (range.is_uniform() || first == range.low.size()) return narrowed_to(range, extents);
+    auto filled = range;
+    for (std::size_t i = 0; i < range.low.size(); ++i) {
+        if (is_read(i)) continue;
+        filled.low[i] = range.low[first];
+        filled.high[i] = range.high[first];
+    }
+    return narrowed_to(range_of_elements(filled.shape, filled.low, filled.high), extents);
+}
 
 bool is_named_position(std::string_view name) {
     return name.find("position") != std::string_view::npos || name == "pos" || name == "pos_ids";
@@ -948,19 +1211,20 @@ InputValues values_of_input(ProgramInput const& input, TensorValue const& value,
     bool const sums_up = wanted.range && !wanted.direct && !is_float &&
                          (wanted.keep || wanted.drop || wanted.range->in_one().greatest() < 1);
     if (wanted.range && !sums_up) {
-        auto range = *wanted.range;
+        auto range = intersection(without_unread(*wanted.range, distinct_sizes(value)),
+                                  range_of_type(value.dtype));
         if (range.is_empty(is_float)) range = range.in_one();
         if (range.is_empty(is_float)) {
             note("no value of it is a row of every table that it reaches");
             return {.pattern = ValuePattern::spread};
         }
-        InputValues values{.pattern = ValuePattern::spread, .low = {}, .high = {}};
-        for (std::size_t i = 0; i < range.columns(); ++i) {
-            constexpr double farthest = 1e15;  // beyond every table
-            auto const low = std::max(range.low[i], -farthest);
-            auto const high = std::min(range.high[i], farthest);
-            values.low.push_back(is_float ? low : std::ceil(low));
-            values.high.push_back(is_float ? high : std::floor(high));
+        InputValues values{.pattern = ValuePattern::spread,
+                           .low = range.low,
+                           .high = range.high,
+                           .bounds_shape = range.shape};
+        if (!is_float) {
+            for (auto& low : values.low) low = std::ceil(low);
+            for (auto& high : values.high) high = std::floor(high);
         }
         if ((wanted.once || is_named_position(input.name)) && !is_float) {
             auto const last = static_cast<double>(std::max<std::int64_t>(extent(value, -1), 1));
@@ -972,6 +1236,7 @@ InputValues values_of_input(ProgramInput const& input, TensorValue const& value,
                 values.low = {wanted.once ? least + std::floor((greatest - least + 1 - last) / 2)
                                           : least};
                 values.high = {greatest};
+                values.bounds_shape.clear();
             }
         }
         return values;
@@ -993,6 +1258,15 @@ InputValues values_of_input(ProgramInput const& input, TensorValue const& value,
     return mask_of(value, wanted);
 }
 
+/// Ids spread over so many rows: of the element that spreads widest.
+std::string word_of_spread(std::vector<double> const& low, std::vector<double> const& high) {
+    std::int64_t rows = 1;
+    for (std::size_t i = 0; i < low.size(); ++i) {
+        rows = std::max(rows, static_cast<std::int64_t>(high[i] - low[i]) + 1);
+    }
+    return (low.size() == 1 ? "ids:" : "ids_by_column:") + std::to_string(rows);
+}
+
 std::string word_of(InputValues const& values) {
     auto const inverted = [&](char const* word) {
         return values.inverted ? std::string{"not_"} + word : std::string{word};
@@ -1002,15 +1276,8 @@ std::string word_of(InputValues const& values) {
             return "noise";
         case ValuePattern::smooth:
             return "smooth";
-        case ValuePattern::spread: {
-            // Over how many rows, of the column that spreads widest.
-            std::int64_t rows = 1;
-            for (std::size_t i = 0; i < values.low.size(); ++i) {
-                rows =
-                    std::max(rows, static_cast<std::int64_t>(values.high[i] - values.low[i]) + 1);
-            }
-            return (values.low.size() == 1 ? "ids:" : "ids_by_column:") + std::to_string(rows);
-        }
+        case ValuePattern::spread:
+            return word_of_spread(values.low, values.high);
         case ValuePattern::ascending:
             return "ascending";
         case ValuePattern::offsets:
@@ -1031,6 +1298,11 @@ std::string word_of(InputValues const& values) {
 // What all other tensors hold
 
 bool is_spread(std::string const& word) { return word.starts_with("ids"); }
+
+/// The number in the word of ids.
+double rows_of(std::string const& word) {
+    return std::strtod(word.c_str() + word.find(':') + 1, nullptr);
+}
 
 bool is_float_word(std::string const& word) {
     return word.starts_with("smooth") || word.starts_with("noise");
@@ -1077,21 +1349,34 @@ class Forward {
         }
     }
 
+    /// The input holds these.
+    void begin(ValueId id, InputValues const& values) {
+        if (values.pattern != ValuePattern::spread) return;
+        spread_[id] = {.shape = values.bounds_shape, .low = values.low, .high = values.high};
+    }
+
     void pass(std::size_t position) {
         auto const& node = program_.nodes[position];
         auto const read = tensors_read(node);
+        auto const made = tensors_returned(node);
         std::optional<std::string> made_word;
-        for (auto const id : tensors_returned(node)) {
-            auto& word = words_[static_cast<std::size_t>(id)];
-            if (is_floating_point(value_of(program_, id).dtype)) {
+        for (std::size_t j = 0; j < made.size(); ++j) {
+            auto& word = words_[static_cast<std::size_t>(made[j])];
+            if (is_floating_point(value_of(program_, made[j]).dtype)) {
                 word = float_word(node, read);
+            } else if (auto const moved_word = word_of_moved(node, j)) {
+                word = *moved_word;
             } else if (auto const same = same_word(node, read)) {
                 word = *same;
+                if (auto const found = spread_.find(read.front()); found != spread_.end()) {
+                    spread_[made[j]] = found->second;
+                }
             } else {
                 if (!made_word) made_word = word_of_making(position);
                 word = *made_word;
             }
         }
+        if (is_in_place(node)) write(made.front());
     }
 
   private:
@@ -1099,10 +1384,46 @@ class Forward {
         return words_[static_cast<std::size_t>(id)];
     }
 
+    /// What is written into a part of a tensor is what all of it holds; but ids with some constants
+    /// among them are ids.
+    void write(ValueId written) {
+        auto const& now = word(written);
+        for (auto const alias : backward_.written_aliases(written)) {
+            auto& held = words_[static_cast<std::size_t>(alias)];
+            if (is_spread(now) || !is_spread(held)) held = now;
+        }
+    }
+
+    /// Of ids that are not alike in all places, or come from several tensors: those that move here.
+    [[nodiscard]] std::optional<std::string> word_of_moved(ProgramNode const& node, std::size_t j) {
+        if (!moves_values(node)) return std::nullopt;
+        if (functional_name(node) == "copy") {
+            auto const read = tensors_read(node);
+            if (read.size() == 2 && is_spread(word(read[1]))) return word(read[1]);
+        }
+        bool alike = true;
+        std::string const* first = nullptr;
+        auto const range = moved_on(program_, node, j, [&](ValueId id) {
+            auto const found = spread_.find(id);
+            if (found == spread_.end()) return std::optional<ValueRange>{};
+            alike = alike && found->second.is_uniform() && (first == nullptr || *first == word(id));
+            first = &word(id);
+            return std::optional{found->second};
+        });
+        if (!range) return std::nullopt;
+        spread_[tensors_returned(node)[j]] = *range;
+        if (alike) return std::nullopt;
+        return word_of_spread(range->low, range->high);
+    }
+
     [[nodiscard]] std::string float_word(ProgramNode const& node,
                                          std::vector<ValueId> const& read) const {
         auto const name = functional_name(node);
         if (read.empty() || mixes_places(node)) return "noise";
+        bool const of_floats = is_floating_point(value_of(program_, read.front()).dtype);
+        if (of_floats && is_spread(word(read.front()))) {
+            if (auto const same = same_word(node, read)) return *same;
+        }
         bool smooth = true;
         bool rectified = true;
         bool any = false;
@@ -1146,8 +1467,8 @@ class Forward {
             if (joins && alike && is_spread(first)) return first;
             return std::nullopt;
         }
-        static Names const shifts{"add",       "sub",       "mul",  "rsub",      "neg", "clamp",
-                                  "clamp_min", "clamp_max", "clip", "remainder", "fmod"};
+        static Names const shifts{"add",       "sub",       "mul",  "rsub",      "neg",  "clamp",
+                                  "clamp_min", "clamp_max", "clip", "remainder", "fmod", "div"};
         if (!shifts.contains(name) || !(is_spread(first) || first == "ascending")) {
             return std::nullopt;
         }
@@ -1155,6 +1476,12 @@ class Forward {
             return id == read.front() || backward_.known(id).has_value();
         });
         if (!only_first) return std::nullopt;
+        if (name == "remainder") {
+            // Of a hash: as many rows as it has remainders.
+            auto const divisor = number_argument(node, "other", 0);
+            auto const folded = word_of_spread({0}, {divisor - 1});
+            if (divisor > 0 && rows_of(first) > divisor) return folded;
+        }
         // Values were drawn so that clamps and remainders leave them as they are.
         return first;
     }
@@ -1177,6 +1504,7 @@ class Forward {
     Backward const& backward_;
     std::vector<std::string>& words_;
     std::vector<bool> is_weight_;
+    std::map<ValueId, ValueRange> spread_;  // of ids
 };
 
 }  // namespace
@@ -1185,6 +1513,7 @@ ProgramValues values_of(ExportedProgram const& program) {
     ProgramValues result;
     result.words.resize(program.values.size());
     Backward const backward{program};
+    Forward forward{program, backward, result.words};
     for (auto const& input : program.inputs) {
         auto const& value = value_of(program, input.value);
         auto& word = result.words[static_cast<std::size_t>(input.value)];
@@ -1197,13 +1526,18 @@ ProgramValues values_of(ExportedProgram const& program) {
             auto const values =
                 values_of_input(input, value, backward.of(input.value), result.notes);
             word = word_of(values);
+            // Coordinates count in a unit of their own.
+            auto const rows = backward.of(input.value).rows;
+            bool const is_coordinate = is_floating_point(value.dtype) && rows > 0 &&
+                                       values.pattern == ValuePattern::spread;
+            if (is_coordinate) word = "ids:" + std::to_string(rows);
+            forward.begin(input.value, values);
             result.inputs.emplace(input.value, values);
         } else {
             word = "noise";
         }
         if (!input.values.empty()) word = input.values;
     }
-    Forward forward{program, backward, result.words};
     for (std::size_t i = 0; i < program.nodes.size(); ++i) forward.pass(i);
     return result;
 }

@@ -23,10 +23,12 @@ enum class ValuePattern {
 /// How the values of one input are drawn: decided by what the graph does with them.
 struct InputValues {
     ValuePattern pattern = ValuePattern::normal;
-    /// Least and greatest value; one of each, or one for each column of the last dimension. Whole
-    /// numbers (exact to 2^53) where the input is not of floating-point type.
+    /// Least and greatest value, row-major. Whole numbers (exact to 2^53) where the input is not of
+    /// floating-point type.
     std::vector<double> low{0};
     std::vector<double> high{1};
+    /// The shape of both, which broadcasts to the input's. Empty: one of each.
+    std::vector<std::int64_t> bounds_shape{};
     std::int64_t total =
         0;  ///< lengths: their sum; offsets: the last one; 0: the call leaves it open
     bool inverted = false;  ///< masks: true marks what is left out

@@ -3,12 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <functional>
+#include <random>
 #include <string>
+#include <utility>
 
 #include "workloads/descriptor.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"
+#include "workloads/value_range.hpp"
 
 namespace derate {
 namespace {
@@ -188,6 +193,222 @@ TEST(InputValues, EveryColumnHasItsTableWhereOffsetsAreKnown) {
                 StartsWith("table:"));
 }
 
+/// The bounds of every column of the first input's last dimension, or of every row where `of_rows`.
+void expect_fields(std::string const& program, std::vector<double> const& low,
+                   std::vector<double> const& high, bool of_rows = false) {
+    auto const values = first_input(program);
+    auto const fields = static_cast<std::int64_t>(low.size());
+    auto const shape = of_rows ? std::vector<std::int64_t>{fields, 1} : std::vector{fields};
+    EXPECT_EQ(
+        values,
+        (InputValues{
+            .pattern = ValuePattern::spread, .low = low, .high = high, .bounds_shape = shape}))
+        << program;
+}
+
+TEST(InputValues, EveryColumnHasItsTableWhereItAloneReachesIt) {
+    std::string const tables =
+        "x0:int64[8,3] w0:float32[1000,4] w1:float32[3,4] w2:float32[24,4] | ";
+    std::string const lookups =
+        "t10:float32[8,4]=aten.embedding(weight=w0,indices=t0) | "
+        "t11:float32[8,4]=aten.embedding(weight=w1,indices=t1) | "
+        "t12:float32[8,4]=aten.embedding(weight=w2,indices=t2) | t10,t11,t12";
+    std::string const each =
+        "t0:int64[8]/[3]=aten.select.int(self=x0,dim=1,index=0) | "
+        "t1:int64[8]/[3]=aten.select.int(self=x0,dim=1,index=1) | "
+        "t2:int64[8]/[3]=aten.select.int(self=x0,dim=1,index=-1) | ";
+    expect_fields(tables + each + lookups, {0, 0, 0}, {999, 2, 23});
+    expect_fields(tables +
+                      "{t0:int64[8]/[3],t1:int64[8]/[3],t2:int64[8]/[3]}=aten.unbind.int(self=x0,"
+                      "dim=1) | " +
+                      lookups,
+                  {0, 0, 0}, {999, 2, 23});
+    // Rows, as bags of several features are kept.
+    std::string rows = tables + each + lookups;
+    for (auto at = rows.find("dim=1"); at != std::string::npos; at = rows.find("dim=1")) {
+        rows.replace(at, 5, "dim=0");
+    }
+    for (auto at = rows.find("]/[3]"); at != std::string::npos; at = rows.find("]/[3]")) {
+        rows.replace(at, 5, "]");
+    }
+    rows.replace(rows.find("[8,3]"), 5, "[3,8]");
+    expect_fields(rows, {0, 0, 0}, {999, 2, 23}, true);
+    // A column that nobody reads is like another.
+    auto const partly = first_input(
+        "x0:int64[8,3] w0:float32[50,4] | "
+        "t0:int64[8,2]/[3,1]=aten.slice.Tensor(self=x0,dim=1,start=1,end=3) | "
+        "t1:float32[8,2,4]=aten.embedding(weight=w0,indices=t0) | t1");
+    expect_spread(partly, 0, 49, "a slice");
+}
+
+TEST(InputValues, EveryColumnHasItsFieldWhereNumbersShiftIt) {
+    expect_fields(
+        "x0:int64[8,3] w0:float32[115,4] | "
+        "t0:int64[8]/[3]=aten.select.int(self=x0,dim=1,index=0) | "
+        "t1:int64[8]/[3]=aten.select.int(self=x0,dim=1,index=1) | "
+        "t2:int64[8]=aten.add.Tensor(self=t1,other=10) | "
+        "t3:int64[8]/[3]=aten.select.int(self=x0,dim=1,index=2) | "
+        "t4:int64[8]=aten.add.Tensor(self=t3,other=110) | "
+        "t5:int64[8,3]=aten.stack(tensors={t0,t2,t4},dim=1) | "
+        "t6:float32[8,3,4]=aten.embedding(weight=w0,indices=t5) | t6",
+        {0, 0, 0}, {9, 99, 4});
+}
+
+/// `way` makes t9, what each column of x0:int64[2,3] is shifted by, of w1, which holds `table`.
+ProgramValues shifted_by_table(std::string const& way, std::vector<std::int64_t> const& table,
+                               std::string const& sum =
+                                   "t0:int64[2,3]=aten.add.Tensor(self=x0,"
+                                   "other=t9)") {
+    auto program =
+        parse_descriptor("x0:int64[2,3] w1:int64[3] w0:float32[1015,4] | " + way + " | " + sum +
+                         " | t1:float32[2,3,4]=aten.embedding(weight=w0,indices=t0)"
+                         " | t1");
+    std::vector<std::byte> bytes(table.size() * sizeof(std::int64_t));
+    std::memcpy(bytes.data(), table.data(), bytes.size());
+    program.constants[program.inputs.at(1).value] = bytes;
+    return values_of(program);
+}
+
+TEST(InputValues, OffsetsThatTheGraphMakesOfConstantsAreKnown) {
+    std::string const begins =
+        "t2:int64[3]=aten.cumsum(self=w1,dim=0) | "
+        "t3:int64[2]=aten.slice.Tensor(self=t2,dim=0,start=0,end=-1) | "
+        "t4:int64[1]=aten.zeros(size=[1]) | t9:int64[3]=aten.cat(tensors={t4,t3})";
+    auto const ids = shifted_by_table(begins, {10, 1000, 5}).inputs.at(0);
+    EXPECT_THAT(ids.low, ElementsAre(0, 0, 0));
+    EXPECT_THAT(ids.high, ElementsAre(9, 999, 4));
+    auto const less = shifted_by_table(
+        "t2:int64[3]=aten.cumsum(self=w1,dim=0) | t9:int64[3]=aten.sub.Tensor(self=t2,other=w1)",
+        {10, 1000, 5});
+    EXPECT_EQ(less.inputs.at(0), ids);
+    // In any order, and under a transposition.
+    EXPECT_THAT(shifted_by_table("t9:int64[3]=aten.alias(self=w1)", {5, 15, 0}).inputs.at(0).high,
+                ElementsAre(9, 999, 4));
+    auto const transposed =
+        shifted_by_table("t9:int64[3,1]=aten.unsqueeze(self=w1,dim=1)", {0, 10, 1010},
+                         "t2:int64[3,2]/[1,3]=aten.numpy_T(self=x0) | "
+                         "t3:int64[3,2]=aten.add.Tensor(self=t2,other=t9) | "
+                         "t0:int64[2,3]/[1,2]=aten.t(self=t3)");
+    EXPECT_EQ(transposed.inputs.at(0), ids);
+    EXPECT_THAT(transposed.words.at(0), "ids_by_column:1000");
+}
+
+TEST(InputValues, ConstantsThatCannotBeFollowedLeaveNoGuess) {
+    auto const values = shifted_by_table("t9:int64[3]=aten.bitwise_not(self=w1)", {-1, -11, -1011});
+    expect_spread(values.inputs.at(0), 0, 1, "the offsets are not known");
+    EXPECT_THAT(values.notes, ElementsAre(AllOf(StartsWith("x0: "), HasSubstr("aten.add"))));
+}
+
+TEST(InputValues, WhatIsWrittenIntoAViewReachesTheTableOfTheWhole) {
+    // As T5 and BART shift labels to the right.
+    std::string const lookup = " | t9:float32[4,6,8]=aten.embedding(weight=w0,indices=";
+    for (auto const* base : {"aten.new_zeros(self=x0,size=[4,6])", "aten.zeros(size=[4,6])",
+                             "aten.empty.memory_format(size=[4,6])",
+                             "aten.full(size=[4,6],fill_value=3)", "aten.clone(self=x1)"}) {
+        std::string const shift =
+            "x0:int64[4,6] x1:int64[4,6] w0:float32[100,8] | t0:int64[4,6]=" + std::string{base} +
+            " | t1:int64[4,5]/[6,1]=aten.slice.Tensor(self=x0,dim=1,start=0,end=-1) | "
+            "t2:int64[4,5]/[6,1]=aten.slice.Tensor(self=t0,dim=1,start=1,end=6) | "
+            "t3:int64[4,5]/[6,1]=aten.copy_(self=t2,src=t1) | "
+            "t4:int64[4]/[6]=aten.select.int(self=t0,dim=1,index=0) | "
+            "t5:int64[4]/[6]=aten.fill_.Scalar(self=t4,value=0)";
+        auto const program = parse_descriptor(shift + lookup + "t0) | t9");
+        auto const values = values_of(program);
+        expect_spread(values.inputs.at(program.inputs.at(0).value), 0, 99, base);
+        EXPECT_THAT(values.notes, IsEmpty());
+        auto const& looked_up = program.nodes.back().arguments.back().value;
+        auto const ids = std::get<TensorArgument>(looked_up).value;
+        EXPECT_THAT(values.words.at(static_cast<std::size_t>(ids)), "ids:100") << base;
+        expect_spread(
+            first_input(shift + " | t6:bool[4,6]=aten.eq.Scalar(self=t0,other=-100) | "
+                                "t7:int64[4,6]=aten.masked_fill_.Scalar(self=t0,mask=t6,value=1) | "
+                                "t8:int64[24]=aten.view(self=t0,size=[24]) | "
+                                "t9:float32[24,8]=aten.embedding(weight=w0,indices=t8) | t9"),
+            0, 99, base);
+    }
+    // Exported without in-place calls.
+    expect_spread(
+        first_input("x0:int64[4,6] w0:float32[100,8] | t0:int64[4,6]=aten.zeros(size=[4,6]) | "
+                    "t1:int64[4,5]/[6,1]=aten.slice.Tensor(self=x0,dim=1,start=0,end=-1) | "
+                    "t2:int64[4,6]=aten.slice_scatter(self=t0,src=t1,dim=1,start=1,end=6)" +
+                    lookup + "t2) | t9"),
+        0, 99, "slice_scatter");
+}
+
+TEST(InputValues, WhatARemainderFoldsMayBeAnything) {
+    constexpr std::int64_t widest = 2147483647;
+    for (auto const* way :
+         {"t0:int64[4,6]=aten.mul.Tensor(self=x0,other=2654435761) | "
+          "t9:int64[4,6]=aten.remainder.Scalar(self=t0,other=100)",
+          "t0:int64[4,6]=aten.mul.Tensor(self=x0,other=31) | "
+          "t2:int64[4,6]=aten.add.Tensor(self=t0,other=7) | "
+          "t9:int64[4,6]=aten.remainder.Scalar(self=t2,other=50)",
+          "t0:int64[4,6]=aten.bitwise_right_shift.Tensor_Scalar(self=x0,other=3) | "
+          "t2:int64[4,6]=aten.bitwise_xor.Tensor(self=x0,other=t0) | "
+          "t9:int64[4,6]=aten.bitwise_and.Scalar(self=t2,other=63)"}) {
+        expect_spread(through(way), 0, widest, way);
+    }
+    // It reaches beyond the table: the remainder is no help.
+    expect_spread(through("t0:int64[4,6]=aten.mul.Tensor(self=x0,other=3) | "
+                          "t9:int64[4,6]=aten.remainder.Scalar(self=t0,other=5000)"),
+                  0, 33, "99 / 3");
+    expect_spread(through("t0:int64[4,6]=aten.mul.Tensor(self=x0,other=31) | "
+                          "t9:int64[4,6]=aten.remainder.Scalar(self=t0,other=50)",
+                          "uint8[4,6]"),
+                  0, 255, "as far as the type goes");
+    auto const program = parse_descriptor(
+        "x0:int64[6] w0:float32[100,4] | t0:int64[6]=aten.mul.Tensor(self=x0,other=31) | "
+        "t1:int64[6]=aten.remainder.Scalar(self=t0,other=100) | "
+        "t2:float32[6,4]=aten.embedding(weight=w0,indices=t1) | t2");
+    EXPECT_THAT(values_of(program).words, testing::Contains("ids:100")) << "what the table sees";
+}
+
+TEST(InputValues, PositionsCountedFromAMaskByItsSumLessOneLeaveItAMask) {
+    // As GPT-2 and OPT find positions.
+    auto const program = parse_descriptor(
+        "x0:int64[4,32] w0:float32[128,8] | t0:int64[4,32]=aten.cumsum(self=x0,dim=-1) | "
+        "t1:int64[4,32]=aten.sub.Tensor(self=t0,other=1) | "
+        "t2:bool[4,32]=aten.eq.Scalar(self=x0,other=0) | "
+        "t3:int64[4,32]=aten.masked_fill.Scalar(self=t1,mask=t2,value=1) | "
+        "t4:float32[4,32,8]=aten.embedding(weight=w0,indices=t3) | t4");
+    auto const values = values_of(program);
+    EXPECT_EQ(values.inputs.at(0).pattern, ValuePattern::padding);
+    EXPECT_FALSE(values.inputs.at(0).inverted);
+    EXPECT_THAT(values.notes, IsEmpty());
+}
+
+TEST(InputValues, LengthsWhoseSumsAreOffsetsShareTheIds) {
+    auto const program = parse_descriptor(
+        "x0:int64[5] x1:int64[128] w0:float32[100,8] | t0:int64[1]=aten.zeros(size=[1]) | "
+        "t1:int64[5]=aten.cumsum(self=x0,dim=0) | "
+        "t2:int64[4]=aten.slice.Tensor(self=t1,dim=0,start=0,end=-1) | "
+        "t3:int64[5]=aten.cat(tensors={t0,t2}) | t4:float32[5,8],t5:int64[128],t6:int64[5],"
+        "t7:int64[5]=aten.embedding_bag.padding_idx(weight=w0,indices=x1,offsets=t3,"
+        "scale_grad_by_freq=false,mode=0,sparse=false,per_sample_weights=none,"
+        "include_last_offset=false,padding_idx=none) | t4");
+    auto const values = values_of(program);
+    EXPECT_EQ(
+        values.inputs.at(0),
+        (InputValues{.pattern = ValuePattern::lengths, .low = {13}, .high = {26}, .total = 128}));
+    EXPECT_THAT(values.notes, IsEmpty());
+}
+
+TEST(InputValues, CoordinatesAreNamedByTheRowsTheyReach) {
+    auto const words = [](std::string const& scale) {
+        return values_of(parse_descriptor(
+                             "x0:float32[4,6] w0:float32[128,8] | t0:float32[4,6]=aten.mul.Tensor("
+                             "self=x0,other=" +
+                             scale +
+                             ") | t1:int64[4,6]=aten.to.dtype(self=t0,dtype=dtype:int64) | "
+                             "t2:float32[4,6,8]=aten.embedding(weight=w0,indices=t1) | t2"))
+            .words;
+    };
+    for (auto const* scale : {"127.0", "0.5"}) {
+        EXPECT_THAT(words(scale), testing::IsSupersetOf({"ids:128", "ids:128", "ids:128"}))
+            << scale;
+    }
+}
+
 TEST(InputValues, WhatCannotBeFollowedBackSaysSo) {
     auto const program = parse_descriptor(
         "x0:int64[6] x1:int64[6] w0:float32[1000,4] | "
@@ -274,6 +495,226 @@ TEST(InputValues, ImagesAreSmoothAndFeaturesAreNot) {
                           "t0:float32[8,4]=aten.linear(input=x0,weight=w0) | t0")
                   .pattern,
               ValuePattern::normal);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Whatever the graph does, no id leaves the table.
+
+struct Ids {
+    std::vector<std::int64_t> sizes;
+    std::vector<std::int64_t> values;
+};
+
+/// A random program that leads ids to a table, and what it makes of them.
+class RandomWay {
+  public:
+    explicit RandomWay(std::uint32_t seed) : random_{seed} {
+        rows_ = pick(20, 400);
+        Ids ids{.sizes = {pick(2, 4), pick(2, 5)}, .values = {}};
+        text_ = "x0:int64" + shape(ids.sizes) + " w0:float32[" + std::to_string(rows_) + ",2] | ";
+        last_ = "x0";
+        auto const steps = pick(1, 5);
+        for (std::int64_t i = 0; i < steps; ++i) ids.sizes = step(ids.sizes, i + 1 == steps);
+        auto result = ids.sizes;
+        result.push_back(2);
+        text_ += "t99:float32" + shape(result) + "=aten.embedding(weight=w0,indices=" + last_ +
+                 ") | t99";
+    }
+
+    [[nodiscard]] std::string const& text() const { return text_; }
+    [[nodiscard]] std::int64_t rows() const { return rows_; }
+    [[nodiscard]] Ids run(Ids ids) const {
+        for (auto const& step : steps_) ids = step(ids);
+        return ids;
+    }
+
+  private:
+    using Sizes = std::vector<std::int64_t>;
+
+    std::int64_t pick(std::int64_t low, std::int64_t high) {
+        return std::uniform_int_distribution{low, high}(random_);
+    }
+
+    static std::string shape(Sizes const& sizes) {
+        std::string text = "[";
+        for (auto const size : sizes) text += (text.size() > 1 ? "," : "") + std::to_string(size);
+        return text + "]";
+    }
+
+    std::string call(Sizes const& sizes, std::string const& what) {
+        auto const name = "t" + std::to_string(next_++);
+        text_ += name + ":int64" + shape(sizes) + "=aten." + what + " | ";
+        return name;
+    }
+
+    void each(std::string const& name, Sizes const& sizes, std::string const& arguments,
+              std::function<std::int64_t(std::int64_t)> const& f) {
+        last_ = call(sizes, name + "(self=" + last_ + arguments + ")");
+        steps_.push_back([f](Ids ids) {
+            for (auto& value : ids.values) value = f(value);
+            return ids;
+        });
+    }
+
+    /// The element of the ids before that lies at (i, j) now.
+    Sizes gather(Sizes to, std::function<std::int64_t(std::int64_t, std::int64_t)> const& from) {
+        steps_.push_back([to, from](Ids const& ids) {
+            Ids made{.sizes = to, .values = {}};
+            for (std::int64_t i = 0; i < to[0]; ++i) {
+                for (std::int64_t j = 0; j < to[1]; ++j) {
+                    auto const at = from(i, j);
+                    made.values.push_back(at < 0 ? 0 : ids.values[static_cast<std::size_t>(at)]);
+                }
+            }
+            return made;
+        });
+        return to;
+    }
+
+    Sizes step(Sizes const& sizes, bool is_last) {
+        auto const [rows, columns] = std::pair{sizes[0], sizes[1]};
+        auto const before = last_;
+        switch (pick(0, 11)) {
+            case 0: {
+                auto const c = pick(-9, 30);
+                each("add.Tensor", sizes, ",other=" + std::to_string(c),
+                     [c](auto id) { return id + c; });
+                return sizes;
+            }
+            case 1: {
+                auto const c = pick(1, 5);
+                each("mul.Tensor", sizes, ",other=" + std::to_string(c),
+                     [c](auto id) { return id * c; });
+                return sizes;
+            }
+            case 2: {
+                auto const c = pick(5, 500);
+                each("remainder.Scalar", sizes, ",other=" + std::to_string(c),
+                     [c](auto id) { return (id % c + c) % c; });
+                return sizes;
+            }
+            case 3: {
+                auto const c = pick(5, 90);
+                each("clamp", sizes, ",min=2,max=" + std::to_string(c),
+                     [c](auto id) { return std::clamp<std::int64_t>(id, 2, c); });
+                return sizes;
+            }
+            case 4: {
+                auto const c = pick(0, 90);
+                each("rsub.Scalar", sizes, ",other=" + std::to_string(c),
+                     [c](auto id) { return c - id; });
+                return sizes;
+            }
+            case 5:
+                last_ = call({columns, rows}, "transpose.int(self=" + before + ",dim0=0,dim1=1)");
+                return gather({columns, rows},
+                              [columns](auto i, auto j) { return j * columns + i; });
+            case 6:
+                if (columns < 2) return sizes;
+                last_ = call({rows, columns - 1},
+                             "slice.Tensor(self=" + before + ",dim=1,start=1,end=99)");
+                return gather({rows, columns - 1},
+                              [columns](auto i, auto j) { return i * columns + j + 1; });
+            case 7: {
+                // One column is shifted by itself.
+                auto const k = pick(0, columns - 1);
+                auto const c = pick(1, 60);
+                std::string joined;
+                for (std::int64_t j = 0; j < columns; ++j) {
+                    auto column = call({rows}, "select.int(self=" + before +
+                                                   ",dim=1,index=" + std::to_string(j) + ")");
+                    if (j == k) {
+                        column = call({rows}, "add.Tensor(self=" + column +
+                                                  ",other=" + std::to_string(c) + ")");
+                    }
+                    joined += (j > 0 ? "," : "") + column;
+                }
+                last_ = call(sizes, "stack(tensors={" + joined + "},dim=1)");
+                steps_.push_back([k, c, columns](Ids ids) {
+                    for (std::size_t i = 0; i < ids.values.size(); ++i) {
+                        if (static_cast<std::int64_t>(i) % columns == k) ids.values[i] += c;
+                    }
+                    return ids;
+                });
+                return sizes;
+            }
+            case 8: {
+                // Shifted to the right, in place: the 0 that comes in is a row of every table.
+                if (columns < 2 || !is_last) return sizes;
+                auto const base =
+                    call(sizes, "new_zeros(self=" + before + ",size=" + shape(sizes) + ")");
+                auto const source = call({rows, columns - 1},
+                                         "slice.Tensor(self=" + before + ",dim=1,start=0,end=-1)");
+                auto const view = call({rows, columns - 1},
+                                       "slice.Tensor(self=" + base + ",dim=1,start=1,end=99)");
+                (void)call({rows, columns - 1}, "copy_(self=" + view + ",src=" + source + ")");
+                last_ = base;
+                return gather(
+                    sizes, [columns](auto i, auto j) { return j == 0 ? -1 : i * columns + j - 1; });
+            }
+            case 9: {
+                last_ = call({2 * rows, columns}, "cat(tensors={" + before + "," + before + "})");
+                return gather({2 * rows, columns},
+                              [rows, columns](auto i, auto j) { return i % rows * columns + j; });
+            }
+            case 10: {
+                // Each column by a constant of its own.
+                auto const step = pick(1, 20);
+                auto const starts = call(
+                    {columns}, "arange.start_step(start=0,end=" + std::to_string(columns * step) +
+                                   ",step=" + std::to_string(step) + ")");
+                last_ = call(sizes, "add.Tensor(self=" + before + ",other=" + starts + ")");
+                steps_.push_back([columns, step](Ids ids) {
+                    for (std::size_t i = 0; i < ids.values.size(); ++i) {
+                        ids.values[i] += static_cast<std::int64_t>(i) % columns * step;
+                    }
+                    return ids;
+                });
+                return sizes;
+            }
+            default:
+                last_ = call(sizes, "flip(self=" + before + ",dims=[0,1])");
+                return gather(sizes, [rows, columns](auto i, auto j) {
+                    return (rows - 1 - i) * columns + columns - 1 - j;
+                });
+        }
+    }
+
+    std::mt19937 random_;
+    std::string text_;
+    std::string last_;
+    int next_ = 0;
+    std::int64_t rows_ = 0;
+    std::vector<std::function<Ids(Ids)>> steps_;
+};
+
+TEST(InputValues, NoIdLeavesTheTableWhateverTheGraphDoes) {
+    int followed = 0;
+    constexpr std::uint32_t programs = 2000;
+    for (std::uint32_t seed = 0; seed < programs; ++seed) {
+        RandomWay const way{seed};
+        auto const program = parse_descriptor(way.text());
+        auto const values = values_of(program);
+        auto const input = values.inputs.at(0);
+        // Where no value will do (clamped to what no row has), it says so.
+        if (!values.notes.empty()) continue;
+        ++followed;
+        ASSERT_EQ(input.pattern, ValuePattern::spread) << way.text();
+        auto const& sizes = program.values.at(0).sizes;
+        auto const places = broadcast_elements(input.bounds_shape, sizes);
+        for (auto const* bounds : {&input.low, &input.high}) {
+            Ids ids{.sizes = sizes, .values = {}};
+            for (auto const place : places) {
+                ids.values.push_back(
+                    static_cast<std::int64_t>((*bounds)[static_cast<std::size_t>(place)]));
+            }
+            for (auto const id : way.run(ids).values) {
+                ASSERT_GE(id, 0) << way.text();
+                ASSERT_LT(id, way.rows()) << way.text();
+            }
+        }
+    }
+    EXPECT_GE(followed, programs / 2);
 }
 
 std::string descriptor_of(ExportedProgram const& program, std::string const& pattern) {

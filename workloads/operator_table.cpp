@@ -958,6 +958,12 @@ bool is_in_place(ProgramNode const& node) {
     return name.size() > 1 && name.ends_with('_') && !name.ends_with("__");
 }
 
+std::string_view functional_name(ProgramNode const& node) {
+    auto name = operator_name(node);
+    if (is_in_place(node)) name.remove_suffix(1);
+    return name;
+}
+
 OperationType operation_type_of(ExportedProgram const& program, ProgramNode const& node) {
     switch (kind_of(program, node)) {
         case convolution: {

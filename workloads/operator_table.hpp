@@ -46,6 +46,8 @@ struct OperatorRow {
 
 /// The call writes its result into its first tensor ("relu_").
 [[nodiscard]] bool is_in_place(ProgramNode const& node);
+/// "relu" of "relu_": the operator's name without the mark of an in-place call.
+[[nodiscard]] std::string_view functional_name(ProgramNode const& node);
 
 /// The operation type of a subgraph whose first kernel is this call.
 [[nodiscard]] OperationType operation_type_of(ExportedProgram const& program,
