@@ -64,6 +64,8 @@ nlohmann::json count_to_json(double count) {
 
 nlohmann::json to_json(LoadedModel const& model, Partition const& cut,
                        ProgramValues const& values_in) {
+    auto warnings = warnings_of(model.program);
+    warnings.insert(warnings.end(), values_in.notes.begin(), values_in.notes.end());
     nlohmann::json json{{"model", model.name},
                         {"model_family", model.family},
                         {"precision", to_string(model.precision)},
@@ -72,7 +74,7 @@ nlohmann::json to_json(LoadedModel const& model, Partition const& cut,
                         {"flop_rule", flop_rule},
                         {"torch_version", model.program.torch_version},
                         {"unknown_operators", unknown_operators(model.program)},
-                        {"warnings", warnings_of(model.program)},
+                        {"warnings", std::move(warnings)},
                         {"value_rule", value_rule},
                         {"inputs", nlohmann::json::array()},
                         {"value_notes", values_in.notes},
