@@ -4,6 +4,7 @@
 #include <ATen/ops/diff.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/remainder.h>
 #include <ATen/ops/tril.h>
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
@@ -118,6 +119,42 @@ TEST(SeededInputs, BagsWithOffsetsOfTheirOwnRun) {
     EXPECT_EQ(offsets[0].item<std::int64_t>(), 0);
     EXPECT_TRUE((at::diff(offsets) == 20).all().item<bool>()) << "50 bags of 20";
     EXPECT_EQ(first_output(program).size(0), 50);
+}
+
+TEST(SeededInputs, RowsOfOneInputAreDrawnForTheirTables) {
+    // Two features, each with ids and offsets of bags of its own.
+    auto const program = parse_descriptor(
+        "x0:int64[2,1000] x1:int64[2,50] w0:float32[20000,4] w1:float32[3,4] | "
+        "t0:int64[1000]=aten.select.int(self=x0,dim=0,index=0) | "
+        "t1:int64[50]=aten.select.int(self=x1,dim=0,index=0) | "
+        "t2:float32[50,4],t3:int64[1000],t4:int64[50],t5:int64[50]="
+        "aten.embedding_bag.padding_idx(weight=w0,indices=t0,offsets=t1,scale_grad_by_freq=false,"
+        "mode=0,sparse=false,per_sample_weights=none,include_last_offset=false,padding_idx=none) | "
+        "t6:int64[1000]=aten.select.int(self=x0,dim=0,index=1) | "
+        "t7:int64[50]=aten.select.int(self=x1,dim=0,index=1) | "
+        "t8:float32[50,4],t9:int64[1000],t10:int64[50],t11:int64[50]="
+        "aten.embedding_bag.padding_idx(weight=w1,indices=t6,offsets=t7,scale_grad_by_freq=false,"
+        "mode=0,sparse=false,per_sample_weights=none,include_last_offset=false,padding_idx=none) | "
+        "t12:float32[50,4]=aten.add.Tensor(self=t2,other=t8) | t12");
+    expect_spread(drawn(program)[0], 0, 19'999);
+    EXPECT_EQ(distinct(drawn(program)[1]), 3);
+    auto const offsets = drawn(program, 1);
+    for (int row = 0; row < 2; ++row) {
+        EXPECT_EQ(offsets[row][0].item<std::int64_t>(), 0);
+        EXPECT_TRUE((at::diff(offsets[row]) == 20).all().item<bool>()) << "50 bags of 20";
+    }
+    EXPECT_EQ(first_output(program).size(0), 50);
+}
+
+TEST(SeededInputs, HashesReachAllRows) {
+    auto const program = parse_descriptor(
+        "x0:int64[3000] w0:float32[100,8] | "
+        "t0:int64[3000]=aten.mul.Tensor(self=x0,other=2654435761) | "
+        "t1:int64[3000]=aten.remainder.Scalar(self=t0,other=100) | "
+        "t2:float32[3000,8]=aten.embedding(weight=w0,indices=t1) | t2");
+    auto const rows = at::remainder(drawn(program) * 2654435761, 100);
+    EXPECT_EQ(distinct(rows), 100);
+    EXPECT_EQ(first_output(program).size(0), 3000);
 }
 
 TEST(SeededInputs, GatheredPlacesLieWithinTheirDimension) {
