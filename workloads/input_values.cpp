@@ -74,18 +74,12 @@ Names const losses{"nll_loss",         "nll_loss_nd",        "nll_loss2d",
 void add_index_list(std::vector<IndexUse>& uses, ExportedProgram const& program,
                     ProgramNode const& node) {
     auto const self = tensor_of(node, "self");
-    auto const* given = node.find_argument("indices");
-    if (!self || given == nullptr) return;
-    std::vector<std::optional<ValueId>> entries;
-    if (auto const* list = std::get_if<TensorListArgument>(given)) {
-        entries.assign(list->values.begin(), list->values.end());
-    } else if (auto const* optional = std::get_if<OptionalTensorListArgument>(given)) {
-        entries = optional->values;
-    }
+    auto const entries = tensors_with_gaps(node, "indices");
+    if (!self || !entries) return;
     bool const writes = operator_name(node).find("put") != std::string_view::npos &&
                         !flag_argument(node, "accumulate", false);
     std::int64_t dimension = 0;
-    for (auto const& entry : entries) {
+    for (auto const& entry : *entries) {
         std::int64_t covered = 1;
         if (entry) {
             auto const& index = value_of(program, *entry);

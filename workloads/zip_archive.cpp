@@ -30,10 +30,23 @@ bool is_stored(zip_stat_t const& status) {
     return (status.valid & ZIP_STAT_COMP_METHOD) != 0 && status.comp_method == ZIP_CM_STORE;
 }
 
+/// What is stored is as long as it was: libzip 1.7.3 reads past the end of its buffers where the
+/// directory says otherwise.
+void refuse_unequal_sizes(zip_t* archive, zip_uint64_t index, std::string const& where) {
+    zip_stat_t status;
+    if (zip_stat_index(archive, index, 0, &status) != 0) return;  // the read says what is wrong
+    bool const has_sizes = (status.valid & ZIP_STAT_SIZE) != 0 &&
+                           (status.valid & ZIP_STAT_COMP_SIZE) != 0;
+    if (is_stored(status) && has_sizes && status.size != status.comp_size) {
+        refuse_archive(where, "an uncompressed entry has two sizes");
+    }
+}
+
 /// Null when there is no such entry.
 Entry open_entry(zip_t* archive, std::string const& where, std::string const& name) {
     auto const index = zip_name_locate(archive, name.c_str(), 0);
     if (index < 0) return nullptr;
+    refuse_unequal_sizes(archive, static_cast<zip_uint64_t>(index), where + ":" + name);
     Entry entry{zip_fopen_index(archive, static_cast<zip_uint64_t>(index), 0)};
     if (!entry) throw InputError{where + ":" + name, zip_strerror(archive), "a readable entry"};
     return entry;
