@@ -396,8 +396,8 @@ std::string allocator_note(Target const& target) {
     }
     std::string const without =
         under_allocator(calibration, Allocator::untouched)
-            ? "without both it may take twice as long or more (--allocator default says how long).\n"
-            : "without both it may take twice as long or more, which these curves cannot tell.\n";
+            ? "without both it may take twice as long, or longer (--allocator default says how long).\n"
+            : "without both it may take twice as long, or longer, which these curves cannot tell.\n";
     return "Plain PyTorch runs like this with MALLOC_MMAP_THRESHOLD_=1073741824 and "
            "MALLOC_TRIM_THRESHOLD_=2147483647 set; " +
            without;
