@@ -314,8 +314,8 @@ void judge(Comparison& comparison, ComparisonLimits const& limits, int doubtful)
         inconclusive(Doubt::missing_cases, lost);
     } else if (doubtful > 0) {
         inconclusive(Doubt::imprecise,
-                     text("No case is slower beyond doubt, but %d of %zu repeat too badly to "
-                          "exclude %g %%.",
+                     text("No case is slower beyond doubt, but %d of %zu repeat too badly, or "
+                          "moved too unlike each other, to exclude %g %%.",
                           doubtful, all, 2 * limits.threshold_percent));
     } else {
         comparison.verdict = Verdict::pass;

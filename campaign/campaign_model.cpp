@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "campaign/campaign_settings.hpp"
+#include "core/input_error.hpp"
 #include "workloads/partition.hpp"
 
 namespace derate {
@@ -42,6 +43,10 @@ CampaignModel campaign_model(LoadedModel const& loaded) {
     }
     for (auto& part : partition(loaded.program).subgraphs) {
         model.subgraphs.push_back(std::move(part.subgraph));
+    }
+    if (model.subgraphs.empty()) {
+        throw InputError{loaded.file.string(), "it calls no operator: there is nothing to time",
+                         "a model that computes"};
     }
     return model;
 }

@@ -31,6 +31,7 @@ struct CampaignModel {
 /// A loaded model with its subgraphs; everything of it is to be timed. Of the shipped probes, which
 /// are single kernels in one file, only the parts are.
 ///
+/// \throws InputError  it calls no operator
 [[nodiscard]] CampaignModel campaign_model(LoadedModel const& loaded);
 
 /// How long to go on: k launches x rounds x repetitions a visit.

@@ -254,6 +254,11 @@ ReportedMeasurements measurements_of_reports(std::span<BenchmarkReport const> re
     if (result.measurements.empty()) {
         throw InputError{first.where, "nothing of it was timed", "a report with one timed case"};
     }
+    for (auto const& report : reports) {
+        for (auto const& [name, reason] : report.failures) {
+            result.notes.push_back(report.where + ": " + name + " has no time: " + reason);
+        }
+    }
     return result;
 }
 

@@ -21,6 +21,14 @@
 namespace derate::cli {
 namespace {
 
+/// Empty where every operator is known.
+std::string unknown_words(ExportedProgram const& program) {
+    std::string names;
+    for (auto const& name : unknown_operators(program)) names += (names.empty() ? "" : ", ") + name;
+    return names.empty() ? names
+                         : names + ": work unknown, counted as one FLOP per element returned";
+}
+
 struct InspectFlags {
     std::string model;
     std::optional<int> batch;
@@ -65,6 +73,7 @@ nlohmann::json count_to_json(double count) {
 nlohmann::json to_json(LoadedModel const& model, Partition const& cut,
                        ProgramValues const& values_in) {
     auto warnings = warnings_of(model.program);
+    if (auto const words = unknown_words(model.program); !words.empty()) warnings.push_back(words);
     warnings.insert(warnings.end(), values_in.notes.begin(), values_in.notes.end());
     nlohmann::json json{{"model", model.name},
                         {"model_family", model.family},
@@ -184,13 +193,8 @@ Run add_inspect(CLI::App& command) {
         if (!flags->precision.empty()) precision = precision_of_flag(flags->precision);
         auto const model = load_model(flags->model, flags->batch, precision);
         auto const cut = partition(model.program);
-        if (auto const unknown = unknown_operators(model.program);
-            !unknown.empty() && !common.quiet) {
-            std::string names;
-            for (auto const& name : unknown) names += (names.empty() ? "" : ", ") + name;
-            std::fprintf(stderr,
-                         "derate: %s: work unknown, counted as one FLOP per element returned\n",
-                         names.c_str());
+        if (auto const words = unknown_words(model.program); !words.empty() && !common.quiet) {
+            std::fprintf(stderr, "derate: %s\n", words.c_str());
         }
         auto const values = values_of(model.program);
         if (!common.quiet) {

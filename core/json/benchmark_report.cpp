@@ -140,7 +140,13 @@ class Rows {
         auto& times = times_of(row, name);
         times.mean_ms.push_back(time_ms);
         auto const fast_ms = row.number(keys::faster_half_ms.data());
-        if (fast_ms && *fast_ms > 0 && std::isfinite(*fast_ms)) times.fast_ms.push_back(*fast_ms);
+        if (!fast_ms) return;
+        constexpr double rounding = 1 + 1e-6;
+        if (!(*fast_ms > 0 && *fast_ms <= rounding * time_ms)) {
+            throw InputError{row.where() + "/" + std::string{keys::faster_half_ms},
+                             "is not above 0 and at most the mean", report_of_bench};
+        }
+        times.fast_ms.push_back(*fast_ms);
     }
 
   private:
@@ -222,9 +228,17 @@ BenchmarkReport benchmark_report_from_text(std::string_view text, std::string co
                          "got '" + *report.hardware_id + "'", hardware_id_rule};
     }
     report.device = context.text(keys::device);
+    if (report.device != "cpu" && report.device != "cuda") {
+        throw InputError{where + "#/context/" + std::string{keys::device},
+                         "got '" + report.device + "'", "cpu or cuda"};
+    }
     report.precision = context.parsed(keys::precision, parse_precision, "FP32, FP16 or BF16");
     report.threads = context.parsed(keys::threads, parse_count, "a whole number");
     if (report.device == "cpu") {
+        if (report.threads < 1) {
+            throw InputError{where + "#/context/" + std::string{keys::threads}, "got '0'",
+                             "1 or more"};
+        }
         bool const pinned = context.optional_text(keys::malloc_thresholds).has_value();
         report.allocator = pinned ? Allocator::pinned : Allocator::untouched;
     } else {

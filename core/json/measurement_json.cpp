@@ -91,18 +91,26 @@ json node_to_json(SubgraphNode const& node) {
     return result;
 }
 
+/// A time that some clock can tell, in ms: a millionth of a femtosecond to 30,000 years. What lies
+/// outside makes rates that no double holds.
+double time_of(JsonFields& fields, char const* key) {
+    double const ms = fields.positive(key);
+    if (!(ms >= 1e-18 && ms <= 1e18)) fields.fail(key, "is no time", "1e-18 to 1e18 ms");
+    return ms;
+}
+
 LaunchTimes launch_from_json(json const& value, std::string where) {
     JsonFields fields{value, std::move(where)};
     LaunchTimes launch{
         .times_ms = {.count = fields.integer("count", 1),
-                     .mean = fields.positive("mean"),
+                     .mean = time_of(fields, "mean"),
                      .sum_squared_deviations = fields.not_negative("m2")},
-        .lower_quartile_ms = fields.positive("lower_quartile"),
-        .median_ms = fields.positive("median"),
-        .upper_quartile_ms = fields.positive("upper_quartile"),
-        .min_ms = fields.positive("min"),
-        .max_ms = fields.positive("max"),
-        .least_ms = fields.optional_positive("least"),
+        .lower_quartile_ms = time_of(fields, "lower_quartile"),
+        .median_ms = time_of(fields, "median"),
+        .upper_quartile_ms = time_of(fields, "upper_quartile"),
+        .min_ms = time_of(fields, "min"),
+        .max_ms = time_of(fields, "max"),
+        .least_ms = fields.find("least") ? std::optional{time_of(fields, "least")} : std::nullopt,
         .steady = fields.flag("steady"),
         .launch = fields.find("launch")
                       ? std::optional{fields.integer<int>("launch", 0)}
@@ -143,8 +151,8 @@ Timing timing_from_fields(JsonFields& fields) {
     } else {
         timing.statistic = CenterStatistic::mean;
     }
-    timing.mean_ms = fields.positive("mean");
-    timing.center_ms = fields.find("center") ? fields.positive("center") : timing.mean_ms;
+    timing.mean_ms = time_of(fields, "mean");
+    timing.center_ms = fields.find("center") ? time_of(fields, "center") : timing.mean_ms;
     timing.std_ms = fields.optional_number("std");
     timing.min_ms = fields.optional_number("min");
     timing.max_ms = fields.optional_number("max");
