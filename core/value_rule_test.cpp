@@ -40,7 +40,7 @@ TEST(ValueRule, OnlyTheFirstRuleIsNoted) {
     EXPECT_EQ(value_rule_note(calibration, subgraphs), std::nullopt);
     calibration.provenance.value_rule = first_value_rule;
     EXPECT_EQ(value_rule_note(calibration, subgraphs),
-              "1 kernel's time (meta) depends on values, and some-cpu was timed by value rule "
+              "1 kernel's time (embedding) depends on values, and some-cpu was timed by value rule "
               "derate_1, where ids may be 0 and 1, and masks and maps under pools are noise");
     EXPECT_EQ(value_rule_note(calibration, std::span{subgraphs}.subspan(1)), std::nullopt);
 }
