@@ -5,7 +5,9 @@
 #include <cmath>
 #include <numeric>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "core/statistics/bootstrap.hpp"
 #include "core/statistics/distributions.hpp"
@@ -68,7 +70,8 @@ std::optional<MeanEstimate> interval_of_center(std::span<LaunchTimes const> laun
                                                double confidence) {
     constexpr BootstrapPlan plan{.replicates = 1000};
     if (launches.size() < 2) return std::nullopt;
-    auto const leasts = least_times(launches);
+    auto leasts = least_times(launches);
+    std::ranges::sort(leasts);  // launches have no order, and the draws are by position
     std::vector<int> each_alone(leasts.size());
     std::iota(each_alone.begin(), each_alone.end(), 0);
     auto const replicates = cluster_bootstrap(
@@ -94,15 +97,21 @@ std::optional<MeanEstimate> interval_of_center(std::span<LaunchTimes const> laun
 Timing timing_of(std::vector<LaunchTimes> launches) {
     if (launches.empty()) throw std::invalid_argument{"a timing needs one launch or more"};
     Timing timing;
-    SampleSummary all;
+    std::vector<SampleSummary> summaries;
     timing.min_ms = launches.front().min_ms;
     timing.max_ms = launches.front().max_ms;
     for (auto const& launch : launches) {
         if (launch.times_ms.count < 1) throw std::invalid_argument{"a launch without repetitions"};
-        all = merge(all, launch.times_ms);
+        summaries.push_back(launch.times_ms);
         timing.min_ms = std::min(*timing.min_ms, launch.min_ms);
         timing.max_ms = std::max(*timing.max_ms, launch.max_ms);
     }
+    // Launches have no order: sums are rounded alike in any.
+    std::ranges::sort(summaries, {}, [](SampleSummary const& one) {
+        return std::tuple{one.mean, one.sum_squared_deviations, one.count};
+    });
+    SampleSummary all;
+    for (auto const& summary : summaries) all = merge(all, summary);
     auto const leasts = least_times(launches);
     timing.min_ms = std::min(*timing.min_ms, std::ranges::min(leasts));
     timing.center_ms = center_of(leasts);

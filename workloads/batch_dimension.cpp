@@ -17,6 +17,7 @@ namespace {
 struct Place {
     std::int64_t axis = 0;
     std::int64_t inner = 1;
+    friend bool operator==(Place const&, Place const&) = default;
 };
 
 using Extents = std::vector<std::int64_t>;
@@ -98,7 +99,11 @@ class FirstDimension {
             auto const& from = value_of(program_, tensor->value);
             for (auto const id : returned) {
                 auto const next = passed(node, argument.name, place, from, value_of(program_, id));
-                if (next && !place_of(id)) place_of(id) = next;
+                if (!next) continue;
+                auto& known = place_of(id);
+                // Each entry meets each other: the rows of `x[:, None] - x[None]`.
+                if (known && *known != *next) mix(*next, value_of(program_, id));
+                if (!known) known = next;
             }
         }
     }
@@ -159,9 +164,23 @@ class FirstDimension {
             return place;
         }
 
+        if (name == "roll" || name == "flip") {
+            auto moved = integers_argument(node, "dims");
+            for (auto& dimension_moved : moved) {
+                if (dimension_moved < 0) dimension_moved += rank(from);
+            }
+            if (!moved.empty() && std::ranges::count(moved, place.axis) == 0) return place;
+            mix(place, from);
+            return std::nullopt;
+        }
+        if (name == "cdist") {
+            bool const is_first = argument == "x1";
+            if (place.axis != rank(from) - 2) return std::nullopt;
+            return Place{.axis = rank(to) - (is_first ? 2 : 1), .inner = place.inner};
+        }
         static std::set<std::string_view> const not_followed{
-            "movedim", "moveaxis", "swapdims", "mT",         "mH",   "adjoint",
-            "numpy_T", "diagonal", "unfold",   "as_strided", "roll", "flip"};
+            "movedim", "moveaxis", "swapdims", "mT",     "mH",
+            "adjoint", "numpy_T",  "diagonal", "unfold", "as_strided"};
         if (not_followed.contains(name)) return std::nullopt;
 
         switch (kind_of(program_, node)) {

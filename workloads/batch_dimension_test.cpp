@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <optional>
+#include <string>
 
+#include "workloads/descriptor.hpp"
 #include "workloads/exported_program.hpp"
 #include "workloads/model_set.hpp"
 
@@ -33,6 +36,28 @@ TEST(BatchOf, IsUnknownWhereInputsDisagree) {
     EXPECT_EQ(batch_of(program), 2700);
     program.inputs.push_back({.kind = InputKind::user_input, .value = 1, .name = "edges"});
     EXPECT_EQ(batch_of(program), std::nullopt);
+}
+
+// Every entry meets every other, so that the first dimension is no batch.
+TEST(BatchOf, IsUnknownWhereEntriesMeetEachOther) {
+    auto const batch = [](std::string const& calls) {
+        return batch_of(parse_descriptor("x0:float32[8,4] | " + calls + " | t9"));
+    };
+    EXPECT_EQ(batch("t9:float32[8,4]=aten.relu(self=x0)"), 8);
+    EXPECT_EQ(batch("t9:float32[8,8]=aten.cdist(x1=x0,x2=x0)"), std::nullopt);
+    EXPECT_EQ(batch("t1:float32[8,4]=aten.roll(self=x0,shifts=[1],dims=[0]) | "
+                    "t9:float32[8,4]=aten.mul.Tensor(self=t1,other=x0)"),
+              std::nullopt);
+    EXPECT_EQ(batch("t1:float32[8,4]=aten.flip(self=x0,dims=[-2]) | "
+                    "t9:float32[8,4]=aten.mul.Tensor(self=t1,other=x0)"),
+              std::nullopt);
+    EXPECT_EQ(batch("t1:float32[8,4]=aten.flip(self=x0,dims=[1]) | "
+                    "t9:float32[8,4]=aten.mul.Tensor(self=t1,other=x0)"),
+              8);
+    EXPECT_EQ(batch("t1:float32[8,1,4]=aten.unsqueeze(self=x0,dim=1) | "
+                    "t2:float32[1,8,4]=aten.unsqueeze(self=x0,dim=0) | "
+                    "t9:float32[8,8,4]=aten.sub.Tensor(self=t1,other=t2)"),
+              std::nullopt);
 }
 
 TEST(BatchOf, IsThatOfEveryShippedModel) {

@@ -403,7 +403,17 @@ class GraphReader {
 
     void read_node(Scope& scope, element node, std::string_view target) {
         if (!target.starts_with("torch.ops.")) {
-            refuse("calls " + std::string{target} + ", which computes with shapes", static_export);
+            // Functions of numbers, which shapes are made of.
+            bool const is_of_numbers = target.starts_with("_operator.") ||
+                                       target.starts_with("math.") ||
+                                       target.starts_with("torch.sym_");
+            if (is_of_numbers) {
+                refuse("calls " + std::string{target} + ", which computes with shapes",
+                       static_export);
+            }
+            refuse("calls " + std::string{target} + ", which is no operator of PyTorch",
+                   "an export of operators alone: torch.vmap, for example, leaves calls of its own; "
+                   "decompose the program first (run_decompositions())");
         }
         ProgramNode read{.target = std::string{target}, .name = {}, .arguments = {}, .outputs = {}};
         for (auto const input : list_of(member(node, "inputs"), "inputs")) {

@@ -135,6 +135,8 @@ constexpr auto decompositions = std::to_array<DecompositionRow>({
     {"linalg_cond", singular_values, "self"},
     {"linalg_matrix_rank", singular_values, "input"},
     {"nuclear_norm", singular_values, "self"},
+    {"linalg_norm", singular_values, "self"},
+    {"linalg_matrix_norm", singular_values, "self"},
     {"pinverse", pseudo_inverse, "self"},
     {"linalg_pinv", pseudo_inverse, "self"},
     {"linalg_eigh", symmetric_vectors, "self"},

@@ -70,6 +70,26 @@ TEST(DecompositionWork, OfSingularValuesIsThatOfGolubAndVanLoan) {
     EXPECT_EQ(svd("_linalg_svd", "(A=x0,compute_uv=false)"), 324 - 36);
 }
 
+// Spectral and nuclear norms are singular values (NumPy's and PyTorch's own definition), others sums.
+TEST(DecompositionWork, OfNormsThatAreOfSingularValues) {
+    auto const norm_of = [](std::string const& call) {
+        auto const program =
+            parse_descriptor("x0:float32[5,7] | t0:float32[]=aten." + call + " | t0");
+        return work_of(program, program.nodes.back()).value();
+    };
+    double const values = 4 * 7 * 25 - 4.0 * 125 / 3;
+    for (auto const* call : {"linalg_matrix_norm(self=x0,ord=2)", "linalg_matrix_norm(self=x0,ord=-2)",
+                             "linalg_matrix_norm.str_ord(self=x0,ord=\"nuc\")",
+                             "linalg_norm(self=x0,ord=2)",
+                             "linalg_norm.ord_str(self=x0,ord=\"nuc\")"}) {
+        EXPECT_NEAR(norm_of(call), values, 1e-9 * values) << call;
+    }
+    for (auto const* call : {"linalg_matrix_norm(self=x0,ord=1)", "linalg_norm(self=x0)",
+                             "linalg_norm(self=x0,ord=2,dim=[1])"}) {
+        EXPECT_EQ(norm_of(call), 35) << call;
+    }
+}
+
 TEST(DecompositionWork, IsOfTheTypeMatmul) {
     auto const subgraph =
         partition(parse_descriptor("x0:float32[6,6] | t0:float32[6,6]=aten.linalg_cholesky(self=x0) "

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <unordered_map>
 
 #include "workloads/matrix_products.hpp"
@@ -938,6 +939,21 @@ OperatorRow const* find_operator(ProgramNode const& node) {
     return found == index.end() ? nullptr : found->second;
 }
 
+/// The spectral and the nuclear norm of a matrix; other norms are sums.
+bool is_norm_of_singular_values(ExportedProgram const& program, ProgramNode const& node) {
+    auto const name = operator_name(node);
+    bool const is_matrix_norm = name == "linalg_matrix_norm";
+    if (!is_matrix_norm && name != "linalg_norm") return false;
+    auto const* order = node.find_argument("ord");
+    if (order == nullptr) return false;
+    if (auto const* text = std::get_if<std::string>(order)) return *text == "nuc";
+    auto const* self = tensor_argument(program, node, "self");
+    bool const is_matrix =
+        is_matrix_norm || (self != nullptr && self->sizes.size() == 2 &&
+                           node.find_argument("dim") == nullptr);
+    return is_matrix && std::abs(number_argument(node, "ord", 0)) == 2;
+}
+
 OperatorKind kind_of(ExportedProgram const& program, ProgramNode const& node) {
     auto const* row = find_operator(node);
     if (row == nullptr) return OperatorKind::elementwise;
@@ -948,6 +964,8 @@ OperatorKind kind_of(ExportedProgram const& program, ProgramNode const& node) {
             return flag_argument(node, "train", false) ? elementwise : view;
         case matmul:
             return is_view_einsum(program, node) ? view : matmul;
+        case reduction:
+            return is_norm_of_singular_values(program, node) ? decomposition : reduction;
         default:
             return row->kind;
     }
