@@ -99,6 +99,23 @@ double time_of(JsonFields& fields, char const* key) {
     return ms;
 }
 
+/// Work and rates that machines have, so that no quotient of them leaves the range of a double.
+double bounded(JsonFields& fields, char const* key, double value, double least) {
+    constexpr double most = 1e30;
+    if (value != 0 && !(value >= least && value <= most)) {
+        fields.fail(key, "is out of the range of machines", "up to 1e30");
+    }
+    return value;
+}
+
+double work_of(JsonFields& fields, char const* key) {
+    return bounded(fields, key, fields.not_negative(key), 0);
+}
+
+double rate_of(JsonFields& fields, char const* key) {
+    return bounded(fields, key, fields.positive(key), 1e-6);
+}
+
 LaunchTimes launch_from_json(json const& value, std::string where) {
     JsonFields fields{value, std::move(where)};
     LaunchTimes launch{
@@ -221,11 +238,11 @@ Subgraph subgraph_from_fields(JsonFields& fields) {
         subgraph.nodes.push_back(node_from_json(node, fields.where("nodes", index++)));
     }
     if (subgraph.nodes.empty()) fields.fail("nodes", "is empty", "one node or more");
-    subgraph.work = Flops{fields.not_negative("flops")};
+    subgraph.work = Flops{work_of(fields, "flops")};
     auto bytes = fields.object("bytes");
-    subgraph.traffic = {.input = Bytes{bytes.not_negative("input")},
-                        .weights = Bytes{bytes.not_negative("weights")},
-                        .output = Bytes{bytes.not_negative("output")}};
+    subgraph.traffic = {.input = Bytes{work_of(bytes, "input")},
+                        .weights = Bytes{work_of(bytes, "weights")},
+                        .output = Bytes{work_of(bytes, "output")}};
     bytes.reject_unknown();
     subgraph.descriptor = fields.optional_text("descriptor").value_or("");
     bool const is_foreign = subgraph.descriptor.empty();
@@ -306,7 +323,7 @@ std::optional<PeakRate> peak_from_json(json const& value, std::string_view where
     if (value.is_null()) return std::nullopt;
     JsonFields fields{value, std::string{where}};
     PeakRate peak{
-        .per_second = fields.positive("per_second"),
+        .per_second = rate_of(fields, "per_second"),
         .source = fields.text("source"),
         .method = fields.optional_text("method").value_or(""),
         .relative_spread = fields.optional_number("relative_spread"),
@@ -349,14 +366,15 @@ Hardware measured_hardware_from_json(json const& value, std::string_view where, 
     // The sparse form: two plain numbers with one source.
     auto const source = fields.optional_text("peak_source").value_or("");
     if (auto const rate = fields.optional_positive("peak_flops")) {
-        compute = PeakRate{.per_second = *rate,
+        compute = PeakRate{.per_second = bounded(fields, "peak_flops", *rate, 1e-6),
                            .source = source,
                            .method = "",
                            .relative_spread = std::nullopt,
                            .clock_hz = std::nullopt};
     }
     if (auto const rate = fields.optional_positive("peak_bandwidth_bytes_per_s")) {
-        bandwidth = PeakRate{.per_second = *rate,
+        bandwidth = PeakRate{.per_second =
+                                 bounded(fields, "peak_bandwidth_bytes_per_s", *rate, 1e-6),
                              .source = source,
                              .method = "",
                              .relative_spread = std::nullopt,

@@ -123,6 +123,8 @@ TEST(MeasurementJson, NamesTheFirstFault) {
         {"/subgraphs/0/flops", -1, "a.json#/subgraphs/0/flops: got -1 (must not be negative)"},
         {"/subgraphs/0/measured_latency_ms/mean", 1e-300,
          "a.json#/subgraphs/0/measured_latency_ms/mean: is no time (1e-18 to 1e18 ms)"},
+        {"/subgraphs/0/flops", 1e300,
+         "a.json#/subgraphs/0/flops: is out of the range of machines (up to 1e30)"},
         {"/subgraphs/0/measured_latency_ms/mean", 0,
          "a.json#/subgraphs/0/measured_latency_ms/mean: got 0 (must be positive)"},
         {"/subgraphs/0/nodes/0/input_shape/1", "3", "a.json#/subgraphs/0/nodes/0/input_shape"},
