@@ -10,7 +10,6 @@
 
 namespace derate {
 
-/// One case timed twice. Ratios are new over old, with the shift common to all cases taken out.
 /// One case of both files. Changes are as the files have them ("raw"), beside them what is left
 /// when the common shift is taken out.
 struct CaseComparison {
