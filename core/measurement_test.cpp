@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -42,6 +43,20 @@ TEST(IntervalOfCenter, OfTwoLaunchesByHand) {
     EXPECT_NEAR(center.interval.lower * center.interval.upper, 1, 1e-12);
     EXPECT_FALSE(interval_of_center(std::vector{launch_of(1)}));
     EXPECT_EQ(interval_of_center(std::vector{launch_of(2), launch_of(2)})->interval.upper, 2);
+}
+
+// A report's launches are numbered by their content, those of samples as they came.
+TEST(IntervalOfCenter, LaunchesHaveNoOrder) {
+    std::vector<LaunchTimes> launches;
+    for (double const ms : {1.3, 0.7, 1.1, 0.9, 1.7}) launches.push_back(launch_of(ms));
+    auto const interval = interval_of_center(launches)->interval;
+    auto const timing = timing_of(launches);
+    for (int turn = 0; turn < 4; ++turn) {
+        std::ranges::rotate(launches, launches.begin() + 2);
+        EXPECT_EQ(interval_of_center(launches)->interval.upper, interval.upper);
+        EXPECT_EQ(timing_of(launches).mean_ms, timing.mean_ms);
+        EXPECT_EQ(timing_of(launches).std_ms, timing.std_ms);
+    }
 }
 
 struct CenterSimulation {
