@@ -378,7 +378,8 @@ struct Wanted {
     bool keep = false;                    // as a mask: true is what counts
     bool drop = false;                    // as a mask: true is what does not count
     bool map = false;
-    std::string lost;  // an index, by an operator that cannot be followed back
+    bool data = false;  // its numbers count, not only what a comparison says of them
+    std::string lost;   // an index, by an operator that cannot be followed back
 
     [[nodiscard]] bool is_index() const { return range || offsets_end || longest || !lost.empty(); }
 
@@ -397,6 +398,7 @@ struct Wanted {
         keep = keep || other.keep;
         drop = drop || other.drop;
         map = map || other.map;
+        data = data || other.data;
         if (lost.empty()) lost = other.lost;
     }
 };
@@ -490,9 +492,11 @@ class Backward {
         }
         find_aliases();
         for (auto const& node : program.nodes) evaluate(node);
+        for (auto const id : program.outputs) want(id, {.data = true});
         for (auto node = program.nodes.rbegin(); node != program.nodes.rend(); ++node) {
             follow(*node);
             note_own_wants(*node);
+            note_data(*node);
         }
     }
 
@@ -882,6 +886,30 @@ class Backward {
         }
     }
 
+    /// Which floating-point tensors the call reads as numbers. A mask of such numbers is compared,
+    /// multiplied into what it masks, and summed to count what it keeps; nothing else.
+    void note_data(ProgramNode const& node) {
+        static Names const counting{"sum", "mean", "cumsum", "count_nonzero", "any", "all"};
+        auto const name = functional_name(node);
+        if (comparisons.contains(name) || counting.contains(name) || name == "logical_not") return;
+        auto const made = tensors_returned(node);
+        bool const passes_on =
+            moves_values(node) || negations.contains(name) ||
+            ((name == "sub" || name == "mul") && (constant(node, "self") || constant(node, "other")));
+        bool const is_data = !passes_on || std::ranges::any_of(made, [&](ValueId id) {
+            return is_floating_point(value_of(program_, id).dtype) && of(id).data;
+        });
+        if (!is_data) return;
+        auto const read = tensors_read(node);
+        for (auto const id : read) {
+            auto const& value = value_of(program_, id);
+            bool const masks = name == "mul" && std::ranges::any_of(read, [&](ValueId other) {
+                return value.element_count() < value_of(program_, other).element_count();
+            });
+            if (is_floating_point(value.dtype) && !masks) want(id, {.data = true});
+        }
+    }
+
     /// What is compared with a row of positions is one of them, or a length.
     void want_among_positions(ProgramNode const& node, std::string_view name) {
         auto const one_of = [&](std::string_view argument, std::string_view against) {
@@ -905,6 +933,11 @@ class Backward {
         auto const other = constant(node, "other");
         if (!self || !other || other->least() != other->greatest()) return;
         uses.map = false;
+        auto const limit = other->least();
+        bool const tells_flags = limit == (name == "ge" || name == "lt" ? 1 : 0) ||
+                                 (limit > 0 && limit < 1) ||
+                                 ((name == "eq" || name == "ne") && limit == 1);
+        if (is_floating_point(value_of(program_, *self).dtype) && !tells_flags) return;
         bool const swaps = (name == "eq" && other->least() == 0) || name == "lt" || name == "le" ||
                            (name == "ne" && other->least() != 0);
         if (swaps) std::swap(uses.keep, uses.drop);
@@ -1247,6 +1280,8 @@ InputValues values_of_input(ProgramInput const& input, TensorValue const& value,
                 .high = {static_cast<double>(*wanted.longest)},
                 .total = wanted.total};
     }
+    bool const is_float_mask = is_float && (wanted.keep || wanted.drop) && !wanted.data;
+    if (is_float_mask) return mask_of(value, wanted);
     if (is_small_map) return {.pattern = ValuePattern::smooth};
     if (is_float) return {.pattern = ValuePattern::normal};
     return mask_of(value, wanted);
@@ -1415,7 +1450,7 @@ class Forward {
         auto const name = functional_name(node);
         if (read.empty() || mixes_places(node)) return "noise";
         bool const of_floats = is_floating_point(value_of(program_, read.front()).dtype);
-        if (of_floats && is_spread(word(read.front()))) {
+        if (of_floats && !is_float_word(word(read.front()))) {
             if (auto const same = same_word(node, read)) return *same;
         }
         bool smooth = true;

@@ -478,6 +478,54 @@ TEST(InputValues, MasksComeInBlocks) {
     EXPECT_FALSE(numbers.inverted);
 }
 
+TEST(InputValues, FloatsThatAreOnlyComparedAreAMask) {
+    auto const padded = [](std::string const& uses) {
+        return first_input("x0:float32[2,16] x1:float32[2,16] x2:float32[2,16,8] | " + uses);
+    };
+    auto const filled = [](std::string const& mask) {
+        return mask + " | t9:float32[2,16]=aten.masked_fill.Scalar(self=x1,mask=t0,value=-inf) | t9";
+    };
+    auto const is_zero = padded(filled("t0:bool[2,16]=aten.eq.Scalar(self=x0,other=0)"));
+    EXPECT_EQ(is_zero.pattern, ValuePattern::padding);
+    EXPECT_FALSE(is_zero.inverted) << "0 is left out";
+    auto const above_half = padded(filled("t0:bool[2,16]=aten.gt.Scalar(self=x0,other=0.5)"));
+    EXPECT_TRUE(above_half.inverted) << "1 is left out";
+    auto const cast = padded(filled("t0:bool[2,16]=aten.to.dtype(self=x0,dtype=dtype:bool)"));
+    EXPECT_EQ(cast.pattern, ValuePattern::padding);
+    // As Hugging Face's BERT turned its mask round: (1 - mask).to(bool).
+    auto const turned = padded(
+        filled("t1:float32[2,16]=aten.rsub.Scalar(self=x0,other=1) | "
+               "t0:bool[2,16]=aten.to.dtype(self=t1,dtype=dtype:bool)"));
+    EXPECT_EQ(turned.pattern, ValuePattern::padding);
+    EXPECT_FALSE(turned.inverted);
+    // The mean over tokens: multiplied into what is larger, and counted.
+    auto const pooled = padded(
+        "t0:bool[2,16]=aten.eq.Scalar(self=x0,other=0) | "
+        "t1:float32[2,16]=aten.masked_fill.Scalar(self=x1,mask=t0,value=-inf) | "
+        "t2:float32[2,16,1]=aten.unsqueeze(self=x0,dim=-1) | "
+        "t3:float32[2,16,8]=aten.mul.Tensor(self=x2,other=t2) | "
+        "t4:float32[2]=aten.sum.dim_IntList(self=x0,dim=[1]) | t1,t3,t4");
+    EXPECT_EQ(pooled.pattern, ValuePattern::padding);
+}
+
+TEST(InputValues, FloatsThatAreComparedAndComputedWithAreNoMask) {
+    // A leaky ReLU by hand, a clamp from below, and a limit that no flag reaches.
+    for (std::string const& uses :
+         {"t0:bool[2,16]=aten.gt.Scalar(self=x0,other=0) | "
+          "t1:float32[2,16]=aten.mul.Tensor(self=x0,other=0.1) | "
+          "t2:float32[2,16]=aten.where.self(condition=t0,self=x0,other=t1) | "
+          "t3:float32[2,16]=aten.exp(self=t2) | t3",
+          "t0:bool[2,16]=aten.lt.Scalar(self=x0,other=0) | "
+          "t1:float32[2,16]=aten.exp(self=x0) | "
+          "t2:float32[2,16]=aten.masked_fill.Scalar(self=t1,mask=t0,value=0.0) | t2",
+          "t0:bool[2,16]=aten.lt.Scalar(self=x0,other=-3) | "
+          "t2:float32[2,16]=aten.masked_fill.Scalar(self=x1,mask=t0,value=0.0) | t2"}) {
+        EXPECT_EQ(first_input("x0:float32[2,16] x1:float32[2,16] | " + uses).pattern,
+                  ValuePattern::normal)
+            << uses;
+    }
+}
+
 TEST(InputValues, ImagesAreSmoothAndFeaturesAreNot) {
     auto const conv = [](std::string const& before) {
         return first_input("x0:float32[1,3,32,32] w0:float32[4,3,3,3] | " + before +
