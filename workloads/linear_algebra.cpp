@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 
 #include "workloads/node_shapes.hpp"
@@ -40,6 +41,10 @@ double householder(Problem const& p) {
 double form_q(double m, double n, double k) {
     return 4 * m * n * k - 2 * (m + n) * k * k + 4 * cube(k) / 3;
 }
+/// ormqr: k reflectors of length m times a matrix of as many rows, n columns.
+double times_q(Problem const& p) {
+    return 4 * p.rows * p.right_sides * p.columns - 2 * p.right_sides * p.columns * p.columns;
+}
 double orthogonal_columns(Problem const& p) { return form_q(p.rows, p.columns, p.columns); }
 double qr(Problem const& p) {
     auto const* argument = p.node->find_argument("mode");
@@ -70,11 +75,23 @@ double svd(Problem const& p) {
     auto const n = p.shorter();
     return 4 * m * m * n + 8 * m * n * n + 9 * cube(n);
 }
-double pseudo_inverse(Problem const& p) {
-    return thin_svd(p) + 2 * p.rows * p.columns * p.shorter();
-}
 double symmetric_values(Problem const& p) { return 4 * cube(p.rows) / 3; }
 double symmetric_vectors(Problem const& p) { return 9 * cube(p.rows); }
+bool is_hermitian(Problem const& p) { return flag_argument(*p.node, "hermitian", false); }
+double rank(Problem const& p) { return is_hermitian(p) ? symmetric_values(p) : singular_values(p); }
+/// Of the norms 2 and -2 from singular values; of others the norms of the matrix and its inverse.
+double condition_number(Problem const& p) {
+    auto const* order = p.node->find_argument("p");
+    auto const* name = order == nullptr ? nullptr : std::get_if<std::string>(order);
+    if (name == nullptr && std::abs(number_argument(*p.node, "p", 2)) == 2) {
+        return singular_values(p);
+    }
+    bool const is_nuclear = name != nullptr && *name == "nuc";
+    return inverse(p) + 2 * (is_nuclear ? singular_values(p) : p.rows * p.columns);
+}
+double pseudo_inverse(Problem const& p) {
+    return (is_hermitian(p) ? symmetric_vectors(p) : thin_svd(p)) + 2 * p.rows * p.columns * p.shorter();
+}
 double general_values(Problem const& p) { return 10 * cube(p.rows); }
 double general_vectors(Problem const& p) { return 25 * cube(p.rows); }
 double least_squares(Problem const& p) {
@@ -126,14 +143,15 @@ constexpr auto decompositions = std::to_array<DecompositionRow>({
     {"geqrf", householder, "self"},
     {"orgqr", orthogonal_columns, "self"},
     {"linalg_householder_product", orthogonal_columns, "input"},
+    {"ormqr", times_q, "self", "input3"},
     {"qr", qr, "self"},
     {"linalg_qr", qr, "A"},
     {"svd", svd, "self"},
     {"linalg_svd", svd, "A"},
     {"_linalg_svd", svd, "A"},
     {"linalg_svdvals", singular_values, "A"},
-    {"linalg_cond", singular_values, "self"},
-    {"linalg_matrix_rank", singular_values, "input"},
+    {"linalg_cond", condition_number, "self"},
+    {"linalg_matrix_rank", rank, "input"},
     {"nuclear_norm", singular_values, "self"},
     {"linalg_norm", singular_values, "self"},
     {"linalg_matrix_norm", singular_values, "self"},

@@ -90,6 +90,31 @@ TEST(DecompositionWork, OfNormsThatAreOfSingularValues) {
     }
 }
 
+TEST(DecompositionWork, OfConditionNumbersDependsOnTheNorm) {
+    double const values = 8.0 / 3 * 216;  // 4 n^3 - 4/3 n^3
+    EXPECT_EQ(of_square("linalg_cond(self=x0)"), values);
+    EXPECT_EQ(of_square("linalg_cond(self=x0,p=-2)"), values);
+    EXPECT_EQ(of_square("linalg_cond(self=x0,p=1)"), 432 + 2 * 36) << "inverse and two norms";
+    EXPECT_EQ(of_square("linalg_cond.p_str(self=x0,p=\"fro\")"), 432 + 2 * 36);
+    EXPECT_EQ(of_square("linalg_cond.p_str(self=x0,p=\"nuc\")"), 432 + 2 * values);
+}
+
+TEST(DecompositionWork, OfAHermitianMatrixIsThatOfItsEigenvalues) {
+    EXPECT_EQ(of_square("linalg_pinv(self=x0,hermitian=true)"), 9 * 216 + 2 * 216);
+    EXPECT_EQ(of_square("linalg_pinv(self=x0)"), 22 * 216 + 2 * 216) << "thin SVD";
+    EXPECT_EQ(of_square("linalg_matrix_rank(input=x0,hermitian=true)"), 288);
+}
+
+TEST(DecompositionWork, OfReflectorsTimesAMatrixIsThatOfLapack) {
+    // LAPACK Working Note 41, ormqr: 4 m n k - 2 n k^2 from the left with m = 9, n = 5, k = 3.
+    auto const applied = [](std::string const& other, std::string const& side) {
+        return work("x0:float32[9,3] x1:float32[3] x2:float32[" + other + "] | t0:float32[" + other +
+                    "]=aten.ormqr(self=x0,input2=x1,input3=x2" + side + ") | t0");
+    };
+    EXPECT_EQ(applied("9,5", ""), 540 - 90);
+    EXPECT_EQ(applied("5,9", ",left=false"), 540 - 90);
+}
+
 TEST(DecompositionWork, IsOfTheTypeMatmul) {
     auto const subgraph =
         partition(parse_descriptor("x0:float32[6,6] | t0:float32[6,6]=aten.linalg_cholesky(self=x0) "
