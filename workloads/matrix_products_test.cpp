@@ -65,6 +65,21 @@ TEST(Einsum, WithoutAProductCountsItsMultiplicationsOrSums) {
     EXPECT_EQ(einsum("ij,ij->ij", {"4,6", "4,6"}).total(), 24);
 }
 
+TEST(Einsum, WithoutAProductIsNoMatmul) {
+    auto const type_of = [](std::string const& inputs, std::string const& call) {
+        auto const program =
+            parse_descriptor(inputs + " | t0:float32[1]=aten.einsum(" + call + ") | t0");
+        return operation_type_of(program, program.nodes.back());
+    };
+    EXPECT_EQ(type_of("x0:float32[3,4,5]", "equation=\"ijk->ki\",tensors={x0}"),
+              OperationType::pool);
+    EXPECT_EQ(type_of("x0:float32[4,4]", "equation=\"ii->\",tensors={x0}"), OperationType::pool);
+    EXPECT_EQ(type_of("x0:float32[4,5] x1:float32[4,5]", "equation=\"ij,ij->ij\",tensors={x0,x1}"),
+              OperationType::elementwise);
+    EXPECT_EQ(type_of("x0:float32[4,5] x1:float32[5,6]", "equation=\"ij,jk->ik\",tensors={x0,x1}"),
+              OperationType::matmul);
+}
+
 TEST(Einsum, ThatOnlyOrdersDimensionsAnewIsAView) {
     auto const type_of = [](std::string const& descriptor) {
         return partition(parse_descriptor(descriptor)).subgraphs.at(0).subgraph.type;
@@ -74,7 +89,7 @@ TEST(Einsum, ThatOnlyOrdersDimensionsAnewIsAView) {
               OperationType::meta);
     EXPECT_EQ(type_of("x0:float32[2,4,16] | t0:float32[2,4]="
                       "aten.einsum(equation=\"bij->bi\",tensors={x0}) | t0"),
-              OperationType::matmul);
+              OperationType::pool);
 }
 
 TEST(Einsum, WhoseEquationDoesNotFitItsTensorsIsNoProduct) {

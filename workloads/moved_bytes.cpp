@@ -83,6 +83,17 @@ double looked_up_bytes(ExportedProgram const& program, ProgramNode const& node,
 
 }  // namespace
 
+std::optional<ValueId> written_argument(ExportedProgram const& program, ProgramNode const& node) {
+    auto const read = tensors_read(node);
+    if (read.empty()) return std::nullopt;
+    if (is_in_place(node)) return read.front();
+    if (find_operator(node) != nullptr || !tensors_returned(node).empty()) return std::nullopt;
+    auto const found = std::ranges::find_if(read, [&](ValueId id) {
+        return is_floating_point(value_of(program, id).dtype);
+    });
+    return found == read.end() ? read.front() : *found;
+}
+
 bool is_accumulating(ProgramNode const& node) {
     auto const name = plain_name(node);
     if (name == "index_add" || name == "index_reduce" || name == "scatter_add" ||
@@ -133,7 +144,9 @@ MovedBytes moved_bytes(ExportedProgram const& program, ProgramNode const& node) 
     if (kind == OperatorKind::gather || kind == OperatorKind::embedding) {
         moved.read.front() = looked_up_bytes(program, node, first);
     }
-    if (in_place) moved.written = unique_bytes(first);
+    if (auto const written = written_argument(program, node)) {
+        moved.written = unique_bytes(value_of(program, *written));
+    }
     if (kind == OperatorKind::scatter) {
         auto const part =
             std::min(unique_bytes(first), scattered_elements(program, node) * element_bytes(first));

@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <vector>
 
 #include "workloads/exported_program.hpp"
@@ -8,8 +9,15 @@ namespace derate {
 /// What a call must touch of the tensors it is given.
 struct MovedBytes {
     std::vector<double> read;  ///< of each tensor of tensors_read(), in that order
-    double written = 0;        ///< into its first tensor; 0 unless the call is in place
+    double written = 0;        ///< into `written_argument`; 0 where there is none
 };
+
+/// The tensor among its arguments that a call writes into: of one in place the first. An operator
+/// outside the table that returns no tensor can do nothing but write; its schema, which would say
+/// where, is in no export: into its first tensor of floating-point type, as such operators are
+/// mostly declared.
+[[nodiscard]] std::optional<ValueId> written_argument(ExportedProgram const& program,
+                                                      ProgramNode const& node);
 
 /// A call that looks rows up reads at most one row an index, and never more than the table. One that
 /// changes a part of a tensor in place writes that part alone, and reads it only where it adds to

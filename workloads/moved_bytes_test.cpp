@@ -91,6 +91,14 @@ TEST(InPlaceWrites, OfAListOfIndicesWithoutGaps) {
               24);
 }
 
+TEST(InPlaceWrites, OfAnOperatorOfOnesOwnThatReturnsNothing) {
+    // torch.library.custom_op(mutates_args={"x"}): what it changes is not in the export.
+    expect_row("x0:float32[64,8] w0:float32[8] | =mylib.scale_rows(x=x0,w=w0) | ", 2048 + 32, 2048);
+    expect_row("x0:int64[4] x1:float16[4,8] | =mylib.drop_rows(rows=x0,of=x1) | ", 32 + 64, 64);
+    expect_row("x0:int64[4] | =mylib.sort_ids(ids=x0) | ", 32, 32);
+    EXPECT_EQ(work_of_only("x0:int64[4] x1:float16[4,8] | =mylib.drop_rows(rows=x0,of=x1) | "), 32);
+}
+
 TEST(InPlaceWrites, OfAMaskMayReachEverything) {
     std::string const inputs = "x0:bool[64,8] w0:float32[64,8] ";
     expect_row(inputs + "| t0:float32[64,8]=aten.masked_fill_.Scalar(self=w0,mask=x0,value=0) | ",

@@ -168,6 +168,7 @@ constexpr auto rows = std::to_array<OperatorRow>({
     {"linalg_ldl_solve", decomposition, "linalg_ldl_solve"},
     {"geqrf", decomposition, "geqrf"},
     {"orgqr", decomposition, "orgqr"},
+    {"ormqr", decomposition, "ormqr"},
     {"linalg_householder_product", decomposition, "linalg_householder_product"},
     {"qr", decomposition, "qr"},
     {"linalg_qr", decomposition, "linalg_qr"},
@@ -956,7 +957,11 @@ bool is_norm_of_singular_values(ExportedProgram const& program, ProgramNode cons
 
 OperatorKind kind_of(ExportedProgram const& program, ProgramNode const& node) {
     auto const* row = find_operator(node);
-    if (row == nullptr) return OperatorKind::elementwise;
+    if (row == nullptr) {
+        // It touches no tensor: a version is asked for, an option set.
+        bool const runs_nothing = tensors_read(node).empty() && tensors_returned(node).empty();
+        return runs_nothing ? view : elementwise;
+    }
     switch (row->kind) {
         case maybe_view:
             return runs_as_view(program, node) ? view : copy;
@@ -997,7 +1002,14 @@ OperationType operation_type_of(ExportedProgram const& program, ProgramNode cons
         case linear:
         case recurrent:
             return OperationType::linear;
-        case matmul:
+        case matmul: {
+            auto const work = product_work(program, node);
+            if (work.products.empty() && work.elementwise > 0) {
+                return tensors_read(node).size() == 1 ? OperationType::pool
+                                                      : OperationType::elementwise;
+            }
+            return OperationType::matmul;
+        }
         case decomposition:
             return OperationType::matmul;
         case attention:

@@ -211,9 +211,9 @@ ProgramSubgraph assemble(ExportedProgram const& program, Storage const& storage,
         is_meta = false;
         if (!head) head = i;
         work += work_of(program, node).value();
-        if (is_in_place(node) && !read.empty() &&
-            !made_roots.contains(root_of(read.front()))) {
-            auto const root = root_of(read.front());
+        auto const written = written_argument(program, node);
+        if (written && !made_roots.contains(root_of(*written))) {
+            auto const root = root_of(*written);
             output.add(root, moved.written, root, unique_bytes(value_of(program, root)));
         }
     }

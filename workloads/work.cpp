@@ -118,6 +118,10 @@ Flops work_of(ExportedProgram const& program, ProgramNode const& node) {
         case elementwise:
         case dropout: {
             double const per_element = row == nullptr ? 1 : row->work_per_element;
+            auto const written = written_argument(program, node);
+            if (written && tensors_returned(node).empty()) {
+                return Flops{per_element * static_cast<double>(value_of(program, *written).element_count())};
+            }
             return Flops{per_element * elements_returned(program, node)};
         }
     }
