@@ -281,6 +281,14 @@ Calibration fit_curves(FitInput const& input, std::vector<char> const& models,
             evidence, models, &EvidenceModel::whole_model_default_allocator);
         calibration.default_allocator_context = context;
     }
+    std::set<std::string, std::less<>> joined;
+    for (int const index : cases) {
+        for (auto const op :
+             joined_operators(evidence.cases[static_cast<std::size_t>(index)].subgraph)) {
+            joined.emplace(op);
+        }
+    }
+    calibration.joined_operators.emplace(joined.begin(), joined.end());
     bool const imported = std::any_of(cases.begin(), cases.end(), [&](int index) {
         auto const& kernel = evidence.cases[static_cast<std::size_t>(index)];
         return evidence.campaigns[static_cast<std::size_t>(kernel.campaign)].imported;

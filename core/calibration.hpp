@@ -148,7 +148,8 @@ struct IntervalModel {
     /// Added to a kernel's log variance times its squared log distance from the fitted range.
     double extrapolation_log_variance = 0;
     /// Added where no calibration case shows the regime; four times as much where the kernel is
-    /// unlike all that its type's curve was made of (is_unlike_products).
+    /// unlike all that its type's curve was made of (is_unlike_products); times the squared share of
+    /// the kernel's time where it is a joined operator that none shows.
     double unseen_regime_log_variance = 0;
     double foreign_partition_log_variance = 0;  ///< added to the whole where partitions differ
 };
@@ -227,6 +228,9 @@ struct Calibration {
         curves;  ///< types and, for fallback, parents' and device's fits below
     /// Price types that `curves` lacks. Key: parent name or "device".
     std::map<std::string, EfficiencyCurve> parent_curves;
+    /// Operators that some kernel holds beside the one that it is named after (joined_operators),
+    /// sorted; empty where the file does not say.
+    std::optional<std::vector<std::string>> joined_operators{};
     IntervalModel intervals;
     ContextFactor context;
     /// The same of whole models under glibc's default allocator; empty where none was timed so.

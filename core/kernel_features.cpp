@@ -186,6 +186,18 @@ constexpr auto plain_products = std::to_array<std::string_view>(
      "chain_matmul", "dot", "einsum", "inner", "linalg_matmul", "linalg_multi_dot", "linear",
      "matmul", "mm", "mv", "scaled_dot_product_attention", "tensordot", "vdot"});
 
+/// "relu" of "relu_".
+std::string_view functional_name(SubgraphNode const& node) {
+    std::string_view op = node.op;
+    if (op.ends_with('_') && !op.ends_with("__")) op.remove_suffix(1);
+    return op;
+}
+
+/// Foreign files name modules, in capitals.
+bool is_operator(std::string_view op) {
+    return !op.empty() && (op.front() < 'A' || op.front() > 'Z');
+}
+
 /// A convolution with stride, groups and kernel, or a product, counts 2 FLOP a multiply-add by
 /// every rule; what is left of the subgraph's work joined it.
 double joined_flops(Subgraph const& subgraph) {
@@ -284,14 +296,21 @@ Features shape_features(Subgraph const& subgraph) {
             0};
 }
 
+std::vector<std::string_view> joined_operators(Subgraph const& subgraph) {
+    auto const& main = main_node(subgraph);
+    std::vector<std::string_view> operators;
+    for (auto const& node : subgraph.nodes) {
+        auto const op = functional_name(node);
+        if (&node != &main && !is_view(node) && is_operator(op)) operators.push_back(op);
+    }
+    return operators;
+}
+
 bool is_unlike_products(Subgraph const& subgraph) {
     auto const group = feature_group_of(subgraph.type);
     if (group != FeatureGroup::matrix_product && group != FeatureGroup::attention) return false;
-    std::string_view op = main_node(subgraph).op;
-    if (op.ends_with('_') && !op.ends_with("__")) op.remove_suffix(1);
-    // Foreign files name modules, in capitals.
-    bool const is_operator = !op.empty() && (op.front() < 'A' || op.front() > 'Z');
-    return is_operator && !std::ranges::binary_search(plain_products, op);
+    auto const op = functional_name(main_node(subgraph));
+    return is_operator(op) && !std::ranges::binary_search(plain_products, op);
 }
 
 std::string regime_of(Subgraph const& subgraph) {
@@ -312,8 +331,7 @@ std::string regime_of(Subgraph const& subgraph) {
         if (number(node, "dilation").value_or(1) > 1) add("dilated");
         if (flag(node, "transposed")) add("transposed");
     }
-    std::string_view op = node.op;
-    if (op.ends_with('_') && !op.ends_with("__")) op.remove_suffix(1);
+    auto const op = functional_name(node);
     if (is_unlike_products(subgraph)) add(op);
     // One type, several kernels: the operator tells them apart.
     if (group == FeatureGroup::memory && subgraph.type != OperationType::softmax) {

@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/operation_type.hpp"
 #include "core/subgraph.hpp"
@@ -54,5 +55,10 @@ inline constexpr std::size_t feature_count = 8;  ///< of every group
 /// Example: "max_pool2d", "layer_norm, strided", "depthwise 1x1, channels_last"; "plain" where
 /// nothing is unusual.
 [[nodiscard]] std::string regime_of(Subgraph const& subgraph);
+
+/// The operators that run beside the one that the kernel is named after, as ATen names them,
+/// "softplus" of "softplus_" too; views and the modules of foreign files are left out. In order, as
+/// often as they run.
+[[nodiscard]] std::vector<std::string_view> joined_operators(Subgraph const& subgraph);
 
 }  // namespace derate

@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <set>
 #include <stdexcept>
 
 #include "estimator/kernel_vector.hpp"
@@ -105,11 +106,12 @@ void whitened_vector(CompiledCurve const& curve, std::span<double const> vector,
     }
 }
 
-double unseen_regime_variance(IntervalModel const& intervals, Subgraph const& subgraph) {
-    constexpr double unlike_products = 4;  // twice the deviation
-    return intervals.unseen_regime_log_variance *
-           (is_unlike_products(subgraph) ? unlike_products : 1);
-}
+namespace {
+
+struct RangeCheck {
+    bool extrapolated = false;
+    double distance_squared = 0;  ///< of log FLOPs and log bytes from the fitted range
+};
 
 RangeCheck check_range(CompiledCurve const& curve, RooflineTerms const& terms) {
     double distance_squared = 0;
@@ -131,6 +133,59 @@ RangeCheck check_range(CompiledCurve const& curve, RooflineTerms const& terms) {
         distance_squared += outside * outside;
     }
     return {.extrapolated = distance_squared > 0, .distance_squared = distance_squared};
+}
+
+/// Joined operators that no calibration case shows, each once.
+std::string unseen_operators(CompiledCalibration const& calibration,
+                             std::vector<std::string_view> const& joined) {
+    std::string unseen;
+    std::set<std::string_view> named;
+    for (auto const op : joined) {
+        if (calibration.knows_joined(op) || !named.insert(op).second) continue;
+        unseen.append(unseen.empty() ? "" : ", ").append(op);
+    }
+    return unseen;
+}
+
+void add_unseen(KernelTerms& kernel, CompiledCalibration const& calibration,
+                CompiledCurve const& curve, Subgraph const& subgraph) {
+    double const variance = calibration.intervals().unseen_regime_log_variance;
+    if (kernel.regime_number < 0 && !curve.regimes.empty()) {
+        constexpr double unlike_products = 4;  // twice the deviation
+        kernel.unseen = kernel.regime;
+        kernel.unseen_share = 1;
+        kernel.added_variance += variance * (is_unlike_products(subgraph) ? unlike_products : 1);
+        return;
+    }
+    auto const joined = joined_operators(subgraph);
+    kernel.unseen = unseen_operators(calibration, joined);
+    if (kernel.unseen.empty()) return;
+    // Each operator passes over the tensors once; the main one computes besides.
+    auto const count = std::ranges::count_if(
+        joined, [&](std::string_view op) { return !calibration.knows_joined(op); });
+    auto const priced = price_terms(curve.roofline, kernel.terms, curve.limits);
+    double const passes = (priced.memory + priced.overhead) / priced.total();
+    kernel.unseen_share =
+        std::min(1.0, passes * static_cast<double>(count) / kernel.terms.kernels);
+    kernel.added_variance += kernel.unseen_share * kernel.unseen_share * variance;
+}
+
+}  // namespace
+
+KernelTerms kernel_terms(CompiledCalibration const& calibration, Subgraph const& subgraph) {
+    auto const terms = roofline_terms(subgraph);
+    KernelTerms kernel{.curve = calibration.curve_of(subgraph.type, !(terms.flops > 0)),
+                       .terms = terms,
+                       .features = shape_features(subgraph),
+                       .regime = regime_of(subgraph)};
+    auto const& curve = calibration.curves()[static_cast<std::size_t>(kernel.curve)];
+    kernel.regime_number = regime_index(curve, kernel.regime);
+    auto const range = check_range(curve, terms);
+    kernel.extrapolated = range.extrapolated;
+    kernel.added_variance =
+        calibration.intervals().extrapolation_log_variance * range.distance_squared;
+    add_unseen(kernel, calibration, curve, subgraph);
+    return kernel;
 }
 
 double shown_joined_flops(AdditiveRoofline const& roofline, RooflineTerms const& terms) {
@@ -179,7 +234,8 @@ PricedTerms price_terms(AdditiveRoofline const& roofline, RooflineTerms const& t
 CompiledCalibration::CompiledCalibration(Calibration const& calibration)
     : intervals_{calibration.intervals},
       context_{calibration.context},
-      partition_{calibration.partition} {
+      partition_{calibration.partition},
+      joined_operators_{calibration.joined_operators} {
     if (calibration.peak_flops) peak_flops_ = calibration.peak_flops->per_second;
     if (calibration.peak_bandwidth) peak_bandwidth_ = calibration.peak_bandwidth->per_second;
     lookup_.fill(absent);
@@ -224,21 +280,20 @@ void CompiledCalibration::throw_unpriced(OperationType type) {
 
 KernelPrediction predict_kernel(CompiledCalibration const& calibration, Subgraph const& subgraph) {
     KernelPrediction result;
-    auto const terms = roofline_terms(subgraph);
-    result.curve = calibration.curve_of(subgraph.type, !(terms.flops > 0));
+    auto const kernel = kernel_terms(calibration, subgraph);
+    result.curve = kernel.curve;
     auto const& curve = calibration.curves()[static_cast<std::size_t>(result.curve)];
-    auto const priced = price_terms(curve.roofline, terms, curve.limits);
+    auto const priced = price_terms(curve.roofline, kernel.terms, curve.limits);
     result.compute_seconds = priced.compute;
     result.memory_seconds = priced.memory;
     result.overhead_seconds = priced.overhead;
     result.roofline_seconds = priced.total();
-    auto const& intervals = calibration.intervals();
-    int const regime = regime_index(curve, regime_of(subgraph));
-    result.unseen_regime = regime < 0 && !curve.regimes.empty();
+    result.unseen_regime = !kernel.unseen.empty();
+    result.extrapolated = kernel.extrapolated;
     if (curve.points > 0) {
         std::array<double, max_points> vector{};
         std::array<double, max_points> whitened{};
-        kernel_vector(curve, shape_features(subgraph), regime, vector);
+        kernel_vector(curve, kernel.features, kernel.regime_number, vector);
         whitened_vector(curve, vector, whitened);
         double explained = 0;
         for (int i = 0; i < curve.points; ++i) {
@@ -252,10 +307,7 @@ KernelPrediction predict_kernel(CompiledCalibration const& calibration, Subgraph
     } else {
         result.log_variance = curve.log_variance;
     }
-    auto const range = check_range(curve, terms);
-    result.extrapolated = range.extrapolated;
-    result.log_variance += intervals.extrapolation_log_variance * range.distance_squared;
-    if (result.unseen_regime) result.log_variance += unseen_regime_variance(intervals, subgraph);
+    result.log_variance += kernel.added_variance;
     result.median_seconds =
         std::max(least_seconds, result.roofline_seconds * std::exp(result.residual));
     result.mean_seconds = result.median_seconds * curve.mean_correction;

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <limits>
@@ -83,6 +84,10 @@ class CompiledCalibration {
     [[nodiscard]] std::optional<double> peak_flops() const { return peak_flops_; }
     [[nodiscard]] std::optional<double> peak_bandwidth() const { return peak_bandwidth_; }
     [[nodiscard]] std::string const& partition() const { return partition_; }
+    /// Whether a calibration kernel holds it, or the file does not say what they hold.
+    [[nodiscard]] bool knows_joined(std::string_view op) const {
+        return !joined_operators_ || std::ranges::binary_search(*joined_operators_, op);
+    }
 
   private:
     static constexpr int absent = -1;
@@ -98,6 +103,7 @@ class CompiledCalibration {
     std::optional<double> peak_flops_;
     std::optional<double> peak_bandwidth_;
     std::string partition_;
+    std::optional<std::vector<std::string>> joined_operators_;
 };
 
 /// One kernel priced: the curve's part and the residual model's beside it.

@@ -107,7 +107,7 @@ Unseen unseen_part(std::span<Subgraph const> subgraphs,
         auto const& part = estimates[i];
         total += part.latency_ms;
         if (!part.by_parent && !part.unseen_regime) continue;
-        unseen.share += part.latency_ms;
+        unseen.share += part.by_parent ? part.latency_ms : part.unseen_share * part.latency_ms;
         if (part.by_parent) unseen.by_parents += part.latency_ms;
         unseen.kinds.insert(part.by_parent ? std::string{to_string(subgraphs[i].type)}
                                            : *part.unseen_regime);

@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "core/kernel_features.hpp"
@@ -22,15 +23,21 @@ void kernel_vector(CompiledCurve const& curve, std::array<double, feature_count>
 void whitened_vector(CompiledCurve const& curve, std::span<double const> vector,
                      std::span<double> whitened);
 
-/// What is added to the log variance of a kernel whose regime no calibration case shows.
-[[nodiscard]] double unseen_regime_variance(IntervalModel const& intervals,
-                                            Subgraph const& subgraph);
-
-struct RangeCheck {
+/// What a calibration makes of a kernel before it prices it.
+struct KernelTerms {
+    int curve = 0;
+    RooflineTerms terms;
+    std::array<double, feature_count> features{};
+    std::string regime;
+    int regime_number = -1;      ///< regime_index()
+    std::string unseen;          ///< what of it no calibration case shows, in words; else empty
+    double unseen_share = 0;     ///< of its time
+    double added_variance = 0;   ///< of log time, for what is unseen and extrapolated
     bool extrapolated = false;
-    double distance_squared = 0;  ///< of log FLOPs and log bytes from the fitted range
 };
-[[nodiscard]] RangeCheck check_range(CompiledCurve const& curve, RooflineTerms const& terms);
+/// \throws std::invalid_argument  no curve prices it
+[[nodiscard]] KernelTerms kernel_terms(CompiledCalibration const& calibration,
+                                       Subgraph const& subgraph);
 
 /// What an additive roofline's coefficients multiply, beside kernels and bytes beyond the cache.
 struct TermPowers {

@@ -59,6 +59,7 @@ struct SubgraphEstimate {
     bool extrapolated = false;
     bool by_parent = false;                    ///< its type has no curve of its own
     std::optional<std::string> unseen_regime;  ///< what no calibration case shows, in words
+    double unseen_share = 0;                   ///< of its time
 };
 
 }  // namespace derate

@@ -16,7 +16,7 @@ constexpr double least_seconds = 1e-8;
 
 /// What makes two subgraphs of one model the same kernel to the estimator.
 using KernelKey = std::tuple<OperationType, int, double, double, double, double, double,
-                             std::string, std::array<double, feature_count>>;
+                             std::string, std::string, std::array<double, feature_count>>;
 
 struct DistinctKernel {
     KernelKey key;
@@ -133,38 +133,30 @@ PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph
                       std::string_view partition) {
     PreparedModel model;
     model.foreign_partition = partition != calibration.partition();
-    auto const& intervals = calibration.intervals();
-
     std::map<KernelKey, int> index_of;
     std::vector<DistinctKernel> distinct;
     for (auto const& subgraph : subgraphs) {
-        auto const terms = roofline_terms(subgraph);
-        auto const features = shape_features(subgraph);
-        auto const regime = regime_of(subgraph);
-        int const curve_index = calibration.curve_of(subgraph.type, !(terms.flops > 0));
-        auto const& curve = calibration.curves()[static_cast<std::size_t>(curve_index)];
-        int const regime_number = regime_index(curve, regime);
-        bool const unseen = regime_number < 0 && !curve.regimes.empty();
-        auto const range = check_range(curve, terms);
+        auto const kernel = kernel_terms(calibration, subgraph);
+        auto const& terms = kernel.terms;
         KernelKey const key{subgraph.type,
-                            curve_index,
+                            kernel.curve,
                             terms.kernels,
                             terms.flops,
                             terms.joined_flops,
                             terms.bytes,
                             terms.activation_bytes,
-                            regime,
-                            features};
+                            kernel.regime,
+                            kernel.unseen,
+                            kernel.features};
         auto const [slot, is_new] = index_of.try_emplace(key, static_cast<int>(distinct.size()));
         if (is_new) {
             distinct.push_back(
                 {.key = key,
                  .terms = terms,
-                 .features = features,
-                 .regime = regime_number,
+                 .features = kernel.features,
+                 .regime = kernel.regime_number,
                  .count = 0,
-                 .added_variance = intervals.extrapolation_log_variance * range.distance_squared +
-                                   (unseen ? unseen_regime_variance(intervals, subgraph) : 0.0)});
+                 .added_variance = kernel.added_variance});
         }
         distinct[static_cast<std::size_t>(slot->second)].count += 1;
         model.distinct.push_back(slot->second);
@@ -173,10 +165,11 @@ PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph
         model.bytes.push_back(terms.bytes);
         model.total_flops += terms.flops;
         model.total_operators += terms.kernels;
-        model.extrapolated.push_back(range.extrapolated ? 1 : 0);
-        model.extrapolated_subgraphs += range.extrapolated ? 1 : 0;
-        model.unseen_regime.push_back(unseen ? regime : std::string{});
-        model.unseen_regimes += unseen ? 1 : 0;
+        model.extrapolated.push_back(kernel.extrapolated ? 1 : 0);
+        model.extrapolated_subgraphs += kernel.extrapolated ? 1 : 0;
+        model.unseen.push_back(kernel.unseen);
+        model.unseen_share.push_back(kernel.unseen_share);
+        model.unseen_regimes += kernel.unseen.empty() ? 0 : 1;
     }
 
     std::vector<int> order(distinct.size());
@@ -269,7 +262,8 @@ std::vector<SubgraphEstimate> estimate_subgraphs(CompiledCalibration const& cali
             kernel.terms.overhead + operators > kernel.terms.compute + kernel.terms.memory);
         part.extrapolated = model.extrapolated[i] != 0;
         part.by_parent = curve.is_parent;
-        if (!model.unseen_regime[i].empty()) part.unseen_regime = model.unseen_regime[i];
+        if (!model.unseen[i].empty()) part.unseen_regime = model.unseen[i];
+        part.unseen_share = model.unseen_share[i];
         result.push_back(std::move(part));
     }
     return result;

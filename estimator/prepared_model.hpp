@@ -45,7 +45,8 @@ struct PreparedModel {
     std::vector<double> flops;
     std::vector<double> bytes;
     std::vector<char> extrapolated;
-    std::vector<std::string> unseen_regime;  ///< in words; empty where seen
+    std::vector<std::string> unseen;    ///< regime or operators, in words; empty where seen
+    std::vector<double> unseen_share;   ///< of the subgraph's time
 
     double total_flops = 0;
     double total_operators = 0;  ///< that run, views left out

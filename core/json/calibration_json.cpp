@@ -510,6 +510,9 @@ Calibration calibration_without_rules(json const& value, std::string_view where)
             calibration.parent_curves.emplace(key, std::move(curve));
         }
     }
+    if (fields.find("joined_operators")) {
+        calibration.joined_operators = fields.texts("joined_operators");
+    }
     if (auto model = fields.optional_object("interval_model")) {
         calibration.intervals = interval_model_from_json(*model);
     }
@@ -560,6 +563,7 @@ json to_json(Calibration const& calibration) {
     if (!calibration.curves.empty() || !calibration.parent_curves.empty()) {
         auto& parents = result["parent_curves"] = json::object();
         for (auto const& [key, curve] : calibration.parent_curves) parents[key] = to_json(curve);
+        if (auto const& joined = calibration.joined_operators) result["joined_operators"] = *joined;
         result["interval_model"] = to_json(calibration.intervals);
         result["context_factor"] = to_json(calibration.context);
         if (auto const& context = calibration.default_allocator_context) {

@@ -187,6 +187,7 @@ json full_calibration() {
         .models = 14,
         .largest_output_bytes = 1.3e7};
     calibration.allocator = Allocator::pinned;
+    calibration.joined_operators = {"relu", "silu"};
     calibration.provenance = {.date = "2026-11-22T18:00:00Z",
                               .oldest_date = "2026-11-20T18:00:00Z",
                               .tool_version = "derate 0.1.0",
