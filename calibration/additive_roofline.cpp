@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "core/statistics/quantiles.hpp"
+#include "estimator/roofline.hpp"
 
 namespace derate {
 namespace {
@@ -33,24 +34,20 @@ OptionalColumns columns_of(RooflineShape const& shape) {
     return columns;
 }
 
-/// Terms of all rows, one column a coefficient: kernels, F^a, B^b and, if asked for, F_joined^a and
-/// cache excess.
+/// Factors of all rows, one column a coefficient; joined FLOPs and cache excess if asked for.
 Eigen::MatrixXd design_matrix(std::span<RooflineRow const> rows, RooflineShape const& shape) {
     auto const columns = columns_of(shape);
+    AdditiveRoofline const form{.flop_exponent = shape.flop_exponent,
+                                .byte_exponent = shape.byte_exponent,
+                                .last_level_cache_bytes = shape.last_level_cache_bytes.value_or(0)};
     Eigen::MatrixXd design(std::ssize(rows), columns.count);  // rows x coefficients
     for (Eigen::Index i = 0; i < design.rows(); ++i) {
-        auto const& terms = rows[static_cast<std::size_t>(i)].terms;
-        design(i, 0) = terms.kernels;
-        design(i, 1) = terms.flops > 0 ? std::pow(terms.flops, shape.flop_exponent) : 0;
-        design(i, 2) = terms.bytes > 0 ? std::pow(terms.bytes, shape.byte_exponent) : 0;
-        if (columns.joined >= 0) {
-            design(i, columns.joined) =
-                terms.joined_flops > 0 ? std::pow(terms.joined_flops, shape.flop_exponent) : 0;
-        }
-        if (columns.cache >= 0) {
-            design(i, columns.cache) =
-                std::max(0.0, terms.activation_bytes - *shape.last_level_cache_bytes);
-        }
+        auto const factors = roofline_factors(form, rows[static_cast<std::size_t>(i)].terms);
+        design(i, 0) = factors.kernels;
+        design(i, 1) = factors.flops;
+        design(i, 2) = factors.bytes;
+        if (columns.joined >= 0) design(i, columns.joined) = factors.joined_flops;
+        if (columns.cache >= 0) design(i, columns.cache) = factors.cache_excess;
     }
     return design;
 }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/input_error.hpp"
+#include "estimator/roofline.hpp"
 
 namespace derate {
 namespace {
@@ -177,20 +178,6 @@ EfficiencyCurve curve_of(FittedCurve fitted, std::vector<int> const& cases, FitI
     return curve;
 }
 
-double roofline_log_seconds(AdditiveRoofline const& form, RooflineTerms const& terms) {
-    double seconds = form.kernel_seconds * terms.kernels;
-    if (terms.flops > 0)
-        seconds += form.flop_coefficient * std::pow(terms.flops, form.flop_exponent);
-    if (terms.joined_flops > 0) {
-        seconds += form.joined_flop_coefficient * std::pow(terms.joined_flops, form.flop_exponent);
-    }
-    if (terms.bytes > 0)
-        seconds += form.byte_coefficient * std::pow(terms.bytes, form.byte_exponent);
-    seconds += form.cache_byte_seconds *
-               std::max(0.0, terms.activation_bytes - form.last_level_cache_bytes);
-    return std::log(seconds);
-}
-
 }  // namespace
 
 FitInput::FitInput(Evidence const& evidence) : evidence_{&evidence} {
@@ -305,7 +292,9 @@ Calibration fit_curves(FitInput const& input, std::vector<char> const& models,
         for (int const index : members) {
             auto observation = input.shape(index);
             auto const& row = input.row(index);
-            observation.residual = std::log(row.seconds) - roofline_log_seconds(form, row.terms);
+            observation.residual =
+                std::log(row.seconds) -
+                std::log(roofline_seconds(form, roofline_factors(form, row.terms)).total());
             observations.push_back(std::move(observation));
         }
         calibration.curves.push_back(std::move(curve));

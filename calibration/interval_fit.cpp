@@ -8,7 +8,7 @@
 #include "calibration/curve_fit.hpp"
 #include "core/statistics/distributions.hpp"
 #include "core/statistics/sample_summary.hpp"
-#include "estimator/kernel_vector.hpp"
+#include "estimator/roofline.hpp"
 #include "estimator/prepared_model.hpp"
 
 namespace derate {
@@ -235,7 +235,7 @@ FallbackVariance fallback_variance(FitInput const& input, std::vector<int> const
             auto const& form = std::get<AdditiveRoofline>(curve.form);
             SampleSummary errors;
             for (auto const& row : rows) {
-                double const priced = price_terms(form, row.terms, limits).total();
+                double const priced = roofline_seconds(form, roofline_factors(form, row.terms, limits)).total();
                 errors = merge(errors, {.count = 1, .mean = std::log(row.seconds / priced)});
             }
             // The square of the mean of n holds the n-th part of what they scatter.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <limits>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -163,7 +162,8 @@ void add_unseen(KernelTerms& kernel, CompiledCalibration const& calibration,
     // Each operator passes over the tensors once; the main one computes besides.
     auto const count = std::ranges::count_if(
         joined, [&](std::string_view op) { return !calibration.knows_joined(op); });
-    auto const priced = price_terms(curve.roofline, kernel.terms, curve.limits);
+    auto const priced =
+        roofline_seconds(curve.roofline, roofline_factors(curve.roofline, kernel.terms, curve.limits));
     double const passes = (priced.memory + priced.overhead) / priced.total();
     kernel.unseen_share =
         std::min(1.0, passes * static_cast<double>(count) / kernel.terms.kernels);
@@ -186,49 +186,6 @@ KernelTerms kernel_terms(CompiledCalibration const& calibration, Subgraph const&
         calibration.intervals().extrapolation_log_variance * range.distance_squared;
     add_unseen(kernel, calibration, curve, subgraph);
     return kernel;
-}
-
-double shown_joined_flops(AdditiveRoofline const& roofline, RooflineTerms const& terms) {
-    if (!roofline.joined_flops_per_byte) return terms.joined_flops;
-    return std::min(terms.joined_flops, *roofline.joined_flops_per_byte * terms.activation_bytes);
-}
-
-TermPowers term_powers(AdditiveRoofline const& roofline, RooflineTerms const& terms,
-                       TermLimits const& limits) {
-    auto const power = [](double size, double exponent, double limit) {
-        if (!(size > 0)) return 0.0;
-        if (!(size > limit)) return std::pow(size, exponent);
-        return std::pow(limit, exponent) * (size / limit);
-    };
-    TermPowers powers{
-        .flops = power(terms.flops, roofline.flop_exponent, limits.flops),
-        .joined_flops = power(terms.joined_flops, roofline.flop_exponent, limits.flops),
-        .bytes = power(terms.bytes, roofline.byte_exponent, limits.bytes)};
-    double const shown = shown_joined_flops(roofline, terms);
-    if (shown < terms.joined_flops && roofline.joined_flop_coefficient > 0) {
-        // What joined is a product then, of no more work than the main one: it takes no longer.
-        double const rest = roofline.kernel_seconds * terms.kernels +
-                            roofline.flop_coefficient * powers.flops +
-                            roofline.byte_coefficient * powers.bytes;
-        double const most = std::max(power(shown, roofline.flop_exponent, limits.flops),
-                                     rest / roofline.joined_flop_coefficient);
-        powers.joined_flops = std::min(powers.joined_flops, most);
-    }
-    return powers;
-}
-
-PricedTerms price_terms(AdditiveRoofline const& roofline, RooflineTerms const& terms,
-                        TermLimits const& limits) {
-    auto const powers = term_powers(roofline, terms, limits);
-    PricedTerms priced;
-    priced.overhead = roofline.kernel_seconds * terms.kernels;
-    priced.compute = roofline.flop_coefficient * powers.flops;
-    // Norms and activations pass over what a convolution or product has written.
-    priced.memory = roofline.byte_coefficient * powers.bytes +
-                    roofline.joined_flop_coefficient * powers.joined_flops;
-    priced.memory += roofline.cache_byte_seconds *
-                     std::max(0.0, terms.activation_bytes - roofline.last_level_cache_bytes);
-    return priced;
 }
 
 CompiledCalibration::CompiledCalibration(Calibration const& calibration)
@@ -283,7 +240,8 @@ KernelPrediction predict_kernel(CompiledCalibration const& calibration, Subgraph
     auto const kernel = kernel_terms(calibration, subgraph);
     result.curve = kernel.curve;
     auto const& curve = calibration.curves()[static_cast<std::size_t>(result.curve)];
-    auto const priced = price_terms(curve.roofline, kernel.terms, curve.limits);
+    auto const priced =
+        roofline_seconds(curve.roofline, roofline_factors(curve.roofline, kernel.terms, curve.limits));
     result.compute_seconds = priced.compute;
     result.memory_seconds = priced.memory;
     result.overhead_seconds = priced.overhead;

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +11,7 @@
 #include "core/calibration.hpp"
 #include "core/kernel_features.hpp"
 #include "core/residual_correlation.hpp"
+#include "estimator/roofline.hpp"
 
 namespace derate {
 
@@ -20,14 +20,6 @@ inline constexpr int point_lanes = 8;
 [[nodiscard]] constexpr int padded_points(int points) {
     return (points + point_lanes - 1) / point_lanes * point_lanes;
 }
-
-/// Sizes up to which a curve's rates may grow, where its exponents let them. Beyond, time grows in
-/// proportion: a parent prices types it has never seen, and what no kernel of it reached is no
-/// rate.
-struct TermLimits {
-    double flops = std::numeric_limits<double>::infinity();
-    double bytes = std::numeric_limits<double>::infinity();
-};
 
 /// One curve, flat: what pricing a kernel needs and nothing else.
 struct CompiledCurve {

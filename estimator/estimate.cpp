@@ -104,11 +104,9 @@ struct Totals {
     for (int j = begin; j < end; ++j) {
         auto const from = static_cast<std::size_t>(j);
         auto const to = static_cast<std::size_t>(slot + j - begin);
-        work.seconds[to] = roofline.kernel_seconds * model.kernels[from] +
-                           roofline.flop_coefficient * model.flop_power[from] +
-                           (roofline.joined_flop_coefficient * model.joined_power[from] +
-                            roofline.byte_coefficient * model.byte_power[from] +
-                            roofline.cache_byte_seconds * model.cache_excess[from]);
+        // The order in which files have always been summed here: another is another last bit.
+        auto const seconds = roofline_seconds(roofline, model.factors(from));
+        work.seconds[to] = seconds.overhead + seconds.compute + seconds.memory;
         work.multiplier[to] = curve.mean_correction * model.count[from];
         double residual = 0;
         double variance = curve.log_variance;

@@ -148,11 +148,7 @@ void plain_loop(benchmark::State& state, Bench const& bench) {
             auto const& form = curves[static_cast<std::size_t>(run.curve)].roofline;
             for (auto j = static_cast<std::size_t>(run.begin);
                  j < static_cast<std::size_t>(run.end); ++j) {
-                total += model.count[j] * (form.kernel_seconds * model.kernels[j] +
-                                           form.flop_coefficient * model.flop_power[j] +
-                                           form.joined_flop_coefficient * model.joined_power[j] +
-                                           form.byte_coefficient * model.byte_power[j] +
-                                           form.cache_byte_seconds * model.cache_excess[j]);
+                total += model.count[j] * roofline_seconds(form, model.factors(j)).total();
             }
         }
         benchmark::DoNotOptimize(total);

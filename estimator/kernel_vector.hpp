@@ -39,27 +39,4 @@ struct KernelTerms {
 [[nodiscard]] KernelTerms kernel_terms(CompiledCalibration const& calibration,
                                        Subgraph const& subgraph);
 
-/// What an additive roofline's coefficients multiply, beside kernels and bytes beyond the cache.
-struct TermPowers {
-    double flops = 0;
-    double joined_flops = 0;
-    double bytes = 0;
-};
-[[nodiscard]] TermPowers term_powers(AdditiveRoofline const& roofline, RooflineTerms const& terms,
-                                     TermLimits const& limits);
-
-/// Joined FLOPs as far as the roofline's kernels show as many a byte.
-[[nodiscard]] double shown_joined_flops(AdditiveRoofline const& roofline,
-                                          RooflineTerms const& terms);
-
-/// The terms of an additive roofline, in seconds.
-struct PricedTerms {
-    double compute = 0;
-    double memory = 0;
-    double overhead = 0;
-    [[nodiscard]] double total() const { return compute + memory + overhead; }
-};
-[[nodiscard]] PricedTerms price_terms(AdditiveRoofline const& roofline, RooflineTerms const& terms,
-                                      TermLimits const& limits = {});
-
 }  // namespace derate

@@ -28,7 +28,7 @@ struct DistinctKernel {
 };
 
 struct PricedKernel {
-    PricedTerms terms;
+    RooflineSeconds terms;
     double residual = 0;
     double mean_seconds = 0;
     double variance = 0;         ///< of log(measured / median)
@@ -37,12 +37,7 @@ struct PricedKernel {
 
 PricedKernel price(CompiledCurve const& curve, PreparedModel const& model, std::size_t j) {
     PricedKernel result;
-    auto const& roofline = curve.roofline;
-    result.terms.overhead = roofline.kernel_seconds * model.kernels[j];
-    result.terms.compute = roofline.flop_coefficient * model.flop_power[j];
-    result.terms.memory = roofline.joined_flop_coefficient * model.joined_power[j] +
-                          roofline.byte_coefficient * model.byte_power[j] +
-                          roofline.cache_byte_seconds * model.cache_excess[j];
+    result.terms = roofline_seconds(curve.roofline, model.factors(j));
     if (curve.points > 0) {
         auto const* vector = model.vectors.data() + model.vector_begin[j];
         auto const* whitened = model.whitened.data() + model.vector_begin[j];
@@ -187,15 +182,13 @@ PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph
         auto const type = std::get<0>(kernel.key);
         int const curve_index = std::get<1>(kernel.key);
         auto const& curve = calibration.curves()[static_cast<std::size_t>(curve_index)];
-        auto const& roofline = curve.roofline;
-        auto const powers = term_powers(roofline, kernel.terms, curve.limits);
+        auto const factors = roofline_factors(curve.roofline, kernel.terms, curve.limits);
         model.count.push_back(kernel.count);
-        model.kernels.push_back(kernel.terms.kernels);
-        model.flop_power.push_back(powers.flops);
-        model.joined_power.push_back(powers.joined_flops);
-        model.byte_power.push_back(powers.bytes);
-        model.cache_excess.push_back(
-            std::max(0.0, kernel.terms.activation_bytes - roofline.last_level_cache_bytes));
+        model.kernels.push_back(factors.kernels);
+        model.flop_power.push_back(factors.flops);
+        model.joined_power.push_back(factors.joined_flops);
+        model.byte_power.push_back(factors.bytes);
+        model.cache_excess.push_back(factors.cache_excess);
         model.added_variance.push_back(kernel.added_variance);
         model.vector_begin.push_back(static_cast<int>(model.vectors.size()));
         vector.fill(0);

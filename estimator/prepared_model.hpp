@@ -28,11 +28,12 @@ struct CurveRun {
 struct PreparedModel {
     // Distinct kernels, sorted by operation type and curve.
     std::vector<double> count;           ///< occurrences in the model
-    std::vector<double> kernels;         ///< terms of the additive roofline
-    std::vector<double> flop_power;      ///< FLOPs ^ flop_exponent
-    std::vector<double> joined_power;    ///< joined FLOPs ^ flop_exponent
-    std::vector<double> byte_power;      ///< bytes ^ byte_exponent
-    std::vector<double> cache_excess;    ///< activation bytes beyond the last-level cache
+    // Their factors, one array each:
+    std::vector<double> kernels;
+    std::vector<double> flop_power;
+    std::vector<double> joined_power;
+    std::vector<double> byte_power;
+    std::vector<double> cache_excess;
     std::vector<double> added_variance;  ///< extrapolation and unseen regimes
     std::vector<int> vector_begin;       ///< into `vectors` and `whitened`
     std::vector<double> vectors;         ///< covariances with the residual model's points
@@ -53,6 +54,15 @@ struct PreparedModel {
     int extrapolated_subgraphs = 0;
     int unseen_regimes = 0;
     bool foreign_partition = false;
+
+    /// Of a distinct kernel.
+    [[nodiscard, gnu::always_inline]] RooflineFactors factors(std::size_t j) const {
+        return {.kernels = kernels[j],
+                .flops = flop_power[j],
+                .joined_flops = joined_power[j],
+                .bytes = byte_power[j],
+                .cache_excess = cache_excess[j]};
+    }
 };
 
 /// \param subgraphs  of one model in order, one or more
