@@ -18,6 +18,7 @@
 
 #include "benchmarks/fma_loops.hpp"
 #include "benchmarks/timing_device.hpp"
+#include "benchmarks/scalar_types.hpp"
 #include "core/usable_memory.hpp"
 
 namespace derate::benchmarks {
@@ -73,17 +74,6 @@ PeakResult fma_peak(FmaLoop const& loop) {
     return probe(std::string{loop.name}, "flop",
                  loop.flops_per_round * static_cast<double>(rounds) * at::get_num_threads(),
                  [&] { on_all_threads([&](std::int64_t) { sink = loop.run(rounds); }); });
-}
-
-c10::ScalarType type_of(Precision precision) {
-    switch (precision) {
-        case Precision::fp16:
-            return at::kHalf;
-        case Precision::bf16:
-            return at::kBFloat16;
-        default:
-            return at::kFloat;
-    }
 }
 
 /// Memory of the bandwidth probes, every page touched.
@@ -147,7 +137,7 @@ std::vector<PeakResult> cpu_peaks(Precision precision) {
     for (auto const& loop : fma_loops()) {
         if (loop.precision == precision) peaks.push_back(fma_peak(loop));
     }
-    auto const options = at::TensorOptions{}.dtype(type_of(precision));
+    auto const options = at::TensorOptions{}.dtype(to_c10(precision));
     try {
         auto const image = at::randn({1, 256, 56, 56}, at::kFloat).to(options);
         auto const kernel = at::randn({256, 256, 3, 3}, at::kFloat).to(options);

@@ -20,6 +20,7 @@
 
 #include "benchmarks/cpu_environment.hpp"
 #include "benchmarks/nvml.hpp"
+#include "benchmarks/scalar_types.hpp"
 #include "core/cannot_time.hpp"
 #include "core/input_error.hpp"
 
@@ -32,17 +33,6 @@ constexpr double shortest_ms = 1e-6;
 void check(cudaError_t status, char const* what) {
     if (status != cudaSuccess) {
         throw CannotTime{std::string{what} + ": " + cudaGetErrorString(status)};
-    }
-}
-
-c10::ScalarType type_of(Precision precision) {
-    switch (precision) {
-        case Precision::fp16:
-            return at::kHalf;
-        case Precision::bf16:
-            return at::kBFloat16;
-        default:
-            return at::kFloat;
     }
 }
 
@@ -103,7 +93,7 @@ class CudaDevice : public TimingDevice {
     }
 
     [[nodiscard]] std::vector<PeakResult> measure_peaks() override {
-        auto const options = at::TensorOptions{}.dtype(type_of(precision_)).device(at::kCUDA);
+        auto const options = at::TensorOptions{}.dtype(to_c10(precision_)).device(at::kCUDA);
         std::vector<PeakResult> peaks;
         // A probe that a small GPU has no memory for, or LibTorch no kernel, is left out.
         auto const try_probes = [](auto const& probes) {

@@ -12,6 +12,7 @@
 #include "core/json/calibration_json.hpp"
 #include "core/json/calibration_rules.hpp"
 #include "core/json/schema_check.hpp"
+#include "ctest/timings.hpp"
 
 namespace derate {
 namespace {
@@ -52,12 +53,12 @@ class Machine {
                     double const ms =
                         truth_ms(kernel.subgraph) *
                         std::exp(kernel_error * normal() + type_error[is_linear ? 1 : 0]);
-                    kernel.timing = timing(ms);
+                    kernel.timing = imported_time(ms, 10);
                     parts += ms;
                     model.cases.push_back(static_cast<int>(evidence.cases.size()));
                     evidence.cases.push_back(std::move(kernel));
                 }
-                model.whole_model = timing(1.05 * parts * std::exp(model_error));
+                model.whole_model = imported_time(1.05 * parts * std::exp(model_error), 10);
                 evidence.models.push_back(std::move(model));
             }
         }
@@ -67,17 +68,6 @@ class Machine {
   private:
     double normal() { return normal_(random_); }
     double uniform() { return uniform_(random_); }
-
-    static Timing timing(double ms) {
-        return {.statistic = CenterStatistic::mean,
-                .center_ms = ms,
-                .mean_ms = ms,
-                .std_ms = std::nullopt,
-                .min_ms = std::nullopt,
-                .max_ms = std::nullopt,
-                .samples = 10,
-                .launches = {}};
-    }
 
     double size(double centre) { return std::round(std::exp(centre + 0.7 * normal()) + 1); }
 

@@ -73,20 +73,6 @@ Interval variance_ratio_interval(std::vector<double> const& squares,
             .upper = ratio * std::exp(-widening * percentiles.lower)};
 }
 
-/// Of one model's kernels, the mean of z^2 weighted by share of time; empty without kernels.
-std::optional<double> kernel_square(ModelOutcome const& outcome) {
-    double weight = 0;
-    double sum = 0;
-    for (auto const& kernel : outcome.kernels) {
-        if (!(kernel.log_variance > 0)) continue;
-        double const e = kernel.log_error();
-        weight += kernel.predicted_ms;
-        sum += kernel.predicted_ms * e * e / kernel.log_variance;
-    }
-    if (!(weight > 0)) return std::nullopt;
-    return sum / weight;
-}
-
 }  // namespace
 
 RuleResult judge_accuracy(std::span<ModelOutcome const> outcomes, GateLimits const& limits) {
@@ -213,7 +199,7 @@ RuleResult judge_variance(std::span<ModelOutcome const> outcomes, GateLimits con
     std::vector<double> kernel_squares;
     std::vector<int> kernel_families;
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
-        if (auto const square = kernel_square(outcomes[i])) {
+        if (auto const square = outcomes[i].kernel_square()) {
             kernel_squares.push_back(*square);
             kernel_families.push_back(families[i]);
         }

@@ -229,6 +229,19 @@ double ModelOutcome::error_percent() const { return 100 * (predicted_ms / measur
 
 double ModelOutcome::standardised() const { return log_error() / std::sqrt(log_variance); }
 
+std::optional<double> ModelOutcome::kernel_square() const {
+    double weight = 0;
+    double sum = 0;
+    for (auto const& kernel : kernels) {
+        if (!(kernel.log_variance > 0)) continue;
+        double const e = kernel.log_error();
+        weight += kernel.predicted_ms;
+        sum += kernel.predicted_ms * e * e / kernel.log_variance;
+    }
+    if (!(weight > 0)) return std::nullopt;
+    return sum / weight;
+}
+
 double ModelOutcome::half_width_percent() const {
     return 100 * (std::sqrt(interval.upper / interval.lower) - 1);
 }

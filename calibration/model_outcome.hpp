@@ -45,6 +45,8 @@ struct ModelOutcome {
     [[nodiscard]] double error_percent() const;  ///< 100 (predicted / measured - 1)
     [[nodiscard]] bool inside_interval() const { return interval.contains(measured_ms); }
     [[nodiscard]] double standardised() const;  ///< log error / sqrt(log variance)
+    /// Of its kernels, the mean of z^2 weighted by share of time; empty without kernels.
+    [[nodiscard]] std::optional<double> kernel_square() const;
     /// 100 (sqrt(upper / lower) - 1): half of a log-normal interval's width.
     [[nodiscard]] double half_width_percent() const;
 };

@@ -5,21 +5,13 @@
 #include <cmath>
 #include <random>
 
+#include "ctest/timings.hpp"
+
 namespace derate {
 namespace {
 
 using testing::HasSubstr;
 using testing::Not;
-
-LaunchTimes launch_of(double ms, std::optional<int> number) {
-    return {.times_ms = {.count = 2, .mean = ms},
-            .lower_quartile_ms = ms,
-            .median_ms = ms,
-            .upper_quartile_ms = ms,
-            .min_ms = ms,
-            .max_ms = ms,
-            .launch = number};
-}
 
 Timing whole_of(std::vector<double> const& launches, bool numbered = true) {
     std::vector<LaunchTimes> all;

@@ -58,6 +58,23 @@ std::vector<std::string> largest(std::map<std::string, double> const& amounts, s
     return names;
 }
 
+struct KernelWork {
+    OperationType type;
+    bool zero_flop;
+    double work;  ///< FLOP, or bytes where it has none
+};
+
+Subgraph const& subgraph_of(Evidence const& evidence, KernelOutcome const& kernel) {
+    return evidence.cases.at(static_cast<std::size_t>(kernel.case_index)).subgraph;
+}
+
+KernelWork work_of(Evidence const& evidence, KernelOutcome const& kernel) {
+    auto const& subgraph = subgraph_of(evidence, kernel);
+    bool const zero_flop = !(subgraph.work.value() > 0);
+    return {subgraph.type, zero_flop,
+            zero_flop ? subgraph.traffic.total().value() : subgraph.work.value()};
+}
+
 std::map<Group, GroupTotals> group_kernels(std::span<ModelOutcome const> outcomes,
                                            Evidence const& evidence) {
     std::map<Group, GroupTotals> groups;
@@ -68,18 +85,14 @@ std::map<Group, GroupTotals> group_kernels(std::span<ModelOutcome const> outcome
         double total_ms = 0;
         for (auto const& kernel : outcome.kernels) total_ms += kernel.predicted_ms;
         for (auto const& kernel : outcome.kernels) {
-            auto const& subgraph =
-                evidence.cases.at(static_cast<std::size_t>(kernel.case_index)).subgraph;
-            bool const zero_flop = !(subgraph.work.value() > 0);
-            double const work =
-                zero_flop ? subgraph.traffic.total().value() : subgraph.work.value();
+            auto const [type, zero_flop, work] = work_of(evidence, kernel);
             if (!(work > 0)) continue;
-            Group const group{subgraph.type, zero_flop, work_bin_of(work), kernel.unseen_regime};
+            Group const group{type, zero_flop, work_bin_of(work), kernel.unseen_regime};
             double const part =
                 kernel.predicted_ms / total_ms * std::sqrt(std::max(0.0, kernel.log_variance));
             parts[group] += part;
             auto& totals = groups[group];
-            auto const shape = shape_of(subgraph);
+            auto const shape = shape_of(subgraph_of(evidence, kernel));
             totals.by_shape[shape] += part;
             totals.by_model[model_in_words(outcome.model, outcome.batch)] += part;
             totals.ms_by_shape[shape] = kernel.measured_ms;
@@ -177,11 +190,7 @@ std::vector<SizeValidation> validate_sizes(std::span<ModelOutcome const> outcome
     std::map<std::pair<bool, double>, Totals> sizes;  // without FLOPs, lower edge
     for (auto const& outcome : outcomes) {
         for (auto const& kernel : outcome.kernels) {
-            auto const& subgraph =
-                evidence.cases.at(static_cast<std::size_t>(kernel.case_index)).subgraph;
-            bool const zero_flop = !(subgraph.work.value() > 0);
-            double const work =
-                zero_flop ? subgraph.traffic.total().value() : subgraph.work.value();
+            auto const [type, zero_flop, work] = work_of(evidence, kernel);
             if (!(work > 0)) continue;
             auto const bin = work_bin_of(work);
             auto& totals = sizes[{zero_flop, bin.lower}];

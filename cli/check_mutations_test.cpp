@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/json/file.hpp"
+#include "ctest/json_pointers.hpp"
 #include "ctest/program_run.hpp"
 #include "ctest/temporary_folder.hpp"
 
@@ -35,19 +36,6 @@ struct Mutation {
     std::string bytes;    ///< what it holds instead
     std::string pointer;  ///< of the damage; empty where it has none (syntax)
 };
-
-/// Every pointer of a document, containers included, in the order of the file.
-void all_pointers(json const& value, std::string const& pointer, std::vector<std::string>& result) {
-    if (!pointer.empty()) result.push_back(pointer);
-    if (value.is_object()) {
-        for (auto const& [key, member] : value.items())
-            all_pointers(member, pointer + "/" + key, result);
-    } else if (value.is_array()) {
-        for (std::size_t i = 0; i < value.size(); ++i) {
-            all_pointers(value[i], pointer + "/" + std::to_string(i), result);
-        }
-    }
-}
 
 std::string parent_of(std::string const& pointer) { return pointer.substr(0, pointer.rfind('/')); }
 std::string last_of(std::string const& pointer) { return pointer.substr(pointer.rfind('/') + 1); }

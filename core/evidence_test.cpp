@@ -7,6 +7,7 @@
 
 #include "core/input_error.hpp"
 #include "core/json/evidence_json.hpp"
+#include "ctest/timings.hpp"
 
 namespace derate {
 namespace {
@@ -72,39 +73,29 @@ Evidence two_models() {
     return evidence;
 }
 
-LaunchTimes launch(double ms, std::optional<int> number) {
-    return {.times_ms = summarize(std::vector{ms, ms}),
-            .lower_quartile_ms = ms,
-            .median_ms = ms,
-            .upper_quartile_ms = ms,
-            .min_ms = ms,
-            .max_ms = ms,
-            .launch = number};
-}
-
 TEST(Evidence, LaunchesKeepTheirNumbers) {
     auto evidence = two_models();
-    evidence.cases[0].timing = timing_of({launch(3, 0), launch(1, 4), launch(3, 10)});
+    evidence.cases[0].timing = timing_of({launch_of(3, 0), launch_of(1, 4), launch_of(3, 10)});
     auto const written = to_json(evidence);
     EXPECT_EQ(written.at("version"), 2);
     EXPECT_EQ(written.at("cases")[0].at("timing").at("launches")[1].at("launch"), 4);
     EXPECT_EQ(evidence_from_json(written, "e.json").cases[0], evidence.cases[0]);
 
-    evidence.cases[0].timing = timing_of({launch(3, 4), launch(1, 4)});
+    evidence.cases[0].timing = timing_of({launch_of(3, 4), launch_of(1, 4)});
     EXPECT_THAT(violations(evidence),
                 testing::ElementsAre("case 0 has two launches of one number"));
-    evidence.cases[0].timing = timing_of({launch(3, {}), launch(1, {})});
+    evidence.cases[0].timing = timing_of({launch_of(3, {}), launch_of(1, {})});
     EXPECT_TRUE(violations(evidence).empty());
 }
 
 TEST(Evidence, OfVersionOneHasLaunchesWithoutNumbers) {
     auto evidence = two_models();
-    evidence.cases[0].timing = timing_of({launch(3, 0), launch(1, 4)});
+    evidence.cases[0].timing = timing_of({launch_of(3, 0), launch_of(1, 4)});
     auto written = to_json(evidence);
     written["version"] = 1;
     for (auto& one : written["cases"][0]["timing"]["launches"]) one.erase("launch");
     auto const read = evidence_from_json(written, "e.json");
-    EXPECT_EQ(read.cases[0].timing->launches, (std::vector{launch(3, {}), launch(1, {})}));
+    EXPECT_EQ(read.cases[0].timing->launches, (std::vector{launch_of(3, {}), launch_of(1, {})}));
     written["version"] = 3;
     EXPECT_THROW((void)evidence_from_json(written, "e.json"), InputError);
 }

@@ -591,17 +591,7 @@ nlohmann::json json_of(CalibrationAudit const& one) {
         one.no_legacy.empty() ? nlohmann::json(nullptr) : nlohmann::json(one.no_legacy);
     json["recommendations"] = nlohmann::json::array();
     for (auto const& r : one.recommendations) {
-        json["recommendations"].push_back(
-            {{"operation_type", to_string(r.type)},
-             {"size", r.size},
-             {"unseen_regime", r.unseen_regime},
-             {"variance_share", r.variance_share},
-             {"half_width_percent", r.half_width_percent},
-             {"narrowed_half_width_percent", r.narrowed_half_width_percent},
-             {"shapes", r.shapes},
-             {"models", r.models},
-             {"seconds", r.seconds},
-             {"text", recommendation_text(r)}});
+        json["recommendations"].push_back(recommendation_json(r));
     }
     return json;
 }

@@ -13,6 +13,7 @@
 #include "core/json/calibration_files.hpp"
 #include "core/json/environment_json.hpp"
 #include "core/json/file.hpp"
+#include "ctest/timings.hpp"
 #include "reports/report_text.hpp"
 
 namespace derate {
@@ -34,17 +35,6 @@ Subgraph kernel(OperationType type, double work, bool zero_flop = false) {
     subgraph.work = Flops{zero_flop ? 0 : work};
     subgraph.traffic = {Bytes{zero_flop ? work : byte_size}, Bytes{0}, Bytes{0}};
     return subgraph;
-}
-
-Timing imported_time(double ms) {
-    return {.statistic = CenterStatistic::mean,
-            .center_ms = ms,
-            .mean_ms = ms,
-            .std_ms = std::nullopt,
-            .min_ms = std::nullopt,
-            .max_ms = std::nullopt,
-            .samples = 50,
-            .launches = {}};
 }
 
 Timing launched_time(std::vector<double> const& leasts_ms, bool steady = true) {
@@ -127,14 +117,14 @@ TEST(AuditDates, CountsWholeDays) {
 }
 
 TEST(AuditCoverage, AGapIsASizeThatIsNeededAndWasNotFittedOn) {
-    auto failed = timed(kernel(OperationType::conv2d, 2e8), imported_time(1));
+    auto failed = timed(kernel(OperationType::conv2d, 2e8), imported_time(1, 50));
     failed.timing.reset();
     failed.failure = "no kernel";
     auto const evidence =
-        evidence_with({timed(kernel(OperationType::conv2d, 2e6), imported_time(1)),
-                       timed(kernel(OperationType::conv2d, 2.5e6), imported_time(1)),
-                       timed(kernel(OperationType::conv2d, 2e7), imported_time(1)),
-                       timed(kernel(OperationType::conv2d, 5e8), imported_time(1), true), failed},
+        evidence_with({timed(kernel(OperationType::conv2d, 2e6), imported_time(1, 50)),
+                       timed(kernel(OperationType::conv2d, 2.5e6), imported_time(1, 50)),
+                       timed(kernel(OperationType::conv2d, 2e7), imported_time(1, 50)),
+                       timed(kernel(OperationType::conv2d, 5e8), imported_time(1, 50), true), failed},
                       {model("fitted", {0, 1, 4}), model("unseen", {2}, ModelRole::held_out)});
     auto const calibration = calibration_with(
         {constant_curve(OperationType::conv2d, 1), constant_curve(OperationType::pool, 3, true)});
@@ -241,8 +231,8 @@ Calibration legacy_values() {
 
 TEST(AuditLegacy, RatiosAreLegacyTimeOverMeasuredTime) {
     auto const evidence =
-        evidence_with({timed(kernel(OperationType::conv2d, 1e6), imported_time(1)),
-                       timed(kernel(OperationType::conv2d, 1e6), imported_time(4))},
+        evidence_with({timed(kernel(OperationType::conv2d, 1e6), imported_time(1, 50)),
+                       timed(kernel(OperationType::conv2d, 1e6), imported_time(4, 50))},
                       {model("m", {0, 1})});
     auto const calibration = calibration_with({constant_curve(OperationType::conv2d, 3)});
     std::vector models{wanted("big", {kernel(OperationType::conv2d, 6e6)}),

@@ -246,6 +246,19 @@ std::string validation_markdown(Validation const& validation) {
     return report(validation, Dress::markdown);
 }
 
+nlohmann::json recommendation_json(Recommendation const& r) {
+    return {{"operation_type", to_string(r.type)},
+            {"size", r.size},
+            {"unseen_regime", r.unseen_regime},
+            {"variance_share", r.variance_share},
+            {"half_width_percent", r.half_width_percent},
+            {"narrowed_half_width_percent", r.narrowed_half_width_percent},
+            {"shapes", r.shapes},
+            {"models", r.models},
+            {"seconds", r.seconds},
+            {"text", recommendation_text(r)}};
+}
+
 nlohmann::json validation_json(Validation const& v) {
     bool const any = !v.outcomes.empty();
     auto const kernel_error = kernel_median_error_percent(v.outcomes);
@@ -341,17 +354,7 @@ nlohmann::json validation_json(Validation const& v) {
                                  {"coverage_95", s.coverage_95}});
     }
     for (auto const& r : v.recommendations) {
-        json["recommendations"].push_back(
-            {{"operation_type", to_string(r.type)},
-             {"size", r.size},
-             {"unseen_regime", r.unseen_regime},
-             {"variance_share", r.variance_share},
-             {"half_width_percent", r.half_width_percent},
-             {"narrowed_half_width_percent", r.narrowed_half_width_percent},
-             {"shapes", r.shapes},
-             {"models", r.models},
-             {"seconds", r.seconds},
-             {"text", recommendation_text(r)}});
+        json["recommendations"].push_back(recommendation_json(r));
     }
     return json;
 }

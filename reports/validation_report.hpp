@@ -18,6 +18,7 @@ namespace derate {
 
 /// What to measure, why, and what it takes; one line.
 [[nodiscard]] std::string recommendation_text(Recommendation const& recommendation);
+[[nodiscard]] nlohmann::json recommendation_json(Recommendation const& recommendation);
 
 /// JUnit XML: one test case a rule, named by the hardware; INCONCLUSIVE is an error, FAIL a
 /// failure.

@@ -161,10 +161,10 @@ TEST_F(GateCommands, ValidateTimesModelsWithoutABatch) {
                 " --launches 2",
             bench);
     EXPECT_EQ(outcome.code, 1) << outcome.output;
-    auto const models = nlohmann::json::parse(outcome.output).at("models");
-    ASSERT_EQ(models.size(), 2U);
+    auto const listed = nlohmann::json::parse(outcome.output).at("models");
+    ASSERT_EQ(listed.size(), 2U);
     std::map<std::string, nlohmann::json> batches;
-    for (auto const& model : models) batches[model.at("model")] = model.at("batch");
+    for (auto const& model : listed) batches[model.at("model")] = model.at("batch");
     EXPECT_EQ(batches.at("resnet18"), 1);
     EXPECT_TRUE(batches.at("no_batch_graph").is_null());
 }

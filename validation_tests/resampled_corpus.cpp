@@ -43,19 +43,6 @@ double mean_of(std::vector<ModelOutcome> const& outcomes, auto const& value) {
     return sum / count;
 }
 
-/// Time-weighted mean of the kernels' squared standardised errors, as the variance rule takes it.
-double kernel_square(ModelOutcome const& outcome) {
-    double weight = 0;
-    double sum = 0;
-    for (auto const& kernel : outcome.kernels) {
-        if (!(kernel.log_variance > 0)) continue;
-        double const e = kernel.log_error();
-        weight += kernel.predicted_ms;
-        sum += kernel.predicted_ms * e * e / kernel.log_variance;
-    }
-    return sum / weight;
-}
-
 /// The part of the evidence that one campaign timed.
 Evidence of_campaign(Evidence const& all, int campaign) {
     auto part = all;
@@ -92,7 +79,7 @@ ResampledCorpus::ResampledCorpus(std::vector<ModelOutcome> left_out) {
     for (auto& outcome : left_out) shift_predictions(outcome, std::exp(-bias));
     double const ratio =
         mean_of(left_out, [](auto const& o) { return o.standardised() * o.standardised(); });
-    double const kernel_ratio = mean_of(left_out, kernel_square);
+    double const kernel_ratio = mean_of(left_out, [](auto const& o) { return o.kernel_square().value(); });
     std::map<std::string, std::vector<ModelOutcome>> families;
     for (auto& outcome : left_out) {
         outcome.log_variance *= ratio;

@@ -11,6 +11,7 @@
 #include "core/json/calibration_files.hpp"
 #include "core/json/calibration_json.hpp"
 #include "core/json/file.hpp"
+#include "ctest/json_pointers.hpp"
 #include "ctest/temporary_folder.hpp"
 
 namespace derate {
@@ -261,19 +262,6 @@ struct Mutation {
     std::string pointer;      ///< part of one reported pointer
     bool breaks_rule = true;  ///< an optional field may go
 };
-
-/// Pointers to every value of a document, containers included.
-void all_pointers(json const& value, std::string const& pointer, std::vector<std::string>& result) {
-    if (!pointer.empty()) result.push_back(pointer);
-    if (value.is_object()) {
-        for (auto const& [key, member] : value.items())
-            all_pointers(member, pointer + "/" + key, result);
-    } else if (value.is_array()) {
-        for (std::size_t i = 0; i < value.size(); ++i) {
-            all_pointers(value[i], pointer + "/" + std::to_string(i), result);
-        }
-    }
-}
 
 std::string parent_of(std::string const& pointer) { return pointer.substr(0, pointer.rfind('/')); }
 

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/input_error.hpp"
+#include "ctest/refusal.hpp"
 #include "ctest/temporary_folder.hpp"
 
 namespace derate {
@@ -17,17 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-/// What the InputError of `action` says; empty when it does not throw one.
-template <class Action>
-std::string refusal(Action&& action) {
-    try {
-        action();
-    } catch (InputError const& error) {
-        return error.what();
-    }
-    return {};
-}
 
 class Folder : public testing::Test {
   protected:

@@ -11,6 +11,7 @@
 #include "core/input_error.hpp"
 #include "core/json/calibration_json.hpp"
 #include "core/json/file.hpp"
+#include "ctest/refusal.hpp"
 #include "ctest/temporary_folder.hpp"
 
 namespace derate {
@@ -20,16 +21,6 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 fs::path const shipped = fs::path{DERATE_SOURCE_DIR} / "hardware_registry";
-
-template <class Action>
-std::string refusal(Action&& action) {
-    try {
-        action();
-    } catch (InputError const& error) {
-        return error.what();
-    }
-    return {};
-}
 
 /// Sets an environment variable for a test's length.
 class EnvironmentVariable {
