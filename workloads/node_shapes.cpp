@@ -140,6 +140,26 @@ Sizes integers_argument(ProgramNode const& node, std::string_view name) {
     return {};
 }
 
+std::optional<ValueId> tensor_id(ProgramNode const& node, std::string_view name) {
+    auto const* given = node.find_argument(name);
+    auto const* tensor = given == nullptr ? nullptr : std::get_if<TensorArgument>(given);
+    return tensor == nullptr ? std::nullopt : std::optional{tensor->value};
+}
+
+std::int64_t extent(TensorValue const& value, std::int64_t dimension) {
+    auto const rank = static_cast<std::int64_t>(value.sizes.size());
+    if (dimension < 0) dimension += rank;
+    return dimension >= 0 && dimension < rank ? value.sizes[static_cast<std::size_t>(dimension)]
+                                              : 1;
+}
+
+std::int64_t integer_argument(ProgramNode const& node, std::string_view name,
+                              std::int64_t otherwise) {
+    return static_cast<std::int64_t>(number_argument(node, name, static_cast<double>(otherwise)));
+}
+
+bool is_boolean(TensorValue const& value) { return value.dtype == ScalarType::boolean; }
+
 double broadcast_count(Sizes const& a, Sizes const& b) {
     double count = 1;
     auto const rank = std::max(a.size(), b.size());

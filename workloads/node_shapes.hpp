@@ -14,6 +14,8 @@ namespace derate {
 /// The tensor argument of that name; null when absent or None.
 [[nodiscard]] TensorValue const* tensor_argument(ExportedProgram const& program,
                                                  ProgramNode const& node, std::string_view name);
+/// The same as its number; empty when absent or None.
+[[nodiscard]] std::optional<ValueId> tensor_id(ProgramNode const& node, std::string_view name);
 /// Tensors of a list with gaps, as indexing has; torch.export writes a plain list where there are
 /// none. \return empty when the node has no such argument
 [[nodiscard]] std::optional<std::vector<std::optional<ValueId>>> tensors_with_gaps(
@@ -26,9 +28,16 @@ namespace derate {
 /// An integer or float argument.
 [[nodiscard]] double number_argument(ProgramNode const& node, std::string_view name,
                                      double otherwise);
+/// An integer, where a float stands too.
+[[nodiscard]] std::int64_t integer_argument(ProgramNode const& node, std::string_view name,
+                                            std::int64_t otherwise);
 /// A list of integers, or one integer; empty when absent.
 [[nodiscard]] std::vector<std::int64_t> integers_argument(ProgramNode const& node,
                                                           std::string_view name);
+
+/// Size of a dimension, a negative one counted from the end; 1 where there is none.
+[[nodiscard]] std::int64_t extent(TensorValue const& value, std::int64_t dimension);
+[[nodiscard]] bool is_boolean(TensorValue const& value);
 
 /// Elements of a broadcast of the two shapes; sizes that do not match count with the larger one.
 [[nodiscard]] double broadcast_count(std::vector<std::int64_t> const& a,

@@ -987,6 +987,12 @@ std::string_view functional_name(ProgramNode const& node) {
     return name;
 }
 
+bool is_max_pool(ProgramNode const& node) {
+    auto const name = functional_name(node);
+    return name.starts_with("max_pool") || name.starts_with("adaptive_max_pool") ||
+           name.starts_with("fractional_max_pool");
+}
+
 OperationType operation_type_of(ExportedProgram const& program, ProgramNode const& node) {
     switch (kind_of(program, node)) {
         case convolution: {

@@ -49,6 +49,9 @@ struct OperatorRow {
 /// "relu" of "relu_": the operator's name without the mark of an in-place call.
 [[nodiscard]] std::string_view functional_name(ProgramNode const& node);
 
+/// Whose time depends on the values: what is largest moves from place to place.
+[[nodiscard]] bool is_max_pool(ProgramNode const& node);
+
 /// The operation type of a subgraph whose first kernel is this call.
 [[nodiscard]] OperationType operation_type_of(ExportedProgram const& program,
                                               ProgramNode const& node);
