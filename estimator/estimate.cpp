@@ -239,6 +239,18 @@ Totals evaluate(CompiledCurve const* curves, PreparedModel const& model) {
 
 }  // namespace
 
+double model_wide_variance(CompiledCalibration const& calibration, PreparedModel const& model,
+                           EstimateOf what) {
+    auto const& intervals = calibration.intervals();
+    double variance = intervals.model_log_variance;
+    if (what == EstimateOf::whole_model) {
+        double const spread = calibration.context().relative_std.value_or(0);
+        variance += spread * spread;
+    }
+    if (model.foreign_partition) variance += intervals.foreign_partition_log_variance;
+    return variance;
+}
+
 LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel const& model,
                          EstimateOf what) {
     auto const totals = evaluate(calibration.curves().data(), model);
@@ -262,14 +274,9 @@ LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel c
     auto const log_variance_of = [&](double learnt_part, double unlearnt_part) {
         return std::log1p(std::expm1(factor * std::log1p(learnt_part)) + unlearnt_part / square);
     };
-    double log_variance = log_variance_of(learnt, totals.unlearnt) + intervals.model_log_variance;
-    double context = 1;
-    if (in_context) {
-        double const spread = calibration.context().relative_std.value_or(0);
-        log_variance += spread * spread;
-        context = calibration.context().factor;
-    }
-    if (model.foreign_partition) log_variance += intervals.foreign_partition_log_variance;
+    double const log_variance = log_variance_of(learnt, totals.unlearnt) +
+                                model_wide_variance(calibration, model, what);
+    double const context = in_context ? calibration.context().factor : 1;
 
     LatencyEstimate result;
     result.latency_ms = parts_and_operators * context * ms_per_second;

@@ -61,6 +61,24 @@ LatencyEstimate combined(std::span<LatencyEstimate const> estimates) {
     return total;
 }
 
+/// Widths of parts add, so a subgraph's share of its part's variance becomes that times the part's
+/// share of the width.
+void share_width(std::span<LatencyEstimate const> estimates,
+                 std::span<std::vector<std::size_t> const> positions,
+                 std::span<SubgraphEstimate> subgraphs) {
+    double whole = 0;
+    std::vector<double> widths;
+    for (auto const& estimate : estimates) {
+        widths.push_back(estimate.latency_ms * part_of(estimate).log_half_width);
+        whole += widths.back();
+    }
+    for (std::size_t part = 0; part < positions.size(); ++part) {
+        for (auto const i : positions[part]) {
+            *subgraphs[i].variance_share *= whole > 0 ? widths[part] / whole : 0;
+        }
+    }
+}
+
 SubgraphEstimate priced_by_legacy(LegacyRules const& rules, LegacyRoof const& roof,
                                   Subgraph const& subgraph, std::string_view partition,
                                   std::optional<double> peak_flops) {
@@ -209,6 +227,7 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
     ChainEstimate result;
     result.subgraphs.resize(subgraphs.size());
     std::vector<LatencyEstimate> parts;
+    std::vector<std::vector<std::size_t>> positions;  // of each part's subgraphs, legacy left out
     bool beyond_context = false;
     for (std::size_t s = 0; s < steps_.size(); ++s) {
         std::vector<Subgraph> priced;
@@ -240,6 +259,7 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
             for (std::size_t i = 0; i < position.size(); ++i) {
                 result.subgraphs[position[i]] = each[i];
             }
+            positions.push_back(std::move(position));
         }
         share.latency_ms = part.latency_ms;
         result.shares.push_back(share);
@@ -250,7 +270,9 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
         result.total = parts.front();
     } else if (result.spread_known) {
         result.total = combined(parts);
+        share_width(parts, positions, result.subgraphs);
     } else {
+        for (auto& part : result.subgraphs) part.variance_share.reset();
         for (auto const& part : parts) {
             result.total.latency_ms += part.latency_ms;
             result.total.foreign_partition =
@@ -268,7 +290,8 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
     if (unseen.share > 0.5) {
         result.warnings.push_back(percent(unseen.share) +
                                   " of the time is of kernels that no calibration case shows (" +
-                                  listed(unseen.kinds) + "); measure some of them.");
+                                  listed(unseen.kinds) + "); `derate calibrate --models` with models that "
+                                  "hold them shows them.");
     }
     if (result.spread_known) {
         result.why_spread_unknown =

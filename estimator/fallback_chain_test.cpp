@@ -246,6 +246,23 @@ TEST(FallbackChain, WidthsOfMixedSourcesAddUp) {
     EXPECT_NEAR(std::log(mixed.total.latency_ms / mixed.total.ci_95_lower_ms), log_width, 1e-12);
 }
 
+TEST(FallbackChain, SharesOfTheVarianceOfMixedSourcesAreOfTheirWidth) {
+    std::vector<Calibration> chain{conv_only(), default_file("cpu")};
+    chain.front().intervals.model_log_variance = 0;
+    chain.back().default_rules->model_log_variance = 0;
+    auto const mixed = price(chain);
+    double convolutions = 0;
+    double all = 0;
+    for (auto const& part : mixed.subgraphs) {
+        all += *part.variance_share;
+        if (part.source == CurveSource::measured) convolutions += *part.variance_share;
+    }
+    EXPECT_NEAR(all, 1, 1e-9);
+    EXPECT_GT(convolutions, 0);
+    EXPECT_LT(convolutions, mixed.shares.front().latency_ms / mixed.total.latency_ms)
+        << "the default is the wider one";
+}
+
 TEST(FallbackChain, OneLegacyKernelLeavesTheTotalsSpreadUnknown) {
     auto legacy = shipped("jetson_orin_agx", {.only = CurveSource::legacy_hardcoded});
     auto const estimate = price({conv_only(), legacy.front()});

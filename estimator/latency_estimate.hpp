@@ -47,6 +47,12 @@ struct SubgraphEstimate {
     double latency_ms = 0;  ///< mean, with the context factor
     double latency_std_ms = 0;
     double log_variance = 0;  ///< of this kernel alone
+    /// Its own 95 % prediction interval is latency / spread to latency * spread: that of a model of
+    /// this kernel alone. Empty where nothing is known of it.
+    std::optional<double> spread;
+    /// Its part, with all that it has in common with others, of the model's log variance. What all
+    /// kernels share (context factor, another partition) is nobody's.
+    std::optional<double> variance_share;
     double roofline_ms =
         0;  ///< the explainable curve's part of the median, before the residual model
     double residual_factor = 1;  ///< the residual model's factor on the median; 1 without one

@@ -122,6 +122,78 @@ double shared_correlation(CompiledCurve const& curve, PreparedModel const& model
     return std::clamp((joint - sum_squares) / pairs, 0.0, 1.0);
 }
 
+/// Of one distinct kernel with all its occurrences: seconds, and the standard deviations that its log
+/// variance is split into (docs/uncertainty.md, section 3).
+struct Deviations {
+    double own = 0;
+    double shared = 0;
+    double unlearnt = 0;
+};
+
+Deviations deviations_of(CompiledCurve const& curve, PricedKernel const& kernel, double count,
+                         double added_variance) {
+    double const mean = kernel.mean_seconds * count;
+    double const unit =
+        mean * mean * std::expm1(kernel.variance) / std::max(kernel.variance, 1e-300);
+    double const shared = curve.points > 0 ? kernel.shared_variance : curve.common_log_variance;
+    return {.own = std::sqrt(unit * std::max(0.0, kernel.variance - shared - added_variance)),
+            .shared = std::sqrt(unit * shared),
+            .unlearnt = std::sqrt(unit * added_variance)};
+}
+
+/// Each distinct kernel's covariance with the model's time, learnt and not; together they are the
+/// variance that estimate() forms (seconds squared).
+struct Covariance {
+    double learnt = 0;
+    double unlearnt = 0;
+};
+
+std::vector<Covariance> covariances_with_total(CompiledCalibration const& calibration,
+                                               PreparedModel const& model,
+                                               std::span<Deviations const> deviations) {
+    double all = 0;
+    std::vector<double> of_type(model.runs.size(), 0);  // own deviations of the run's whole type
+    for (std::size_t first = 0, r = 0; r < model.runs.size(); ++r) {
+        auto const& run = model.runs[r];
+        if (!calibration.curves()[static_cast<std::size_t>(run.curve)].is_parent) {
+            for (int j = run.begin; j < run.end; ++j) {
+                of_type[first] += deviations[static_cast<std::size_t>(j)].own;
+            }
+        }
+        if (!run.ends_type) continue;
+        all += of_type[first];
+        std::fill(of_type.begin() + static_cast<std::ptrdiff_t>(first),
+                  of_type.begin() + static_cast<std::ptrdiff_t>(r) + 1, of_type[first]);
+        first = r + 1;
+    }
+    auto const& intervals = calibration.intervals();
+    std::vector<Covariance> result(deviations.size());
+    for (std::size_t r = 0; r < model.runs.size(); ++r) {
+        auto const& run = model.runs[r];
+        bool const is_parent =
+            calibration.curves()[static_cast<std::size_t>(run.curve)].is_parent;
+        Deviations sum;
+        for (int j = run.begin; j < run.end; ++j) {
+            sum.shared += deviations[static_cast<std::size_t>(j)].shared;
+            sum.unlearnt += deviations[static_cast<std::size_t>(j)].unlearnt;
+        }
+        for (int j = run.begin; j < run.end; ++j) {
+            auto const& [own, shared, unlearnt] = deviations[static_cast<std::size_t>(j)];
+            auto& covariance = result[static_cast<std::size_t>(j)];
+            covariance.unlearnt = unlearnt * sum.unlearnt;
+            if (is_parent) {
+                covariance.unlearnt += shared * sum.shared + own * own;
+                continue;
+            }
+            covariance.learnt =
+                shared * (shared + run.shared_correlation * (sum.shared - shared)) +
+                own * (own + intervals.same_type_correlation * (of_type[r] - own) +
+                       intervals.cross_type_correlation * (all - of_type[r]));
+        }
+    }
+    return result;
+}
+
 }  // namespace
 
 PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph const> subgraphs,
@@ -226,11 +298,35 @@ std::vector<SubgraphEstimate> estimate_subgraphs(CompiledCalibration const& cali
         std::fill(curve_of.begin() + run.begin, curve_of.begin() + run.end, run.curve);
     }
     auto const context = context_of(calibration, what);
+    auto const& intervals = calibration.intervals();
+    std::vector<PricedKernel> priced;
+    std::vector<Deviations> deviations;
+    for (std::size_t j = 0; j < model.count.size(); ++j) {
+        auto const& curve = calibration.curves()[static_cast<std::size_t>(curve_of[j])];
+        priced.push_back(price(curve, model, j));
+        deviations.push_back(
+            deviations_of(curve, priced[j], model.count[j], model.added_variance[j]));
+    }
+    auto const covariances = covariances_with_total(calibration, model, deviations);
+    Covariance sum;
+    for (auto const& [learnt, unlearnt] : covariances) {
+        sum.learnt += learnt;
+        sum.unlearnt += unlearnt;
+    }
+    auto const total = estimate(calibration, model, what);
+    double const of_whole_models = model_wide_variance(calibration, model, what);
+    double const seconds = total.latency_ms / ms_per_second / context.factor;
+    // As estimate() does: the factor says how the learnt part of many errors adds up.
+    double const kernels_variance = std::expm1(total.log_variance - of_whole_models);
+    double const learnt_factor =
+        sum.learnt > 0
+            ? std::max(0.0, kernels_variance * seconds * seconds - sum.unlearnt) / sum.learnt
+            : 1;
     std::vector<SubgraphEstimate> result;
     for (std::size_t i = 0; i < model.distinct.size(); ++i) {
         auto const j = static_cast<std::size_t>(model.distinct[i]);
         auto const& curve = calibration.curves()[static_cast<std::size_t>(curve_of[j])];
-        auto const kernel = price(curve, model, j);
+        auto const& kernel = priced[j];
         SubgraphEstimate part;
         part.subgraph_id = model.subgraph_id[i];
         part.latency_ms = context.factor *
@@ -238,6 +334,18 @@ std::vector<SubgraphEstimate> estimate_subgraphs(CompiledCalibration const& cali
                           ms_per_second;
         part.log_variance = kernel.variance;
         part.latency_std_ms = part.latency_ms * std::sqrt(std::expm1(kernel.variance));
+        // What each operator costs inside a model has no error of its own.
+        double const uncertain = context.factor * kernel.mean_seconds * ms_per_second / part.latency_ms;
+        part.spread = std::exp(
+            intervals.t_quantile *
+            std::sqrt(std::log1p(uncertain * uncertain * std::expm1(kernel.variance)) +
+                      of_whole_models));
+        double const variance =
+            learnt_factor * covariances[j].learnt + covariances[j].unlearnt;
+        double const all = learnt_factor * sum.learnt + sum.unlearnt;
+        part.variance_share = all > 0 ? variance / all / model.count[j] *
+                                            (1 - of_whole_models / total.log_variance)
+                                      : 0;
         part.roofline_ms = kernel.terms.total() * ms_per_second;
         part.residual_factor = std::exp(kernel.residual);
         auto const peak =

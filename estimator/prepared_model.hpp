@@ -77,6 +77,11 @@ enum class EstimateOf {
     sum_of_parts  ///< the sum of kernels timed alone
 };
 
+/// What adds to the log variance of any model, whatever its kernels: whole-model term, context
+/// factor's spread, another partition.
+[[nodiscard]] double model_wide_variance(CompiledCalibration const& calibration,
+                                         PreparedModel const& model, EstimateOf what);
+
 /// Latency of the model and its interval, from all kernels' terms. Does not allocate.
 ///
 /// Every call evaluates every distinct kernel's terms, residual and variance, sums them and forms

@@ -130,6 +130,50 @@ double log_variance_of(Calibration const& calibration, std::vector<Subgraph> con
     return estimate(compiled, prepare(compiled, subgraphs, "derate_1")).log_variance;
 }
 
+// Two convolutions of 2 ms and 1 ms, log variance v each, correlation 0.4; an addition alone in its
+// type at 0.15 with them: shares of the variance are d_i (sum over j of r_ij d_j).
+TEST(EstimateSubgraphs, ShareTheVarianceByWhatTheyHaveInCommon) {
+    auto calibration = two_types();
+    calibration.intervals.same_type_correlation = 0.4;
+    calibration.intervals.cross_type_correlation = 0.15;
+    calibration.context = {.factor = 1.5, .relative_std = 0.1};
+    CompiledCalibration const compiled{calibration};
+    std::vector const subgraphs{convolution(2e9, 0), convolution(1e9, 0), convolution(1e9, 0),
+                                addition(1e6)};
+    auto const model = prepare(compiled, subgraphs, "derate_1");
+    auto const total = estimate(compiled, model);
+    auto const parts = estimate_subgraphs(compiled, model);
+    // Equal kernels err alike: the two of 1 ms are one of 2 ms.
+    double const a = parts[0].latency_std_ms;
+    double const b = 2 * parts[1].latency_std_ms;
+    double const c = parts[3].latency_std_ms;
+    double const of_a = a * (a + 0.4 * b + 0.15 * c);
+    double const of_b = b * (b + 0.4 * a + 0.15 * c);
+    double const of_c = c * (c + 0.15 * (a + b));
+    double const sum = of_a + of_b + of_c;
+    double const of_kernels = 1 - 0.01 / total.log_variance;  // the context's part is nobody's
+    EXPECT_NEAR(*parts[0].variance_share, of_kernels * of_a / sum, 1e-9);
+    EXPECT_NEAR(*parts[1].variance_share, of_kernels * of_b / sum / 2, 1e-9);
+    EXPECT_NEAR(*parts[2].variance_share, *parts[1].variance_share, 1e-12);
+    EXPECT_NEAR(*parts[3].variance_share, of_kernels * of_c / sum, 1e-9);
+}
+
+TEST(EstimateSubgraphs, HaveTheIntervalOfAModelOfThatKernelAlone) {
+    auto calibration = two_types();
+    calibration.intervals.variance_factor = 3;
+    calibration.intervals.foreign_partition_log_variance = 0.04;
+    calibration.context = {.factor = 1.5, .relative_std = 0.1};
+    calibration.context.operator_seconds = 2e-5;
+    CompiledCalibration const compiled{calibration};
+    std::vector const both{convolution(2e9, 0), addition(1e6)};
+    auto const parts = estimate_subgraphs(compiled, prepare(compiled, both, "another"));
+    for (std::size_t i = 0; i < both.size(); ++i) {
+        std::vector const one{both[i]};
+        auto const alone = estimate(compiled, prepare(compiled, one, "another"));
+        EXPECT_NEAR(*parts[i].spread, alone.ci_95_upper_ms / alone.latency_ms, 1e-9);
+    }
+}
+
 TEST(Estimate, AModelOfOneKernelHasThatKernelsInterval) {
     auto calibration = shrunk(0.1);
     auto const one = convolution(2e6, 1e4);
