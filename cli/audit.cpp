@@ -174,8 +174,9 @@ AuditRequest request_of(AuditFlags const& flags, CommonFlags const& common) {
             throw InputError{flags.calibration.string(), "is no curve file",
                              "$schema efficiency_calibration_v1.json"};
         }
-        auto const& calibration = request.subjects.front().stored.calibration;
-        request.hardware_id = calibration ? calibration->hardware_id : flags.calibration.string();
+        auto const& stored = request.subjects.front().stored;
+        if (stored.refusal) throw InputError{*stored.refusal};
+        request.hardware_id = stored.calibration->hardware_id;
         auto const beside = flags.calibration.parent_path() / "hardware.json";
         if (fs::exists(beside)) {
             request.hardware = hardware_from_json(read_json(beside), beside.string());

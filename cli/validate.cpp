@@ -205,7 +205,9 @@ ExitCode run_validate(CommonFlags const& common, ValidateFlags const& flags) {
         auto const calibration = read_calibration(file);
         validation = validate_on(calibration, read_measurements(flags.measurements, calibration));
     } else {
-        validation = validate_stored(read_stored_calibration(file), nullptr, what);
+        auto const stored = read_stored_calibration(file);
+        if (stored.refusal) throw InputError{*stored.refusal};
+        validation = validate_stored(stored, nullptr, what);
     }
 
     if (common.json) {

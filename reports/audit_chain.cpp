@@ -9,6 +9,7 @@
 #include "core/input_error.hpp"
 #include "core/json/environment_json.hpp"
 #include "reports/audit.hpp"
+#include "reports/report_text.hpp"
 
 namespace derate {
 
@@ -35,9 +36,11 @@ ChainLink link_from_estimate(AuditSubject const& subject, std::string_view hardw
                    .to = "curve file",
                    .state = LinkState::verified,
                    .detail = "SHA-256 " + short_hash(subject.sha256)};
-    if (!subject.refusal.empty()) {
+    auto const& unreadable = subject.stored.refusal;
+    if (unreadable || !subject.refusal.empty()) {
         link.state = LinkState::broken;
-        link.detail = "`derate estimate` refuses: " + subject.refusal;
+        link.detail = "`derate estimate` refuses: " +
+                      (unreadable ? std::string{unreadable->what()} : subject.refusal);
     } else if (!subject.served_first) {
         link.detail = "`derate estimate --calibration` answers from this file; " + link.detail;
     } else if (*subject.served_first == subject.stored.curves) {
@@ -55,8 +58,8 @@ ChainLink link_to_schema(StoredCalibration const& stored) {
     ChainLink link{.from = "curve file", .to = "schema", .detail = "no violation"};
     if (!stored.violations.empty()) {
         link.state = LinkState::broken;
-        link.detail = std::to_string(stored.violations.size()) +
-                      " violations, the first: " + stored.violations.front();
+        link.detail = count_of(stored.violations.size(), "violation", "violations") + ", the first: " +
+                      stored.violations.front();
     }
     return link;
 }

@@ -393,7 +393,9 @@ std::string chain_in_words(CalibrationAudit const& one) {
 
 std::string calibration_in_words(CalibrationAudit const& one) {
     auto const& p = one.provenance;
-    if (!one.readable) return p.file.filename().string() + " cannot be read. ";
+    if (!one.readable) {
+        return p.file.filename().string() + ": " + one.chain.front().detail + ". ";
+    }
     if (!has_curves(one)) {
         auto text = source_label(p.source) + " values, whose spread is unknown";
         if (one.is_broken()) text += "; " + chain_in_words(one);

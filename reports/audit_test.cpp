@@ -20,6 +20,7 @@ namespace derate {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
@@ -367,6 +368,18 @@ TEST_F(AuditChain, AMissingEvidenceFileBreaksIt) {
     fs::remove(evidence_file());
     EXPECT_THAT(states(), ElementsAre("verified", "verified", "BROKEN", "absent"));
     EXPECT_THAT(detail(2), HasSubstr("missing"));
+}
+
+TEST_F(AuditChain, AFileThatEstimateRefusesAnswersNothing) {
+    write();
+    auto json = read_json(curves_);
+    json["threads"] = -3;
+    write_atomically(curves_, pretty_json(json));
+    EXPECT_THAT(states(), ElementsAre("BROKEN", "BROKEN"));
+    EXPECT_THAT(detail(0), AllOf(HasSubstr("`derate estimate` refuses: "), HasSubstr("#/threads: got -3")));
+    EXPECT_THAT(detail(1), HasSubstr("1 violation, the first: "));
+    EXPECT_THAT(audit_in_words(audit({.hardware_id = "machine", .subjects = {subject()}})),
+                HasSubstr("#/threads: got -3"));
 }
 
 TEST_F(AuditChain, ACurveEditedByHandDoesNotComeFromItsEvidence) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "core/input_error.hpp"
 #include "core/json/calibration_files.hpp"
 #include "core/json/calibration_json.hpp"
 #include "core/json/file.hpp"
@@ -33,6 +32,7 @@ StoredCalibration read_stored_calibration(fs::path const& curves) {
     try {
         stored.calibration = calibration_from_json(json, curves.string());
     } catch (InputError const& error) {
+        stored.refusal = error;
         if (stored.violations.empty()) stored.violations.emplace_back(error.what());
         return stored;
     }

@@ -6,6 +6,7 @@
 
 #include "core/calibration.hpp"
 #include "core/evidence.hpp"
+#include "core/input_error.hpp"
 
 namespace derate {
 
@@ -14,6 +15,7 @@ namespace derate {
 struct StoredCalibration {
     std::filesystem::path curves;
     std::optional<Calibration> calibration;  ///< empty: not readable as one
+    std::optional<InputError> refusal;       ///< why it is not; empty where it is
     std::optional<Evidence> evidence;  ///< empty: none recorded, missing, changed or unreadable
     std::vector<EvidenceFileState> evidence_files;
     std::vector<std::string> violations;  ///< of schema and rules, one line each
