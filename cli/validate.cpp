@@ -23,7 +23,6 @@
 #include "core/input_error.hpp"
 #include "core/json/calibration_files.hpp"
 #include "core/json/file.hpp"
-#include "core/json/measurement_json.hpp"
 #include "reports/validation_report.hpp"
 #include "workloads/count_again.hpp"
 #include "workloads/model_set.hpp"
@@ -56,8 +55,7 @@ LeaveOut parse_leave_out(std::string const& text) {
 Evidence read_measurements(std::vector<fs::path> const& files, Calibration const& calibration) {
     std::vector<EvidencePart> parts;
     for (auto const& file : files) {
-        auto measurement = measurement_from_json(read_json(file), file.string());
-        count_again(measurement);
+        auto const measurement = read_measurement(file);
         if (measurement.precision != calibration.precision) {
             throw InputError{file.string(),
                              "measured in " + std::string{to_string(measurement.precision)},

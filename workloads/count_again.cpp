@@ -1,5 +1,9 @@
 #include "workloads/count_again.hpp"
 
+#include <nlohmann/json.hpp>
+
+#include "core/json/file.hpp"
+#include "core/json/measurement_json.hpp"
 #include "workloads/descriptor.hpp"
 #include "workloads/partition.hpp"
 
@@ -39,6 +43,12 @@ void count_again(Measurement& measurement) {
         measured.subgraph = counted_again(std::move(measured.subgraph));
     }
     measurement.flop_rule = flop_rule;
+}
+
+Measurement read_measurement(std::filesystem::path const& file) {
+    auto measurement = measurement_from_json(read_json(file), file.string());
+    count_again(measurement);
+    return measurement;
 }
 
 }  // namespace derate

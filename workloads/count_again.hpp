@@ -1,4 +1,6 @@
 #pragma once
+#include <filesystem>
+
 #include "core/evidence.hpp"
 #include "core/measurement.hpp"
 
@@ -12,6 +14,11 @@ namespace derate {
 /// \throws InputError  a descriptor that is none
 void count_again(Evidence& evidence);
 void count_again(Measurement& measurement);
+
+/// A measurement file as a model: its kernels, counted by the rule of today.
+///
+/// \throws InputError  not there, not readable, or not a valid measurement
+[[nodiscard]] Measurement read_measurement(std::filesystem::path const& file);
 
 /// The same for one kernel, whatever its counts.
 [[nodiscard]] Subgraph counted_again(Subgraph subgraph);
