@@ -8,10 +8,14 @@
 
 #include "cli/commands.hpp"
 #include "cli/curve_file_choice.hpp"
+#include "cli/measuring.hpp"
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
+#include "core/json/fields.hpp"
+#include "core/json/file.hpp"
 #include "core/value_rule.hpp"
+#include "workloads/count_again.hpp"
 #include "workloads/descriptor.hpp"
 #include "workloads/input_values.hpp"
 #include "workloads/model_set.hpp"
@@ -53,6 +57,7 @@ std::string shapes_of(Subgraph const& subgraph) {
         if (first == nullptr) first = &node;
         last = &node;
     }
+    if (first == nullptr) return "-";  // a file made elsewhere need not name nodes
     return shape_text(first->input_shape) + " -> " + shape_text(last->output_shape);
 }
 
@@ -70,35 +75,26 @@ nlohmann::json count_to_json(double count) {
     return count;
 }
 
-nlohmann::json to_json(LoadedModel const& model, Partition const& cut,
-                       ProgramValues const& values_in) {
-    auto warnings = warnings_of(model.program);
-    if (auto const words = unknown_words(model.program); !words.empty()) warnings.push_back(words);
-    warnings.insert(warnings.end(), values_in.notes.begin(), values_in.notes.end());
-    nlohmann::json json{{"model", model.name},
-                        {"model_family", model.family},
-                        {"precision", to_string(model.precision)},
-                        {"batch", model.batch ? nlohmann::json(*model.batch) : nullptr},
-                        {"partition", partition_rule},
-                        {"flop_rule", flop_rule},
-                        {"torch_version", model.program.torch_version},
-                        {"unknown_operators", unknown_operators(model.program)},
-                        {"warnings", std::move(warnings)},
-                        {"value_rule", value_rule},
-                        {"inputs", nlohmann::json::array()},
-                        {"value_notes", values_in.notes},
-                        {"subgraphs", nlohmann::json::array()}};
-    for (auto const& input : model.program.inputs) {
-        if (!values_in.inputs.contains(input.value)) continue;
-        auto const index = static_cast<std::size_t>(input.value);
-        json["inputs"].push_back({{"name", input.name},
-                                  {"kind", to_string(input.kind)},
-                                  {"shape", model.program.values[index].sizes},
-                                  {"values", values_in.words[index]}});
-    }
+using Subgraphs = std::vector<Subgraph const*>;
+
+Subgraphs subgraphs_of(Partition const& cut) {
+    Subgraphs all;
+    for (auto const& item : cut.subgraphs) all.push_back(&item.subgraph);
+    return all;
+}
+
+Subgraphs subgraphs_of(Measurement const& measurement) {
+    Subgraphs all;
+    for (auto const& part : measurement.subgraphs) all.push_back(&part.subgraph);
+    return all;
+}
+
+/// Appends to `json["subgraphs"]` and sets `json["total"]`.
+void add_subgraphs(nlohmann::json& json, Subgraphs const& subgraphs) {
     double work = 0;
     double bytes = 0;
-    for (auto const& [subgraph, nodes, activations, weights, values, outputs] : cut.subgraphs) {
+    for (auto const* at : subgraphs) {
+        auto const& subgraph = *at;
         auto const traffic = subgraph.traffic.total().value();
         work += subgraph.work.value();
         bytes += traffic;
@@ -131,10 +127,66 @@ nlohmann::json to_json(LoadedModel const& model, Partition const& cut,
         json["subgraphs"].push_back(std::move(item));
     }
     json["total"] = {{"flops", count_to_json(work)}, {"bytes", count_to_json(bytes)}};
+}
+
+nlohmann::json to_json(LoadedModel const& model, Partition const& cut,
+                       ProgramValues const& values_in) {
+    auto warnings = warnings_of(model.program);
+    if (auto const words = unknown_words(model.program); !words.empty()) warnings.push_back(words);
+    warnings.insert(warnings.end(), values_in.notes.begin(), values_in.notes.end());
+    nlohmann::json json{{"model", model.name},
+                        {"model_family", model.family},
+                        {"precision", to_string(model.precision)},
+                        {"batch", model.batch ? nlohmann::json(*model.batch) : nullptr},
+                        {"partition", partition_rule},
+                        {"flop_rule", flop_rule},
+                        {"torch_version", model.program.torch_version},
+                        {"unknown_operators", unknown_operators(model.program)},
+                        {"warnings", std::move(warnings)},
+                        {"value_rule", value_rule},
+                        {"inputs", nlohmann::json::array()},
+                        {"value_notes", values_in.notes},
+                        {"subgraphs", nlohmann::json::array()}};
+    for (auto const& input : model.program.inputs) {
+        if (!values_in.inputs.contains(input.value)) continue;
+        auto const index = static_cast<std::size_t>(input.value);
+        json["inputs"].push_back({{"name", input.name},
+                                  {"kind", to_string(input.kind)},
+                                  {"shape", model.program.values[index].sizes},
+                                  {"values", values_in.words[index]}});
+    }
+    add_subgraphs(json, subgraphs_of(cut));
     return json;
 }
 
-void print_text(LoadedModel const& model, Partition const& cut) {
+/// What a measurement file holds of its model, with the times that it was made for.
+nlohmann::json to_json(Measurement const& measurement) {
+    nlohmann::json json{{"model", measurement.model},
+                        {"model_family", measurement.model_family},
+                        {"precision", to_string(measurement.precision)},
+                        {"batch", json_or_null(measurement.batch)},
+                        {"partition", measurement.partition},
+                        {"flop_rule", measurement.flop_rule},
+                        {"subgraphs", nlohmann::json::array()}};
+    add_subgraphs(json, subgraphs_of(measurement));
+    for (std::size_t i = 0; i < measurement.subgraphs.size(); ++i) {
+        auto const& timing = measurement.subgraphs[i].isolated;
+        json["subgraphs"][i]["isolated_ms"] =
+            timing ? nlohmann::json(timing->center_ms) : nlohmann::json();
+    }
+    return json;
+}
+
+/// What stands above the table.
+struct Heading {
+    std::string model;
+    std::optional<int> batch;
+    Precision precision = Precision::fp32;
+};
+
+/// \param times  one a subgraph; empty: none were taken
+void print_text(Heading const& heading, Subgraphs const& subgraphs,
+                std::vector<std::string> const& times) {
     struct TypeTotal {
         int subgraphs = 0;
         double work = 0;
@@ -144,13 +196,15 @@ void print_text(LoadedModel const& model, Partition const& cut) {
     std::map<std::string, int> distinct;
     TypeTotal total;
     std::vector<TableRow> rows{{"id", "pattern", "type", "shapes", "work", "memory", "FLOP/byte"}};
-    for (auto const& item : cut.subgraphs) {
-        auto const& subgraph = item.subgraph;
+    if (!times.empty()) rows.front().emplace_back("time alone");
+    for (std::size_t i = 0; i < subgraphs.size(); ++i) {
+        auto const& subgraph = *subgraphs[i];
         auto const traffic = subgraph.traffic.total();
         rows.push_back({std::to_string(subgraph.id), subgraph.fusion_pattern,
                         std::string{to_string(subgraph.type)}, shapes_of(subgraph),
                         format_flops(subgraph.work), format_bytes(traffic),
                         intensity_text(subgraph.work, traffic)});
+        if (!times.empty()) rows.back().push_back(times[i]);
         ++distinct[subgraph.descriptor];
         for (auto* sum : {&types[subgraph.type], &total}) {
             ++sum->subgraphs;
@@ -159,11 +213,11 @@ void print_text(LoadedModel const& model, Partition const& cut) {
         }
     }
     std::printf("%s, %s%s: %d subgraphs (%zu distinct), %s, %s of memory traffic\n\n",
-                model.name.c_str(),
-                model.batch ? ("batch " + std::to_string(*model.batch) + ", ").c_str() : "",
-                std::string{to_string(model.precision)}.c_str(), total.subgraphs, distinct.size(),
+                heading.model.c_str(),
+                heading.batch ? ("batch " + std::to_string(*heading.batch) + ", ").c_str() : "",
+                std::string{to_string(heading.precision)}.c_str(), total.subgraphs, distinct.size(),
                 format_flops(Flops{total.work}).c_str(), format_bytes(Bytes{total.bytes}).c_str());
-    std::fputs(text_table(rows, 4).c_str(), stdout);
+    std::fputs(text_table(with_equal_rows_joined(rows), 4).c_str(), stdout);
 
     std::vector<std::pair<OperationType, TypeTotal>> by_work{types.begin(), types.end()};
     std::stable_sort(by_work.begin(), by_work.end(),
@@ -181,14 +235,36 @@ void print_text(LoadedModel const& model, Partition const& cut) {
     std::fputs(text_table(sums, 1).c_str(), stdout);
 }
 
+ExitCode inspect_measurement(InspectFlags const& flags, CommonFlags const& common) {
+    if (flags.batch || !flags.precision.empty()) {
+        throw InputError{flags.batch ? "--batch" : "--precision", "a measurement file has its own",
+                         "an export, or no such flag"};
+    }
+    auto const measurement = read_measurement(flags.model);
+    if (common.json) {
+        std::fputs(pretty_json(to_json(measurement)).c_str(), stdout);
+        return exit_pass;
+    }
+    std::vector<std::string> times;
+    for (auto const& part : measurement.subgraphs) {
+        times.push_back(part.isolated ? timing_text(*part.isolated) : "-");
+    }
+    print_text({.model = measurement.model,
+                .batch = measurement.batch,
+                .precision = measurement.precision},
+               subgraphs_of(measurement), times);
+    return exit_pass;
+}
+
 }  // namespace
 
 Run add_inspect(CLI::App& command) {
     auto flags = std::make_shared<InspectFlags>();
-    command.add_option("--model", flags->model, "Name of a shipped model, or FILE.pt2")->required();
+    command.add_option("--model", flags->model, "Name of a shipped model, a torch.export file (.pt2), or a measurement file")->required();
     command.add_option("--batch", flags->batch, "Batch size (default 1; a file has its own)");
     command.add_option("--precision", flags->precision, "fp32, fp16 or bf16 (default fp32)");
     return [flags](CommonFlags const& common) {
+        if (flags->model.ends_with(".json")) return inspect_measurement(*flags, common);
         std::optional<Precision> precision;
         if (!flags->precision.empty()) precision = precision_of_flag(flags->precision);
         auto const model = load_model(flags->model, flags->batch, precision);
@@ -210,7 +286,8 @@ Run add_inspect(CLI::App& command) {
             auto const replace = nlohmann::json::error_handler_t::replace;
             std::puts(to_json(model, cut, values).dump(2, ' ', false, replace).c_str());
         } else {
-            print_text(model, cut);
+            print_text({.model = model.name, .batch = model.batch, .precision = model.precision},
+                       subgraphs_of(cut), {});
         }
         return exit_pass;
     };

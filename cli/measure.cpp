@@ -12,11 +12,14 @@
 #include "campaign/trust_grade.hpp"
 #include "cli/commands.hpp"
 #include "cli/measuring.hpp"
+#include "cli/text_table.hpp"
+#include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
 #include "core/json/file.hpp"
 #include "core/json/google_benchmark_export.hpp"
 #include "core/json/measurement_json.hpp"
 #include "core/json/registry.hpp"
+#include "core/shell_word.hpp"
 #include "core/statistics/sample_summary.hpp"
 #include "workloads/model_set.hpp"
 
@@ -113,6 +116,29 @@ std::string table_of(CampaignResult const& result, CampaignSettings const& setti
         }
     }
     return text;
+}
+
+/// Subgraphs by the time of each alone, slowest first.
+std::string table_of_subgraphs(Measurement const& measurement) {
+    std::vector<MeasuredSubgraph const*> timed;
+    double sum_ms = 0;
+    for (auto const& part : measurement.subgraphs) {
+        if (!part.isolated) continue;
+        timed.push_back(&part);
+        sum_ms += part.isolated->center_ms;
+    }
+    if (timed.empty()) return {};
+    std::ranges::stable_sort(timed, std::ranges::greater{},
+                             [](auto const* part) { return part->isolated->center_ms; });
+    std::vector<TableRow> rows{{"id", "pattern", "type", "work", "memory", "time alone", "share"}};
+    for (auto const* part : timed) {
+        auto const& subgraph = part->subgraph;
+        rows.push_back({std::to_string(subgraph.id), subgraph.fusion_pattern,
+                        std::string{to_string(subgraph.type)}, format_flops(subgraph.work),
+                        format_bytes(subgraph.traffic.total()), timing_text(*part->isolated),
+                        format_significant(100 * part->isolated->center_ms / sum_ms, 3) + " %"});
+    }
+    return "\n" + slowest_table(rows, 3);
 }
 
 std::string stop_summary(CampaignResult const& result) {
@@ -224,7 +250,8 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
         return code;
     }
     for (auto const& measurement : measurements) {
-        std::printf("%s", table_of(result, settings, measurement).c_str());
+        std::fputs(table_of(result, settings, measurement).c_str(), stdout);
+        std::fputs(table_of_subgraphs(measurement).c_str(), stdout);
     }
     auto const wall_s = result.samples.wall_s();
     std::printf("\n%lld repetitions in %d launches, %.0f s, %.0f %% of it inside timed work; %s\n",
@@ -242,6 +269,8 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
     if (result.complete) std::printf("%s\n", nothing_measured(samples).c_str());
     std::printf("written: %s%s and %s\n", outputs[0].c_str(),
                 outputs.size() > 1 ? " and others" : "", samples.c_str());
+    std::printf("every subgraph with its time: derate inspect --model %s\n",
+                shell_word(outputs[0].string()).c_str());
     return code;
 }
 

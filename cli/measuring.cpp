@@ -263,6 +263,12 @@ std::string format_time_ms(double time_ms, std::optional<double> half_width) {
     return text;
 }
 
+std::string timing_text(Timing const& timing) {
+    auto const interval = interval_of_center(timing.launches);
+    return format_time_ms(timing.center_ms,
+                          interval ? std::optional{interval->relative_half_width()} : std::nullopt);
+}
+
 std::string progress_line(CampaignProgress const& progress) {
     std::string line = "[" + std::to_string(progress.cases_settled) + "/" +
                        std::to_string(progress.cases) + "] " + progress.latest;

@@ -11,6 +11,7 @@
 #include "campaign/plan_making.hpp"
 #include "campaign/run_campaign.hpp"
 #include "core/environment.hpp"
+#include "core/measurement.hpp"
 
 namespace derate::cli {
 
@@ -87,6 +88,9 @@ void print_dry_run(CampaignSettings const& settings, bool as_json);
 
 /// What to say of a campaign that had been finished before.
 [[nodiscard]] std::string nothing_measured(std::filesystem::path const& samples);
+
+/// format_time_ms() with the interval from launch to launch; without it where there is none.
+[[nodiscard]] std::string timing_text(Timing const& timing);
 
 /// "0.347 ms +-1.8%": as many digits as the interval leaves meaning to.
 [[nodiscard]] std::string format_time_ms(double time_ms, std::optional<double> half_width);
