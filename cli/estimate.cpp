@@ -18,8 +18,8 @@
 #include "core/json/calibration_files.hpp"
 #include "core/json/file.hpp"
 #include "core/json/hardware_json.hpp"
-#include "core/json/measurement_json.hpp"
 #include "core/json/registry.hpp"
+#include "core/shell_word.hpp"
 #include "core/value_rule.hpp"
 #include "estimator/fallback_chain.hpp"
 #include "workloads/count_again.hpp"
@@ -63,6 +63,8 @@ struct Target {
     std::vector<Calibration> calibrations;  ///< best first
     std::vector<fs::path> files;            ///< of each of them
     PassedOver passed_over;                 ///< files beside them that could not be read
+    /// Flags by which `derate validate` chooses the first of them too; empty: only its path does.
+    std::string chosen_by;
 };
 
 std::optional<Precision> requested_precision(EstimateFlags const& flags) {
@@ -71,8 +73,7 @@ std::optional<Precision> requested_precision(EstimateFlags const& flags) {
 }
 
 ModelToPrice measured_model(fs::path const& file, EstimateFlags const& flags) {
-    auto measurement = measurement_from_json(read_json(file), file.string());
-    count_again(measurement);
+    auto const measurement = read_measurement(file);
     auto const precision = requested_precision(flags).value_or(measurement.precision);
     if (flags.batch && *flags.batch != measurement.batch) {
         throw InputError{"--batch",
@@ -168,6 +169,16 @@ Target from_registry(std::string const& id, EstimateFlags const& flags, Precisio
         target.calibrations.push_back(std::move(registered.calibration));
         target.files.push_back(std::move(registered.path));
     }
+    if (!flags.source && flags.allocator == to_string(Allocator::pinned)) {
+        target.chosen_by = "--hardware " + entry.id;
+        if (precision != Precision::fp32) {
+            target.chosen_by += " --precision " + std::string{to_string(precision)};
+        }
+        if (flags.threads) target.chosen_by += " --threads " + std::to_string(*flags.threads);
+        for (auto const& registry : common.registries) {
+            target.chosen_by += " --registry " + shell_word(registry.string());
+        }
+    }
     return target;
 }
 
@@ -178,6 +189,7 @@ struct UsedCalibration {
     std::optional<std::string> trust_grade;
     std::optional<std::string> verdict;
     bool provisional = false;
+    std::string validate_command;  ///< that says why
 };
 
 /// Best first.
@@ -195,9 +207,30 @@ std::vector<UsedCalibration> used_calibrations(Target const& target,
                         .source = calibration.source,
                         .trust_grade = calibration.provenance.trust_grade,
                         .verdict = claim ? std::optional{claim->verdict} : std::nullopt,
-                        .provisional = calibration.provisional});
+                        .provisional = calibration.provisional,
+                        .validate_command = "derate validate " +
+                                            (i == 0 && !target.chosen_by.empty()
+                                                 ? target.chosen_by
+                                                 : "--calibration " +
+                                                       shell_word(target.files[i].string()))});
     }
     return used;
+}
+
+/// What its maker found, in words, and the command that shows each rule; empty where nobody judged.
+std::string judgement_text(UsedCalibration const& used) {
+    if (!used.trust_grade && !used.verdict && !used.provisional) return {};
+    std::string text = used.file.filename().string() + ": trust grade " +
+                       used.trust_grade.value_or("unknown") + ", gate " +
+                       used.verdict.value_or("unknown") +
+                       (used.provisional ? ", provisional" : "") + "\n  ";
+    if (used.trust_grade) text += "grade: A (quiet machine) to D; ";
+    if (used.verdict == "INCONCLUSIVE") {
+        text += "INCONCLUSIVE: too little evidence for some rules; ";
+    } else if (used.verdict == "FAIL") {
+        text += "FAIL: a rule is broken; ";
+    }
+    return text + "why: " + used.validate_command + "\n";
 }
 
 std::string_view source_name(CurveSource source) { return to_string(source); }
@@ -218,6 +251,8 @@ nlohmann::json known(bool spread_known, double value) {
 
 nlohmann::json to_json(SubgraphEstimate const& estimate, Subgraph const& subgraph) {
     bool const spread_known = estimate.source != CurveSource::legacy_hardcoded;
+    double const spread = estimate.spread.value_or(most_spread);
+    bool const has_interval = estimate.spread && spread <= most_spread;
     return {
         {"subgraph_id", estimate.subgraph_id},
         {"operation_type", to_string(subgraph.type)},
@@ -226,6 +261,9 @@ nlohmann::json to_json(SubgraphEstimate const& estimate, Subgraph const& subgrap
         {"bytes", subgraph.traffic.total().value()},
         {"latency_ms", estimate.latency_ms},
         {"latency_std_ms", known(spread_known, estimate.latency_std_ms)},
+        {"ci_95_lower_ms", known(has_interval, estimate.latency_ms / spread)},
+        {"ci_95_upper_ms", known(has_interval, estimate.latency_ms * spread)},
+        {"variance_share", or_null(estimate.variance_share)},
         {"efficiency_used", or_null(estimate.efficiency_used)},
         {"efficiency_std", or_null(estimate.efficiency_std)},
         {"source", source_name(estimate.source)},
@@ -241,7 +279,79 @@ nlohmann::json allocator_json(Target const& target) {
     return allocator ? nlohmann::json(to_string(*allocator)) : nlohmann::json();
 }
 
-std::string percent(double fraction) { return format_significant(100 * fraction, 3) + " %"; }
+std::string percent(double fraction) {
+    constexpr double least = 1e-4;
+    if (fraction > 0 && fraction < least) return "< 0.01 %";
+    return format_significant(100 * fraction, 3) + " %";
+}
+
+/// Farther than this either way, an estimate says where its width comes from.
+constexpr double wide_spread = 2;
+
+/// Subgraphs of one pattern with their part of the interval's width; without any, what all share.
+struct WidthSource {
+    std::string fusion_pattern;
+    std::vector<int> subgraph_ids;
+    double variance_share = 0;
+};
+
+/// Where more than half of a wide interval's variance comes from, largest first; empty where the
+/// interval is narrow, or no kernel's own variance is known.
+std::vector<WidthSource> width_sources(ModelToPrice const& model, ChainEstimate const& estimate) {
+    auto const& total = estimate.total;
+    bool const narrow =
+        estimate.spread_known && total.ci_95_upper_ms <= wide_spread * total.latency_ms;
+    if (narrow || estimate.subgraphs.empty()) return {};
+    std::map<std::string, WidthSource> by_pattern;
+    for (std::size_t i = 0; i < model.subgraphs.size(); ++i) {
+        auto const& part = estimate.subgraphs[i];
+        if (!part.variance_share) return {};
+        auto& source = by_pattern[model.subgraphs[i].fusion_pattern];
+        source.fusion_pattern = model.subgraphs[i].fusion_pattern;
+        source.subgraph_ids.push_back(part.subgraph_id);
+        source.variance_share += *part.variance_share;
+    }
+    WidthSource common{.variance_share = 1};
+    for (auto const& [pattern, source] : by_pattern) common.variance_share -= source.variance_share;
+    std::vector<WidthSource> sources{std::move(common)};
+    for (auto& [pattern, source] : by_pattern) sources.push_back(std::move(source));
+    std::ranges::stable_sort(sources, std::ranges::greater{}, &WidthSource::variance_share);
+    constexpr std::size_t most = 3;
+    double share = 0;
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+        share += sources[i].variance_share;
+        if (share > 0.5 || i + 1 == most) sources.resize(i + 1);
+    }
+    return sources;
+}
+
+/// "Tanh (1, 7, 14) 95.1 %, Conv2d (0) 3.20 %".
+std::string text_of(std::vector<WidthSource> const& sources) {
+    constexpr std::size_t most = 8;
+    std::string text;
+    for (auto const& source : sources) {
+        if (!text.empty()) text += ", ";
+        if (source.subgraph_ids.empty()) {
+            text += "what all kernels share " + percent(source.variance_share);
+            continue;
+        }
+        text += source.fusion_pattern + " (";
+        for (std::size_t i = 0; i < source.subgraph_ids.size() && i < most; ++i) {
+            text += (i == 0 ? "" : ", ") + std::to_string(source.subgraph_ids[i]);
+        }
+        if (source.subgraph_ids.size() > most) text += ", ...";
+        text += ") " + percent(source.variance_share);
+    }
+    return text;
+}
+
+/// The interval about a kernel's time: "+-8.1 %", "x 3.4" where wide, "> x 10", "-" unknown.
+std::string spread_text(std::optional<double> spread) {
+    if (!spread) return "-";
+    if (!(*spread <= most_spread)) return "> x " + format_significant(most_spread, 2);
+    if (*spread > 1.5) return "x " + format_significant(*spread, 2);
+    return "+-" + format_significant(100 * (*spread - 1), 2) + " %";
+}
 
 /// One sentence of what the table does not know of the model; empty where it knows all.
 std::string unknown_warning(UnknownWork const& unknown) {
@@ -293,6 +403,7 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
         {"sources", nlohmann::json::array()},
         {"warnings", estimate.warnings},
         {"unknown_operators", to_json(model.unknown)},
+        {"width_from", nlohmann::json::array()},
         {"subgraphs", nlohmann::json::array()}};
     if (auto const source = estimate.source()) json["source"] = source_name(*source);
     auto const used = used_calibrations(target, estimate);
@@ -306,7 +417,8 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
                                         {"source", source_name(one.source)},
                                         {"trust_grade", or_null(one.trust_grade)},
                                         {"verdict", or_null(one.verdict)},
-                                        {"provisional", one.provisional}});
+                                        {"provisional", one.provisional},
+                                        {"validate_command", one.validate_command}});
     }
     for (auto const& fault : target.passed_over) {
         json["warnings"].push_back(std::string{"passed over: "} + fault.what());
@@ -315,6 +427,13 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
         json["sources"].push_back({{"source", source_name(share.source)},
                                    {"subgraphs", share.subgraphs},
                                    {"latency_ms", share.latency_ms}});
+    }
+    for (auto const& source : width_sources(model, estimate)) {
+        bool const is_common = source.subgraph_ids.empty();
+        json["width_from"].push_back({{"fusion_pattern", is_common ? nlohmann::json()
+                                                                   : nlohmann::json(source.fusion_pattern)},
+                                      {"subgraph_ids", source.subgraph_ids},
+                                      {"variance_share", source.variance_share}});
     }
     for (std::size_t i = 0; i < model.subgraphs.size(); ++i) {
         json["subgraphs"].push_back(to_json(estimate.subgraphs[i], model.subgraphs[i]));
@@ -362,14 +481,12 @@ void print_types(ModelToPrice const& model, ChainEstimate const& estimate) {
 }
 
 void print_slowest(ModelToPrice const& model, ChainEstimate const& estimate) {
-    constexpr std::size_t shown = 10;
     std::vector<std::size_t> order(model.subgraphs.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::ranges::stable_sort(order, std::ranges::greater{},
                              [&](std::size_t i) { return estimate.subgraphs[i].latency_ms; });
-    if (order.size() > shown) order.resize(shown);
-    std::vector<TableRow> rows{
-        {"id", "pattern", "type", "bound", "source", "work", "memory", "latency", "share"}};
+    std::vector<TableRow> rows{{"id", "pattern", "type", "bound", "source", "work", "memory",
+                                "latency", "95 %", "share"}};
     for (auto const i : order) {
         auto const& subgraph = model.subgraphs[i];
         auto const& part = estimate.subgraphs[i];
@@ -379,11 +496,10 @@ void print_slowest(ModelToPrice const& model, ChainEstimate const& estimate) {
         rows.push_back({std::to_string(part.subgraph_id), subgraph.fusion_pattern,
                         std::string{to_string(subgraph.type)}, bound_name(part.bound), source,
                         format_flops(subgraph.work), format_bytes(subgraph.traffic.total()),
-                        format_ms(part.latency_ms),
+                        format_ms(part.latency_ms), spread_text(part.spread),
                         percent(part.latency_ms / estimate.total.latency_ms)});
     }
-    std::printf("\nThe slowest %zu of %zu subgraphs:\n%s", order.size(), model.subgraphs.size(),
-                text_table(rows, 5).c_str());
+    std::printf("\n%s", slowest_table(std::move(rows), 5).c_str());
 }
 
 /// What a run needs to take the time that was predicted, where malloc serves its tensors.
@@ -395,9 +511,11 @@ std::string allocator_note(Target const& target) {
                "pinned.\n";
     }
     std::string const without =
-        under_allocator(calibration, Allocator::untouched)
-            ? "without both it may take twice as long, or longer (--allocator default says how long).\n"
-            : "without both it may take twice as long, or longer, which these curves cannot tell.\n";
+        "without both it may take more than twice as long" +
+        std::string{under_allocator(calibration, Allocator::untouched)
+                        ? " (--allocator default says how long).\n"
+                        : ", which these curves cannot tell: `derate calibrate` on that machine "
+                          "makes some that can.\n"};
     return "Plain PyTorch runs like this with MALLOC_MMAP_THRESHOLD_=1073741824 and "
            "MALLOC_TRIM_THRESHOLD_=2147483647 set; " +
            without;
@@ -436,17 +554,16 @@ void print_text(ModelToPrice const& model, Target const& target, ChainEstimate c
     } else {
         std::printf("interval unknown: %s\n", estimate.why_spread_unknown.c_str());
     }
+    if (auto const sources = width_sources(model, estimate); !sources.empty()) {
+        std::printf("most of the width: %s of its variance\n", text_of(sources).c_str());
+    }
     for (auto const& share : estimate.shares) {
         std::printf("from %s curves: %d subgraphs, %s\n",
                     std::string{source_name(share.source)}.c_str(), share.subgraphs,
                     format_ms(share.latency_ms).c_str());
     }
     for (auto const& one : used_calibrations(target, estimate)) {
-        if (!one.trust_grade && !one.verdict && !one.provisional) continue;
-        std::printf("%s: trust grade %s, gate %s%s\n", one.file.filename().c_str(),
-                    one.trust_grade.value_or("unknown").c_str(),
-                    one.verdict.value_or("unknown").c_str(),
-                    one.provisional ? ", provisional" : "");
+        std::fputs(judgement_text(one).c_str(), stdout);
     }
     if (model.subgraphs.empty()) std::printf("it calls no operator: there is nothing to price\n");
     if (total.foreign_partition) {
@@ -576,6 +693,19 @@ void print_text(ModelToPrice const& model, Explanation const& all) {
                 format_bytes(subgraph.traffic.total()).c_str());
     std::printf("%s, %s of the model; limited by %s\n", format_ms(found.latency_ms).c_str(),
                 percent(all.share_of_model).c_str(), bound_name(found.bound).c_str());
+    if (found.spread && *found.spread <= most_spread) {
+        std::printf("95 %% prediction interval of it %s to %s (%s)",
+                    format_ms(found.latency_ms / *found.spread).c_str(),
+                    format_ms(found.latency_ms * *found.spread).c_str(),
+                    spread_text(found.spread).c_str());
+    } else {
+        std::printf("95 %% prediction interval of it not known%s",
+                    found.spread ? ": wider than a factor of 10 either way" : "");
+    }
+    if (found.variance_share) {
+        std::printf("; %s of the variance of the model's time", percent(*found.variance_share).c_str());
+    }
+    std::printf("\n");
     std::printf("priced by the %s curve \"%s\"\n", std::string{source_name(found.source)}.c_str(),
                 found.curve.c_str());
     if (!all.inside_model_factor) return;

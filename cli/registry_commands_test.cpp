@@ -17,10 +17,12 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
 fs::path const shipped{DERATE_REGISTRY_FOLDER};
+std::string const estimate_resnet18 = "estimate --model resnet18 ";
 std::string const resnet18 = (fs::path{DERATE_EXAMPLES} / "resnet18_orin.json").string();
 
 class RegistryCommands : public testing::Test {
@@ -128,6 +130,71 @@ TEST_F(RegistryCommands, TheWorkedLegacyExample) {
     auto const text = run(command).output;
     EXPECT_THAT(text, HasSubstr("interval unknown: legacy rules have no known spread"));
     EXPECT_THAT(text, HasSubstr("from legacy_hardcoded curves: 32 subgraphs"));
+}
+
+// The command that a person is sent to exists and judges the very file that answered.
+TEST_F(RegistryCommands, AGradeSaysWhereItComesFrom) {
+    for (auto const& [flags, command] :
+         {std::pair{"--hardware kvm-amd-epyc-zen5-2c --threads 2",
+                    "derate validate --hardware kvm-amd-epyc-zen5-2c --threads 2"},
+          std::pair{"--hardware i7-12700K", "derate validate --hardware i7-12700K"}}) {
+        auto const text = run(estimate_resnet18 + flags).output;
+        EXPECT_THAT(text, HasSubstr(std::string{"why: "} + command + "\n"));
+        auto const used = run(estimate_resnet18 + flags + " --json").parsed().at("calibrations").at(0);
+        EXPECT_EQ(used.at("validate_command"), command);
+    }
+    auto const file = (shipped / "cpu/i7-12700K/efficiency_curves.json").string();
+    EXPECT_THAT(run(estimate_resnet18 + "--calibration " + file).output,
+                HasSubstr("why: derate validate --calibration " + file + "\n"));
+    EXPECT_THAT(run(estimate_resnet18 + "--hardware i7-12700K --source imported").output,
+                HasSubstr("why: derate validate --calibration " + file + "\n"))
+        << "a source chosen among several is not what validate would choose";
+}
+
+TEST_F(RegistryCommands, AWideIntervalSaysWhoseItIs) {
+    std::string const by_default = estimate_resnet18 + "--hardware i7-12700K --source default";
+    EXPECT_THAT(run(by_default).output, HasSubstr("most of the width: what all kernels share "));
+    EXPECT_TRUE(run(by_default + " --json").parsed().at("width_from").at(0).at("fusion_pattern").is_null());
+
+    auto const unknown = "estimate --hardware kvm-intel-xeon-2c --model " +
+                         (shipped.parent_path() / "workloads/testdata/unknown_large.json.gz").string();
+    EXPECT_THAT(run(unknown).output, HasSubstr("most of the width: "));
+    auto const json = run(unknown + " --json").parsed();
+    ASSERT_FALSE(json.at("width_from").empty());
+    double share = 0;
+    for (auto const& source : json.at("width_from")) {
+        for (auto const& id : source.at("subgraph_ids")) {
+            auto const& subgraph = json.at("subgraphs").at(id.get<std::size_t>());
+            EXPECT_EQ(subgraph.at("fusion_pattern"), source.at("fusion_pattern"));
+            share -= subgraph.at("variance_share").get<double>();
+        }
+        share += source.at("variance_share").get<double>();
+    }
+    EXPECT_NEAR(share, 0, 1e-12);
+
+    auto const narrow = run(estimate_resnet18 + "--hardware kvm-amd-epyc-zen5-2c");
+    EXPECT_THAT(narrow.output, Not(HasSubstr("most of the width")));
+    EXPECT_THAT(narrow.output, HasSubstr("+-"));
+    EXPECT_THAT(run(estimate_resnet18 + "--hardware kvm-amd-epyc-zen5-2c --explain 20").output,
+                HasSubstr("95 % prediction interval of it "));
+    EXPECT_THAT(run(estimate_resnet18 + "--hardware jetson_orin_agx --explain 20").output,
+                HasSubstr("interval of it not known\n"));
+}
+
+TEST_F(RegistryCommands, AllocatorDefaultIsNotOfferedWhereItIsRefused) {
+    std::string const zen5 = estimate_resnet18 + "--hardware kvm-amd-epyc-zen5-2c";
+    ASSERT_EQ(run(zen5 + " --allocator default").code, 2);
+    EXPECT_THAT(run(zen5).output, AllOf(Not(HasSubstr("--allocator default")),
+                                        HasSubstr("`derate calibrate` on that machine")));
+}
+
+TEST_F(RegistryCommands, AMeasurementFileIsInspectedWithItsTimes) {
+    auto const text = run("inspect --model " + resnet18);
+    EXPECT_EQ(text.code, 0) << text.errors;
+    EXPECT_THAT(text.output, AllOf(HasSubstr("32 subgraphs"), HasSubstr("time alone")));
+    auto const json = run("inspect --json --model " + resnet18).parsed();
+    EXPECT_EQ(json.at("subgraphs").size(), 32U);
+    EXPECT_GT(json.at("subgraphs").at(0).at("isolated_ms").get<double>(), 0);
 }
 
 TEST_F(RegistryCommands, LegacyPricesAShippedExportToo) {
