@@ -236,6 +236,9 @@ std::optional<StatedNoiseFloor> stated_noise_floor(AggregateFlags const& flags) 
 
 ExitCode aggregate(AggregateFlags const& flags, CommonFlags const& common) {
     refuse_shipped_tree(flags.output);
+    if (flags.output.extension() != ".json") {
+        require_folder_name(flags.output, "a file X.json, or a folder");
+    }
     if (flags.hardware) require_hardware_id(*flags.hardware, "--hardware");
     require_writable(flags.output.extension() == ".json" ? flags.output
                                                          : flags.output / "any_file");

@@ -220,6 +220,7 @@ void print_next_steps(CalibrateFlags const& flags, ModelChoice const& choice,
 
 ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     refuse_shipped_tree(flags.output);
+    require_folder_name(flags.output, "a folder");
     auto const precision = precision_to_measure(flags.measuring.precision);
     refuse_flags_without_effect(flags, precision);
     auto const choice = choose_models(flags, precision);

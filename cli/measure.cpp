@@ -201,6 +201,9 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
         throw InputError{"--output", "not given", "a file for the measurement, such as m.json"};
     }
     refuse_shipped_tree(flags.output);
+    if (flags.output.extension() != ".json") {
+        require_folder_name(flags.output, "a file X.json, or a folder");
+    }
     auto const outputs = output_files(flags, settings);
     for (auto const& output : outputs) require_writable(output);
     if (!flags.exports.empty()) require_writable(flags.exports[1]);
@@ -287,8 +290,8 @@ Run add_measure(CLI::App& command) {
     command.add_option("--export", flags->exports, "gbench FILE: a Google Benchmark result file")
         ->expected(2);
     command.add_option("--output", flags->output,
-                       "Measurement file X.json (X.samples.jsonl is written beside it); a folder "
-                       "for several models or cache states");
+                       "Measurement file X.json (X.samples.jsonl is written beside it), or a "
+                       "folder, as several models or cache states need");
     add_measuring_flags(command, flags->measuring, "--runs");
     return [flags](CommonFlags const& common) { return measure(common, *flags); };
 }

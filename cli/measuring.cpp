@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <chrono>
 #include <cmath>
@@ -118,6 +119,14 @@ double parse_duration_s(std::string const& text, std::string const& where) {
         throw InputError{where, "got '" + text + "'", "a time such as 180s, 3m or 1h"};
     }
     return value * scale;
+}
+
+void require_folder_name(fs::path const& output, char const* required) {
+    // "derate-0.2" is a folder's name.
+    auto const extension = output.extension().string();
+    if (extension.size() < 2 || std::isalpha(static_cast<unsigned char>(extension[1])) == 0) return;
+    if (std::error_code error; fs::is_directory(output, error)) return;
+    throw InputError{"--output", "got '" + output.string() + "'", required};
 }
 
 void require_hardware_id(std::string const& given, char const* flag) {

@@ -43,6 +43,10 @@ void add_measuring_flags(CLI::App& command, MeasuringFlags& flags, char const* r
 /// \throws InputError  INT8, an unknown device or state, a number out of range
 [[nodiscard]] CampaignSettings settings_of(MeasuringFlags const& flags);
 
+/// A name that looks like a file's would become a folder.
+/// \throws InputError  naming `--output`: another extension, and no folder of that name is there
+void require_folder_name(std::filesystem::path const& output, char const* required);
+
 /// Before anything is measured under that name, or written into a folder of it.
 /// \throws InputError  naming `flag`: no hardware id
 void require_hardware_id(std::string const& given, char const* flag);
