@@ -201,6 +201,8 @@ int run_program(int argc, char** argv) {
 int main(int argc, char** argv) {
     // A limit on file sizes is answered like a full disk, with a sentence.
     std::signal(SIGXFSZ, SIG_IGN);
+    // Warnings go to standard error at once: whole lines keep their order where both go to one place.
+    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
     try {
         return derate::cli::run_program(argc, argv);
     } catch (derate::InputError const& error) {
