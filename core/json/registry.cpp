@@ -1,6 +1,7 @@
 #include "core/json/registry.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <array>
 #include <cstdlib>
 #include <map>
@@ -193,6 +194,33 @@ std::vector<HardwareEntry> list_hardware(std::span<fs::path const> roots) {
     return all;
 }
 
+namespace {
+
+/// The nearest name, and those that go on where `given` ends or hold all of it.
+std::vector<std::string> alike_names(std::string_view given, std::vector<std::string> const& known) {
+    auto const folded = [](std::string_view text) {
+        std::string lower;
+        for (char const letter : text) {
+            lower += letter == '_' ? '-'
+                                   : static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+        }
+        return lower;
+    };
+    std::vector<std::string> alike;
+    if (auto nearest = nearest_name(given, known); !nearest.empty()) {
+        alike.push_back(std::move(nearest));
+    }
+    constexpr std::size_t shortest = 3;  // letters that say which hardware is meant
+    if (given.size() < shortest) return alike;
+    for (auto const& name : known) {
+        bool const holds = folded(name).find(folded(given)) != std::string::npos;
+        if (holds && std::ranges::find(alike, name) == alike.end()) alike.push_back(name);
+    }
+    return alike;
+}
+
+}  // namespace
+
 HardwareEntry find_hardware(std::string_view id, std::span<fs::path const> roots) {
     std::vector<std::string> known;
     for (auto& entry : list_hardware(roots)) {
@@ -200,11 +228,13 @@ HardwareEntry find_hardware(std::string_view id, std::span<fs::path const> roots
         known.push_back(entry.id);
     }
     auto problem = std::string{"no registry knows \""}.append(id).append("\"");
-    if (auto const meant = nearest_name(id, known); !meant.empty()) {
-        throw InputError{"--hardware", problem,
-                         std::string{"did you mean \""}.append(meant).append("\"?")};
+    auto const alike = alike_names(id, known);
+    if (alike.empty()) {
+        throw InputError{"--hardware", problem, "an id that `derate list hardware` prints"};
     }
-    throw InputError{"--hardware", problem, "an id that `derate list hardware` prints"};
+    std::string meant;
+    for (auto const& name : alike) meant += (meant.empty() ? "\"" : " or \"") + name + "\"";
+    throw InputError{"--hardware", problem, std::string{"did you mean "}.append(meant).append("?")};
 }
 
 std::optional<Hardware> read_hardware(HardwareEntry const& entry, PassedOver* passed_over) {
