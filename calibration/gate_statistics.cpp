@@ -50,8 +50,9 @@ std::optional<std::string> too_few(std::span<ModelOutcome const> outcomes,
     int const models = count_models(outcomes);
     int const families = count_families(outcomes);
     if (models >= limits.fewest_models && families >= limits.fewest_families) return std::nullopt;
-    return text("%d models of %d families are too few to claim it (at least %d models of %d families).", models,
-                families, limits.fewest_models, limits.fewest_families);
+    return text("%d model%s of %d famil%s: too few to claim it (at least %d models of %d families).",
+                models, models == 1 ? "" : "s", families, families == 1 ? "y" : "ies",
+                limits.fewest_models, limits.fewest_families);
 }
 
 /// Interval of a ratio of true to served variance, from standardised squares s_j (one a model)

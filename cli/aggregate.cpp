@@ -24,6 +24,7 @@
 #include "core/json/hardware_json.hpp"
 #include "core/json/registry.hpp"
 #include "core/shell_word.hpp"
+#include "reports/report_text.hpp"
 #include "workloads/model_set.hpp"
 
 namespace derate::cli {
@@ -122,17 +123,20 @@ std::string estimate_line(Calibration const& calibration, fs::path const& output
 void print_text(EvidenceInputs const& inputs, Calibration const& calibration,
                 fs::path const& curves, fs::path const& output, OwnAccuracy const& own) {
     auto const counts = count(inputs.evidence);
-    std::printf("%s, %s, %s: %zu models of %zu families at %zu (model, batch), %zu campaign%s\n",
+    std::printf("%s, %s, %s: %s of %s at %zu (model, batch), %s\n",
                 calibration.hardware_id.c_str(),
                 std::string{to_string(calibration.precision)}.c_str(),
                 calibration.threads > 0 ? (std::to_string(calibration.threads) +
                                            (calibration.threads == 1 ? " thread" : " threads"))
                                               .c_str()
                                         : "threads unknown",
-                counts.models.size(), counts.families.size(), counts.at_batches.size(),
-                inputs.evidence.campaigns.size(), inputs.evidence.campaigns.size() == 1 ? "" : "s");
-    std::printf("%d files, %zu distinct kernels timed (%zu failed), %lld repetitions\n\n",
-                inputs.files, counts.kernels, counts.failed,
+                count_of(counts.models.size(), "model", "models").c_str(),
+                count_of(counts.families.size(), "family", "families").c_str(),
+                counts.at_batches.size(),
+                count_of(inputs.evidence.campaigns.size(), "campaign", "campaigns").c_str());
+    std::printf("%s, %s timed (%zu failed), %lld repetitions\n\n",
+                count_of(static_cast<std::size_t>(inputs.files), "file", "files").c_str(),
+                count_of(counts.kernels, "distinct kernel", "distinct kernels").c_str(), counts.failed,
                 static_cast<long long>(counts.repetitions));
 
     std::vector<TableRow> rows{{"curve", "axis", "work", "bins", "repetitions", "efficiency",

@@ -179,6 +179,10 @@ void refuse_flags_without_effect(CalibrateFlags const& flags, Precision precisio
         throw InputError{"--reference-blas", "matrix products of a GPU run on no BLAS of the host",
                          "--device cpu"};
     }
+    if (flags.probes_option->count() > 0 && !flags.models.empty()) {
+        throw InputError{flags.probes ? "--probes" : "--no-probes",
+                         "goes with the default models, not with --models", "one of the two"};
+    }
     if (flags.probes_option->count() > 0 && flags.probes && !probe_file(precision)) {
         throw InputError{"--probes", "none are shipped in " + std::string{to_string(precision)},
                          "--no-probes, or a precision that has them"};
@@ -303,11 +307,10 @@ Run add_calibrate(CLI::App& command) {
     auto flags = std::make_shared<CalibrateFlags>();
     command.add_option("--hardware-name", flags->hardware_name,
                        "Name of this machine in the registry (default: from its processor)");
-    auto* const models =
-        command
-            .add_option("--models", flags->models,
-                        "Models to calibrate on (default: the shipped calibration set)")
-            ->delimiter(',');
+    command
+        .add_option("--models", flags->models,
+                    "Models to calibrate on (default: the shipped calibration set)")
+        ->delimiter(',');
     command
         .add_option("--test-models", flags->test_models,
                     "Models to predict and compare with their own whole-model time (default: the "
@@ -317,8 +320,7 @@ Run add_calibrate(CLI::App& command) {
         command
             .add_flag("--probes,!--no-probes", flags->probes,
                       "Time the shipped single-kernel probes beside the default models (on unless "
-                      "--no-probes)")
-            ->excludes(models);
+                      "--no-probes)");
     command.add_flag("--reference-blas", flags->reference_blas,
                      "Calibrate although matrix products run on reference BLAS");
     command.add_option("--output", flags->output, "Folder for the staged registry tree")

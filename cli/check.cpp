@@ -6,6 +6,7 @@
 #include "cli/commands.hpp"
 #include "core/input_error.hpp"
 #include "core/json/file_check.hpp"
+#include "reports/report_text.hpp"
 
 namespace derate::cli {
 namespace {
@@ -60,7 +61,8 @@ ExitCode check(std::vector<fs::path> const& given, CommonFlags const& common) {
         std::printf("%s\n",
                     results.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
     } else if (!common.quiet) {
-        std::fprintf(stderr, "%zu files, %zu violations\n", files.size(), violation_count);
+        std::fprintf(stderr, "%s, %s\n", count_of(files.size(), "file", "files").c_str(),
+                     count_of(violation_count, "violation", "violations").c_str());
     }
     return violation_count == 0 ? exit_pass : exit_bad_input;
 }

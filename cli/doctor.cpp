@@ -7,6 +7,7 @@
 #include "campaign/trust_grade.hpp"
 #include "cli/commands.hpp"
 #include "cli/measuring.hpp"
+#include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
 #include "core/json/environment_json.hpp"
 
@@ -51,11 +52,9 @@ int most_threads(Environment const& environment) {
     return static_cast<int>(std::clamp<double>(*environment.cgroup_cpus, 1, allowed));
 }
 
-std::string mebibytes(std::optional<double> const& bytes) {
+std::string bytes_text(std::optional<double> const& bytes) {
     if (!bytes) return "unknown";
-    char text[32];
-    std::snprintf(text, sizeof text, "%g MiB", *bytes / (1024 * 1024));
-    return text;
+    return format_bytes(Bytes{*bytes});
 }
 
 ExitCode examine(CommonFlags const& common) {
@@ -106,10 +105,10 @@ ExitCode examine(CommonFlags const& common) {
                  ? ", of their time " + shown(environment.cgroup_cpus) + " CPUs (a control group)"
                  : "") +
             ": --threads " + std::to_string(most_threads(environment)) + " at most");
-    row("caches L1d, L2, last", mebibytes(environment.l1d_cache_bytes) + ", " +
-                                    mebibytes(environment.l2_cache_bytes) + ", " +
-                                    mebibytes(environment.last_level_cache_bytes));
-    row("memory", mebibytes(environment.memory_bytes));
+    row("caches L1d, L2, last", bytes_text(environment.l1d_cache_bytes) + ", " +
+                                    bytes_text(environment.l2_cache_bytes) + ", " +
+                                    bytes_text(environment.last_level_cache_bytes));
+    row("memory", bytes_text(environment.memory_bytes));
     row("hypervisor", shown(environment.hypervisor));
     row("governor", shown(environment.governor));
     row("turbo", shown(environment.turbo));

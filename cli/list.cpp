@@ -58,7 +58,7 @@ ExitCode list_models(CommonFlags const& common) {
 
 Run add_list(CLI::App& command) {
     auto const what = std::make_shared<std::string>();
-    command.add_option("what", *what, "models or hardware")->required();
+    command.add_option("what", *what, "models or hardware");
     return [what](CommonFlags const& common) -> ExitCode {
         if (*what == "models") {
             if (!common.registries.empty()) {
@@ -68,6 +68,7 @@ Run add_list(CLI::App& command) {
             return list_models(common);
         }
         if (*what == "hardware") return print_hardware(common);
+        if (what->empty()) throw InputError{"list", "nothing is named", "models or hardware"};
         throw InputError{"list", "got '" + *what + "'", "models or hardware"};
     };
 }

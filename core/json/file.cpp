@@ -246,6 +246,14 @@ nlohmann::json parse_json(std::string_view text, std::string_view where) {
 }
 
 nlohmann::json read_json(fs::path const& path) {
+    if (path.extension() == ".jsonl" && fs::exists(path)) {
+        throw InputError{path.string(), "is no one JSON document, but samples, one record a line",
+                         "what derate measure or derate aggregate makes of them"};
+    }
+    if (path.extension() == ".pt2" && fs::exists(path)) {
+        throw InputError{path.string(), "is a model (torch.export), not JSON",
+                         "derate inspect --model reads it"};
+    }
     auto text = read_text(path);
     if (path.extension() == ".gz") text = gzip_expand(text, path.string());
     return parse_json(text, path.string());
