@@ -5,26 +5,30 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-usage: cmake/fetch_libtorch.sh [--cuda] [--plan] [--print-root]
+usage: cmake/fetch_libtorch.sh [--cuda] [--plan] [--quiet] [--print-root] [--print-download]
 
 Downloads the wheels pinned in cmake/libtorch.lock with pip, checks their SHA-256 and unpacks the
 headers and libraries that derate-bench links against.
 
   --cuda        what derate-bench-cuda needs (cmake/libtorch_cuda.lock), in a folder of its own
   --plan        say what would be fetched, how large it is and where it goes; fetch nothing
+  --quiet       fetch without saying so
   --print-root  print the folder and end: 0 if LibTorch is there, 1 if not
+  --print-download  print how many MB are to be downloaded, 0 if it is there, and end
 
 The cache folder is $DERATE_CACHE, else $XDG_CACHE_HOME/derate, else ~/.cache/derate.
 Needs python3 with pip (Debian: python3-pip). Offline, give CMake -D Torch_DIR= instead.
 TEXT
 }
 
-flavour=cpu plan_only=no print_root=no
+flavour=cpu plan_only=no quiet=no print_root=no print_download=no
 for argument in "$@"; do
     case $argument in
         --cuda) flavour=cuda ;;
         --plan) plan_only=yes ;;
+        --quiet) quiet=yes ;;
         --print-root) print_root=yes ;;
+        --print-download) print_download=yes ;;
         --help | -h) usage; exit 0 ;;
         *) echo "cmake/fetch_libtorch.sh: unknown argument $argument (see --help)" >&2; exit 2 ;;
     esac
@@ -56,11 +60,15 @@ if [ "$print_root" = yes ]; then
     echo "$root"
     [ -d "$root" ] && exit 0 || exit 1
 fi
+if [ "$print_download" = yes ]; then
+    [ -d "$root" ] && echo 0 || echo $download_mb
+    exit 0
+fi
 if [ -d "$root" ]; then
     exit 0
 fi
 
-{
+[ "$quiet" = yes ] || {
     echo "LibTorch for timing models is fetched once:"
     sed -n 's/^\([a-z0-9-]*\)==\([0-9.]*\) .*/  \1 \2/p' "$lock"
     echo "  download about $download_mb MB, on disk about $disk_mb MB in $root"
