@@ -1,5 +1,6 @@
 #include "reports/audit.hpp"
 
+#include <CLI/App.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -1,8 +1,11 @@
 #pragma once
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
 #include <vector>
+
+namespace CLI {
+class App;  // <CLI/App.hpp>; <CLI/CLI.hpp> in cli/main.cpp alone, which makes the code of its formatters
+}
 
 namespace derate::cli {
 

@@ -1,5 +1,6 @@
 #include "cli/curve_file_choice.hpp"
 
+#include <CLI/App.hpp>
 #include <cstdio>
 
 #include "core/input_error.hpp"

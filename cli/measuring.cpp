@@ -1,5 +1,6 @@
 #include "cli/measuring.hpp"
 
+#include <CLI/App.hpp>
 #include <unistd.h>
 
 #include <algorithm>

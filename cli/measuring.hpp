@@ -1,5 +1,4 @@
 #pragma once
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -12,6 +11,10 @@
 #include "campaign/run_campaign.hpp"
 #include "core/environment.hpp"
 #include "core/measurement.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace derate::cli {
 

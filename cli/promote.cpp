@@ -1,3 +1,4 @@
+#include <CLI/App.hpp>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>

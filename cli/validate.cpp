@@ -1,3 +1,4 @@
+#include <CLI/App.hpp>
 #include <unistd.h>
 
 #include <algorithm>
