@@ -192,7 +192,8 @@ CompiledCalibration::CompiledCalibration(Calibration const& calibration)
     : intervals_{calibration.intervals},
       context_{calibration.context},
       partition_{calibration.partition},
-      joined_operators_{calibration.joined_operators} {
+      names_joined_{calibration.joined_operators.has_value()},
+      joined_operators_{calibration.joined_operators.value_or(std::vector<std::string>{})} {
     if (calibration.peak_flops) peak_flops_ = calibration.peak_flops->per_second;
     if (calibration.peak_bandwidth) peak_bandwidth_ = calibration.peak_bandwidth->per_second;
     lookup_.fill(absent);

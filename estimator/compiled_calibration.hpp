@@ -78,7 +78,7 @@ class CompiledCalibration {
     [[nodiscard]] std::string const& partition() const { return partition_; }
     /// Whether a calibration kernel holds it, or the file does not say what they hold.
     [[nodiscard]] bool knows_joined(std::string_view op) const {
-        return !joined_operators_ || std::ranges::binary_search(*joined_operators_, op);
+        return !names_joined_ || std::ranges::binary_search(joined_operators_, op);
     }
 
   private:
@@ -95,7 +95,8 @@ class CompiledCalibration {
     std::optional<double> peak_flops_;
     std::optional<double> peak_bandwidth_;
     std::string partition_;
-    std::optional<std::vector<std::string>> joined_operators_;
+    bool names_joined_ = false;  ///< the file says what joins its kernels
+    std::vector<std::string> joined_operators_;
 };
 
 /// One kernel priced: the curve's part and the residual model's beside it.
