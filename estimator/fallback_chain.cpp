@@ -193,16 +193,14 @@ FallbackChain::FallbackChain(std::span<Calibration const> best_first,
         if (calibration.legacy_rules) {
             auto const roof = legacy_roof(*calibration.legacy_rules, precision);
             if (!roof) throw std::invalid_argument{"legacy rules without a rate for the precision"};
-            steps_.push_back({.source = calibration.source,
-                              .pricing = LegacyStep{*calibration.legacy_rules, *roof}});
+            steps_.emplace_back(calibration.source, LegacyStep{*calibration.legacy_rules, *roof});
             continue;
         }
         auto const curves = calibration.default_rules
                                 ? default_calibration(calibration, hardware, precision)
                                 : calibration;
         if (!peak_flops_ && curves.peak_flops) peak_flops_ = curves.peak_flops->per_second;
-        steps_.push_back({.source = calibration.source,
-                          .pricing = CompiledCalibration{curves}});
+        steps_.emplace_back(calibration.source, CompiledCalibration{curves});
     }
 }
 

@@ -98,7 +98,7 @@ TEST_P(CorpusAccuracy, NoGroupOfKernelsIsLeftUncovered) {
 
 INSTANTIATE_TEST_SUITE_P(LeaveOut, CorpusAccuracy,
                          testing::Values(LeaveOut::model, LeaveOut::family),
-                         [](auto const& info) { return std::string{to_string(info.param)}; });
+                         [](auto const& test) { return std::string{to_string(test.param)}; });
 
 }  // namespace
 }  // namespace derate
