@@ -21,9 +21,9 @@
 #include "benchmarks/samples_writer.hpp"
 #include "benchmarks/standalone.hpp"
 #include "core/input_error.hpp"
-#include "core/json/file.hpp"
-#include "core/json/plan_json.hpp"
 #include "core/value_rule.hpp"
+#include "storage/file.hpp"
+#include "storage/plan_json.hpp"
 
 namespace derate::benchmarks {
 namespace {

@@ -1,5 +1,5 @@
 #pragma once
-#include "core/environment.hpp"
+#include "measuring/environment.hpp"
 
 namespace derate::benchmarks {
 

@@ -17,9 +17,9 @@
 #include <string>
 
 #include "benchmarks/fma_loops.hpp"
-#include "benchmarks/timing_device.hpp"
 #include "benchmarks/scalar_types.hpp"
-#include "core/usable_memory.hpp"
+#include "benchmarks/timing_device.hpp"
+#include "measuring/usable_memory.hpp"
 
 namespace derate::benchmarks {
 namespace {

@@ -1,8 +1,8 @@
 #pragma once
 #include <vector>
 
-#include "core/launch.hpp"
 #include "core/precision.hpp"
+#include "measuring/launch.hpp"
 
 namespace derate::benchmarks {
 

@@ -21,8 +21,8 @@
 #include "benchmarks/cpu_environment.hpp"
 #include "benchmarks/nvml.hpp"
 #include "benchmarks/scalar_types.hpp"
-#include "core/cannot_time.hpp"
 #include "core/input_error.hpp"
+#include "measuring/cannot_time.hpp"
 
 namespace derate::benchmarks {
 namespace {

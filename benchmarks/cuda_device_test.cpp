@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "benchmarks/prepared_model.hpp"
-#include "core/repetition.hpp"
+#include "measuring/repetition.hpp"
 
 namespace derate::benchmarks {
 namespace {

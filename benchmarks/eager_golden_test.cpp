@@ -11,7 +11,7 @@
 
 #include "benchmarks/interpreter.hpp"
 #include "benchmarks/seeded_tensors.hpp"
-#include "core/json/file.hpp"
+#include "storage/file.hpp"
 
 namespace derate::benchmarks {
 namespace {

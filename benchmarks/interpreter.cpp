@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "benchmarks/scalar_types.hpp"
-#include "core/cannot_time.hpp"
+#include "measuring/cannot_time.hpp"
 
 namespace derate::benchmarks {
 namespace {

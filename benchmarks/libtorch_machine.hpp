@@ -5,9 +5,9 @@
 
 #include "benchmarks/prepared_model.hpp"
 #include "benchmarks/timing_device.hpp"
-#include "core/cannot_time.hpp"
-#include "core/launch.hpp"
-#include "core/plan.hpp"
+#include "measuring/cannot_time.hpp"
+#include "measuring/launch.hpp"
+#include "measuring/plan.hpp"
 
 namespace derate::benchmarks {
 

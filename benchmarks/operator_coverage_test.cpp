@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-#include "core/json/file.hpp"
+#include "storage/file.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/operator_table.hpp"
 #include "workloads/partition.hpp"

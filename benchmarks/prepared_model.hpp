@@ -9,7 +9,7 @@
 #include "benchmarks/interpreter.hpp"
 #include "benchmarks/timing_device.hpp"
 #include "core/measurement.hpp"
-#include "core/repetition.hpp"
+#include "measuring/repetition.hpp"
 #include "workloads/exported_program.hpp"
 #include "workloads/partition.hpp"
 

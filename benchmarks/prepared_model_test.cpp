@@ -9,7 +9,7 @@
 #include <numeric>
 
 #include "benchmarks/seeded_tensors.hpp"
-#include "core/cannot_time.hpp"
+#include "measuring/cannot_time.hpp"
 
 namespace derate::benchmarks {
 namespace {

@@ -1,7 +1,7 @@
 #pragma once
 #include <filesystem>
 
-#include "core/sample_record.hpp"
+#include "measuring/sample_record.hpp"
 
 namespace derate::benchmarks {
 

@@ -8,8 +8,8 @@
 #include <filesystem>
 
 #include "core/input_error.hpp"
-#include "core/json/file.hpp"
-#include "core/json/sample_record_json.hpp"
+#include "storage/file.hpp"
+#include "storage/sample_record_json.hpp"
 
 namespace derate::benchmarks {
 namespace {

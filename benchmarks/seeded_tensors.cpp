@@ -13,7 +13,7 @@
 #include <stdexcept>
 
 #include "benchmarks/scalar_types.hpp"
-#include "core/cannot_time.hpp"
+#include "measuring/cannot_time.hpp"
 #include "workloads/input_values.hpp"
 
 namespace derate::benchmarks {

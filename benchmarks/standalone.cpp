@@ -14,12 +14,12 @@
 #include <utility>
 
 #include "benchmarks/prepared_model.hpp"
-#include "core/benchmark_keys.hpp"
-#include "core/cannot_time.hpp"
 #include "core/input_error.hpp"
-#include "core/repetition.hpp"
-#include "core/json/environment_json.hpp"
 #include "core/value_rule.hpp"
+#include "measuring/benchmark_keys.hpp"
+#include "measuring/cannot_time.hpp"
+#include "measuring/repetition.hpp"
+#include "storage/environment_json.hpp"
 #include "workloads/descriptor.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"

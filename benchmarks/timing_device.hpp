@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/environment.hpp"
-#include "core/launch.hpp"
+#include "measuring/environment.hpp"
+#include "measuring/launch.hpp"
 
 namespace derate::benchmarks {
 

@@ -6,8 +6,8 @@
 #include <limits>
 #include <numeric>
 
-#include "core/statistics/quantiles.hpp"
 #include "estimator/roofline.hpp"
+#include "statistics/quantiles.hpp"
 
 namespace derate {
 namespace {

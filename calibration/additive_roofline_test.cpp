@@ -5,7 +5,7 @@
 #include <cmath>
 #include <random>
 
-#include "core/statistics/sample_summary.hpp"
+#include "statistics/sample_summary.hpp"
 
 namespace derate {
 namespace {

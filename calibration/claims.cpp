@@ -5,8 +5,8 @@
 
 #include "calibration/validation.hpp"
 #include "core/input_error.hpp"
-#include "core/json/calibration_files.hpp"
-#include "core/json/stored_calibration.hpp"
+#include "storage/calibration_files.hpp"
+#include "storage/stored_calibration.hpp"
 
 namespace derate {
 

@@ -8,11 +8,11 @@
 #include <utility>
 
 #include "calibration/gate_text.hpp"
-#include "core/statistics/distributions.hpp"
-#include "core/statistics/multiple_testing.hpp"
-#include "core/statistics/quantiles.hpp"
-#include "core/statistics/rank_tests.hpp"
-#include "core/statistics/sample_summary.hpp"
+#include "statistics/distributions.hpp"
+#include "statistics/multiple_testing.hpp"
+#include "statistics/quantiles.hpp"
+#include "statistics/rank_tests.hpp"
+#include "statistics/sample_summary.hpp"
 
 namespace derate {
 namespace {

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "calibration/gate.hpp"
-#include "core/json/timing_table.hpp"
-#include "core/statistics/interval.hpp"
+#include "statistics/interval.hpp"
+#include "storage/timing_table.hpp"
 
 namespace derate {
 

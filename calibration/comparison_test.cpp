@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "core/json/file.hpp"
-#include "core/json/google_benchmark_export.hpp"
+#include "storage/file.hpp"
+#include "storage/google_benchmark_export.hpp"
 
 namespace derate {
 namespace {

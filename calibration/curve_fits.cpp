@@ -10,7 +10,7 @@
 #include <tuple>
 
 #include "calibration/least_squares.hpp"
-#include "core/statistics/distributions.hpp"
+#include "statistics/distributions.hpp"
 
 namespace derate {
 namespace {

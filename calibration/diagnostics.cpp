@@ -7,11 +7,11 @@
 #include <tuple>
 #include <utility>
 
-#include "core/statistics/interval_of_mean.hpp"
-#include "core/statistics/mean_tests.hpp"
-#include "core/statistics/moments.hpp"
-#include "core/statistics/multiple_testing.hpp"
-#include "core/statistics/quantiles.hpp"
+#include "statistics/interval_of_mean.hpp"
+#include "statistics/mean_tests.hpp"
+#include "statistics/moments.hpp"
+#include "statistics/multiple_testing.hpp"
+#include "statistics/quantiles.hpp"
 
 namespace derate {
 namespace {

@@ -7,10 +7,10 @@
 #include "calibration/rates_above_peak.hpp"
 #include "core/calibration.hpp"
 #include "core/evidence.hpp"
-#include "core/statistics/distribution_fit.hpp"
-#include "core/statistics/heteroscedasticity.hpp"
-#include "core/statistics/normality.hpp"
-#include "core/statistics/sample_summary.hpp"
+#include "statistics/distribution_fit.hpp"
+#include "statistics/heteroscedasticity.hpp"
+#include "statistics/normality.hpp"
+#include "statistics/sample_summary.hpp"
 
 namespace derate {
 

@@ -5,7 +5,7 @@
 #include <array>
 #include <cmath>
 
-#include "core/statistics/mean_tests.hpp"
+#include "statistics/mean_tests.hpp"
 
 namespace derate {
 namespace {

@@ -9,10 +9,10 @@
 
 #include "calibration/cross_validate.hpp"
 #include "core/input_error.hpp"
-#include "core/json/calibration_json.hpp"
-#include "core/json/calibration_rules.hpp"
-#include "core/json/schema_check.hpp"
 #include "ctest/timings.hpp"
+#include "storage/calibration_json.hpp"
+#include "storage/calibration_rules.hpp"
+#include "storage/schema_check.hpp"
 
 namespace derate {
 namespace {

@@ -9,7 +9,7 @@
 #include "calibration/model_outcome.hpp"
 #include "core/calibration.hpp"
 #include "core/evidence.hpp"
-#include "core/statistics/bootstrap.hpp"
+#include "statistics/bootstrap.hpp"
 
 namespace derate {
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "calibration/gate.hpp"
-#include "core/statistics/sample_summary.hpp"
+#include "statistics/sample_summary.hpp"
 
 namespace derate {
 

@@ -7,11 +7,11 @@
 
 #include "calibration/gate.hpp"
 #include "calibration/gate_text.hpp"
-#include "core/statistics/distributions.hpp"
-#include "core/statistics/interval_of_mean.hpp"
-#include "core/statistics/multiple_testing.hpp"
-#include "core/statistics/quantiles.hpp"
-#include "core/statistics/sample_summary.hpp"
+#include "statistics/distributions.hpp"
+#include "statistics/interval_of_mean.hpp"
+#include "statistics/multiple_testing.hpp"
+#include "statistics/quantiles.hpp"
+#include "statistics/sample_summary.hpp"
 
 namespace derate {
 namespace {

@@ -8,13 +8,13 @@
 
 #include "calibration/gate.hpp"
 #include "calibration/gate_text.hpp"
-#include "core/statistics/bootstrap.hpp"
-#include "core/statistics/distributions.hpp"
-#include "core/statistics/mean_tests.hpp"
-#include "core/statistics/multiple_testing.hpp"
-#include "core/statistics/proportion.hpp"
-#include "core/statistics/quantiles.hpp"
-#include "core/statistics/variance_test.hpp"
+#include "statistics/bootstrap.hpp"
+#include "statistics/distributions.hpp"
+#include "statistics/mean_tests.hpp"
+#include "statistics/multiple_testing.hpp"
+#include "statistics/proportion.hpp"
+#include "statistics/quantiles.hpp"
+#include "statistics/variance_test.hpp"
 
 namespace derate {
 namespace {

@@ -6,10 +6,10 @@
 #include <string>
 
 #include "calibration/curve_fit.hpp"
-#include "core/statistics/distributions.hpp"
-#include "core/statistics/sample_summary.hpp"
-#include "estimator/roofline.hpp"
 #include "estimator/prepared_model.hpp"
+#include "estimator/roofline.hpp"
+#include "statistics/distributions.hpp"
+#include "statistics/sample_summary.hpp"
 
 namespace derate {
 namespace {

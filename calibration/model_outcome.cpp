@@ -8,10 +8,10 @@
 #include <set>
 
 #include "core/format_quantity.hpp"
-#include "core/statistics/distributions.hpp"
-#include "core/statistics/quantiles.hpp"
-#include "core/statistics/sample_summary.hpp"
 #include "estimator/latency_estimate.hpp"
+#include "statistics/distributions.hpp"
+#include "statistics/quantiles.hpp"
+#include "statistics/sample_summary.hpp"
 
 namespace derate {
 namespace {

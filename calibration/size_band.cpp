@@ -4,7 +4,7 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "core/statistics/distributions.hpp"
+#include "statistics/distributions.hpp"
 
 namespace derate {
 namespace {

@@ -2,7 +2,7 @@
 #include <span>
 #include <vector>
 
-#include "core/statistics/interval.hpp"
+#include "statistics/interval.hpp"
 
 namespace derate {
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/evidence.hpp"
-#include "core/json/stored_calibration.hpp"
+#include "storage/stored_calibration.hpp"
 
 namespace derate {
 namespace {

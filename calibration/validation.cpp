@@ -7,9 +7,9 @@
 
 #include "calibration/bins.hpp"
 #include "core/input_error.hpp"
-#include "core/statistics/mean_tests.hpp"
-#include "core/statistics/multiple_testing.hpp"
-#include "core/statistics/quantiles.hpp"
+#include "statistics/mean_tests.hpp"
+#include "statistics/multiple_testing.hpp"
+#include "statistics/quantiles.hpp"
 
 namespace derate {
 namespace {

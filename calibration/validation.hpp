@@ -6,8 +6,8 @@
 
 #include "calibration/gate.hpp"
 #include "calibration/model_outcome.hpp"
-#include "core/json/stored_calibration.hpp"
-#include "core/statistics/normality.hpp"
+#include "statistics/normality.hpp"
+#include "storage/stored_calibration.hpp"
 
 namespace derate {
 

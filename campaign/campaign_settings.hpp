@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "core/plan.hpp"
 #include "core/subgraph.hpp"
+#include "measuring/plan.hpp"
 #include "workloads/model_set.hpp"
 
 namespace derate {

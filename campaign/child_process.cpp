@@ -14,7 +14,7 @@
 #include <stdexcept>
 
 #include "core/input_error.hpp"
-#include "core/json/environment_json.hpp"
+#include "storage/environment_json.hpp"
 
 namespace derate {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/environment.hpp"
+#include "measuring/environment.hpp"
 
 namespace derate {
 

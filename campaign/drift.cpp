@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/statistics/quantiles.hpp"
+#include "statistics/quantiles.hpp"
 
 namespace derate {
 namespace {

@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/control_groups.hpp"
-#include "core/plan.hpp"
+#include "measuring/control_groups.hpp"
+#include "measuring/plan.hpp"
 
 namespace derate {
 namespace {

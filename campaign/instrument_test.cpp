@@ -11,8 +11,8 @@
 #include "campaign/drift.hpp"
 #include "campaign/plan_making.hpp"
 #include "campaign/stop_rule.hpp"
-#include "core/launch.hpp"
-#include "core/statistics/interval_of_mean.hpp"
+#include "measuring/launch.hpp"
+#include "statistics/interval_of_mean.hpp"
 
 namespace derate {
 namespace {

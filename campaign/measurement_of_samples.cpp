@@ -5,9 +5,9 @@
 
 #include "campaign/host_environment.hpp"
 #include "campaign/plan_making.hpp"
-#include "core/json/environment_json.hpp"
-#include "core/statistics/quantiles.hpp"
 #include "core/value_rule.hpp"
+#include "statistics/quantiles.hpp"
+#include "storage/environment_json.hpp"
 #include "workloads/partition.hpp"
 
 namespace derate {

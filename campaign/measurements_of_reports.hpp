@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "core/hardware.hpp"
-#include "core/json/benchmark_report.hpp"
 #include "core/measurement.hpp"
+#include "storage/benchmark_report.hpp"
 
 namespace derate {
 

@@ -6,7 +6,7 @@
 
 #include "campaign/campaign_settings.hpp"
 #include "campaign/samples.hpp"
-#include "core/plan.hpp"
+#include "measuring/plan.hpp"
 
 namespace derate {
 

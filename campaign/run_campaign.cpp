@@ -12,11 +12,11 @@
 #include "campaign/child_process.hpp"
 #include "campaign/host_environment.hpp"
 #include "campaign/samples_file.hpp"
-#include "core/environment_fields.hpp"
 #include "core/input_error.hpp"
-#include "core/json/file.hpp"
-#include "core/json/plan_json.hpp"
-#include "core/usable_memory.hpp"
+#include "measuring/environment_fields.hpp"
+#include "measuring/usable_memory.hpp"
+#include "storage/file.hpp"
+#include "storage/plan_json.hpp"
 
 namespace derate {
 namespace {

@@ -12,8 +12,8 @@
 #include "campaign/measurement_of_samples.hpp"
 #include "campaign/samples_file.hpp"
 #include "core/input_error.hpp"
-#include "core/json/file.hpp"
 #include "ctest/temporary_folder.hpp"
+#include "storage/file.hpp"
 
 namespace derate {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "campaign/campaign_settings.hpp"
 #include "core/input_error.hpp"
-#include "core/statistics/quantiles.hpp"
+#include "statistics/quantiles.hpp"
 
 namespace derate {
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "core/environment.hpp"
 #include "core/measurement.hpp"
-#include "core/sample_record.hpp"
+#include "measuring/environment.hpp"
+#include "measuring/sample_record.hpp"
 
 namespace derate {
 

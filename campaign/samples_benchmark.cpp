@@ -9,7 +9,7 @@
 
 #include "campaign/samples.hpp"
 #include "campaign/samples_file.hpp"
-#include "core/json/sample_record_json.hpp"
+#include "storage/sample_record_json.hpp"
 
 // From a samples file to timings: 2,000 cases in 10 launches, more and more repetitions. Time per
 // repetition must not grow with their number; peak_mib is the highest resident size of the process,

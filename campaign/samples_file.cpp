@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "core/input_error.hpp"
-#include "core/json/sample_record_json.hpp"
+#include "storage/sample_record_json.hpp"
 
 namespace derate {
 namespace {

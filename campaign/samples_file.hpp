@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <functional>
 
-#include "core/sample_record.hpp"
+#include "measuring/sample_record.hpp"
 
 namespace derate {
 

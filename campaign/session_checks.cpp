@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstdio>
 
-#include "core/statistics/mean_tests.hpp"
-#include "core/statistics/quantiles.hpp"
+#include "statistics/mean_tests.hpp"
+#include "statistics/quantiles.hpp"
 
 namespace derate {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "campaign/drift.hpp"
-#include "core/environment.hpp"
+#include "measuring/environment.hpp"
 
 namespace derate {
 

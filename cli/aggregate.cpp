@@ -19,13 +19,13 @@
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
-#include "core/json/calibration_files.hpp"
-#include "core/json/calibration_json.hpp"
-#include "core/json/file.hpp"
-#include "core/json/hardware_json.hpp"
-#include "core/json/registry.hpp"
 #include "core/shell_word.hpp"
 #include "reports/report_text.hpp"
+#include "storage/calibration_files.hpp"
+#include "storage/calibration_json.hpp"
+#include "storage/file.hpp"
+#include "storage/hardware_json.hpp"
+#include "storage/registry.hpp"
 #include "workloads/model_set.hpp"
 
 namespace derate::cli {

@@ -10,9 +10,9 @@
 #include <random>
 #include <string>
 
-#include "core/json/file.hpp"
 #include "ctest/program_run.hpp"
 #include "ctest/temporary_folder.hpp"
+#include "storage/file.hpp"
 
 namespace derate {
 namespace {

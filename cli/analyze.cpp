@@ -15,9 +15,9 @@
 #include "cli/curve_file_choice.hpp"
 #include "cli/text_table.hpp"
 #include "core/input_error.hpp"
-#include "core/json/calibration_files.hpp"
-#include "core/json/file.hpp"
 #include "reports/analysis.hpp"
+#include "storage/calibration_files.hpp"
+#include "storage/file.hpp"
 
 namespace derate::cli {
 namespace {

@@ -10,9 +10,9 @@
 #include "campaign/session_checks.hpp"
 #include "campaign/stop_rule.hpp"
 #include "cli/measuring.hpp"
-#include "core/json/fields.hpp"
-#include "core/statistics/quantiles.hpp"
 #include "reports/report_text.hpp"
+#include "statistics/quantiles.hpp"
+#include "storage/fields.hpp"
 
 namespace derate::cli {
 namespace {

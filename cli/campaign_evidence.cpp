@@ -5,7 +5,7 @@
 
 #include "calibration/ingest.hpp"
 #include "campaign/measurement_of_samples.hpp"
-#include "core/json/file.hpp"
+#include "storage/file.hpp"
 
 namespace derate::cli {
 

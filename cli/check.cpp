@@ -6,8 +6,8 @@
 
 #include "cli/commands.hpp"
 #include "core/input_error.hpp"
-#include "core/json/file_check.hpp"
 #include "reports/report_text.hpp"
+#include "storage/file_check.hpp"
 
 namespace derate::cli {
 namespace {

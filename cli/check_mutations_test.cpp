@@ -13,10 +13,10 @@
 #include <string>
 #include <vector>
 
-#include "core/json/file.hpp"
 #include "ctest/json_pointers.hpp"
 #include "ctest/program_run.hpp"
 #include "ctest/temporary_folder.hpp"
+#include "storage/file.hpp"
 
 namespace derate {
 namespace {

@@ -13,8 +13,8 @@
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
-#include "core/json/file.hpp"
-#include "core/json/stored_calibration.hpp"
+#include "storage/file.hpp"
+#include "storage/stored_calibration.hpp"
 
 namespace derate::cli {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdio>
 
 #include "core/input_error.hpp"
-#include "core/json/registry.hpp"
+#include "storage/registry.hpp"
 
 namespace derate::cli {
 

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "cli/commands.hpp"
-#include "core/json/registry.hpp"
 #include "core/precision.hpp"
+#include "storage/registry.hpp"
 
 namespace derate::cli {
 

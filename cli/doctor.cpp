@@ -10,7 +10,7 @@
 #include "cli/measuring.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
-#include "core/json/environment_json.hpp"
+#include "storage/environment_json.hpp"
 
 namespace derate::cli {
 namespace {

@@ -16,12 +16,12 @@
 #include "campaign/trust_grade.hpp"
 #include "cli/campaign_evidence.hpp"
 #include "core/input_error.hpp"
-#include "core/json/benchmark_report.hpp"
-#include "core/json/evidence_json.hpp"
-#include "core/json/file.hpp"
-#include "core/json/hardware_json.hpp"
-#include "core/json/measurement_json.hpp"
-#include "core/json/plan_json.hpp"
+#include "storage/benchmark_report.hpp"
+#include "storage/evidence_json.hpp"
+#include "storage/file.hpp"
+#include "storage/hardware_json.hpp"
+#include "storage/measurement_json.hpp"
+#include "storage/plan_json.hpp"
 #include "workloads/count_again.hpp"
 
 namespace derate::cli {

@@ -10,8 +10,8 @@
 #include "cli/commands.hpp"
 #include "cli/curve_file_choice.hpp"
 #include "cli/text_table.hpp"
-#include "core/json/registry.hpp"
 #include "core/value_rule.hpp"
+#include "storage/registry.hpp"
 
 namespace derate::cli {
 namespace {

@@ -16,12 +16,12 @@
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
-#include "core/json/file.hpp"
-#include "core/json/google_benchmark_export.hpp"
-#include "core/json/measurement_json.hpp"
-#include "core/json/registry.hpp"
 #include "core/shell_word.hpp"
-#include "core/statistics/sample_summary.hpp"
+#include "statistics/sample_summary.hpp"
+#include "storage/file.hpp"
+#include "storage/google_benchmark_export.hpp"
+#include "storage/measurement_json.hpp"
+#include "storage/registry.hpp"
 #include "workloads/model_set.hpp"
 
 namespace derate::cli {

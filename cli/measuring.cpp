@@ -20,12 +20,12 @@
 #include "campaign/plan_making.hpp"
 #include "campaign/trust_grade.hpp"
 #include "cli/revision.hpp"
-#include "core/json/fields.hpp"
-#include "core/control_groups.hpp"
 #include "core/hardware.hpp"
 #include "core/input_error.hpp"
 #include "core/shell_word.hpp"
-#include "core/usable_memory.hpp"
+#include "measuring/control_groups.hpp"
+#include "measuring/usable_memory.hpp"
+#include "storage/fields.hpp"
 #include "workloads/model_set.hpp"
 
 namespace derate::cli {

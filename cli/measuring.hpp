@@ -9,8 +9,8 @@
 #include "campaign/campaign_settings.hpp"
 #include "campaign/plan_making.hpp"
 #include "campaign/run_campaign.hpp"
-#include "core/environment.hpp"
 #include "core/measurement.hpp"
+#include "measuring/environment.hpp"
 
 namespace CLI {
 class App;

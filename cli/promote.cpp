@@ -19,12 +19,12 @@
 #include "cli/commands.hpp"
 #include "cli/verdict_exit.hpp"
 #include "core/input_error.hpp"
-#include "core/json/calibration_json.hpp"
-#include "core/json/file.hpp"
-#include "core/json/hardware_json.hpp"
-#include "core/json/registry.hpp"
-#include "core/json/stored_calibration.hpp"
 #include "reports/validation_report.hpp"
+#include "storage/calibration_json.hpp"
+#include "storage/file.hpp"
+#include "storage/hardware_json.hpp"
+#include "storage/registry.hpp"
+#include "storage/stored_calibration.hpp"
 
 namespace derate::cli {
 namespace {

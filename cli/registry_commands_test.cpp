@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "core/json/file.hpp"
 #include "ctest/program_run.hpp"
 #include "ctest/temporary_folder.hpp"
+#include "storage/file.hpp"
 
 namespace derate {
 namespace {

@@ -22,9 +22,9 @@
 #include "cli/step_summary.hpp"
 #include "cli/verdict_exit.hpp"
 #include "core/input_error.hpp"
-#include "core/json/calibration_files.hpp"
-#include "core/json/file.hpp"
 #include "reports/validation_report.hpp"
+#include "storage/calibration_files.hpp"
+#include "storage/file.hpp"
 #include "workloads/count_again.hpp"
 #include "workloads/model_set.hpp"
 

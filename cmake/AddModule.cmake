@@ -2,7 +2,8 @@
 #
 # One folder, one library, one target: derate::<name>. Links in PUBLIC are the arrows drawn in
 # docs/architecture.md. The files in TESTS become one GoogleTest program, <name>_tests, whose cases
-# carry the label "unit"; each file in BENCHMARKS becomes a Google Benchmark program of its own.
+# carry the label "unit"; each file in BENCHMARKS becomes a Google Benchmark program of its own, which
+# may read files (derate::storage).
 function(add_module name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" ""
     "SOURCES;PUBLIC;PRIVATE;TESTS;TEST_PRIVATE;BENCHMARKS")
@@ -31,7 +32,8 @@ function(add_module name)
     foreach(source IN LISTS arg_BENCHMARKS)
       cmake_path(GET source STEM stem)
       add_executable(${stem} ${source})
-      target_link_libraries(${stem} PRIVATE derate::${name} derate::warnings benchmark::benchmark)
+      target_link_libraries(${stem} PRIVATE
+        derate::${name} derate::storage derate::warnings benchmark::benchmark)
       target_compile_definitions(${stem} PRIVATE DERATE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     endforeach()
   endif()

@@ -13,7 +13,7 @@
 #include "core/legacy_rules.hpp"
 #include "core/operation_type.hpp"
 #include "core/precision.hpp"
-#include "core/statistics/interval.hpp"
+#include "statistics/interval.hpp"
 
 namespace derate {
 

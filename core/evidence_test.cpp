@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/input_error.hpp"
-#include "core/json/evidence_json.hpp"
 #include "ctest/timings.hpp"
+#include "storage/evidence_json.hpp"
 
 namespace derate {
 namespace {

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/statistics/bootstrap.hpp"
-#include "core/statistics/distributions.hpp"
+#include "statistics/bootstrap.hpp"
+#include "statistics/distributions.hpp"
 
 namespace derate {
 namespace {

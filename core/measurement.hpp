@@ -9,9 +9,9 @@
 #include "core/allocator.hpp"
 #include "core/hardware.hpp"
 #include "core/precision.hpp"
-#include "core/statistics/interval_of_mean.hpp"
-#include "core/statistics/sample_summary.hpp"
 #include "core/subgraph.hpp"
+#include "statistics/interval_of_mean.hpp"
+#include "statistics/sample_summary.hpp"
 
 namespace derate {
 

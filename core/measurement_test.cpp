@@ -7,8 +7,8 @@
 #include <random>
 #include <vector>
 
-#include "core/statistics/interval_of_mean.hpp"
-#include "core/statistics/sample_summary.hpp"
+#include "statistics/interval_of_mean.hpp"
+#include "statistics/sample_summary.hpp"
 
 namespace derate {
 namespace {

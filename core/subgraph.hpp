@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -52,5 +53,8 @@ struct Subgraph {
 
     friend bool operator==(Subgraph const&, Subgraph const&) = default;
 };
+
+/// 16 hex digits of FNV-1a (64 bit) over a subgraph's descriptor: short enough for every line.
+[[nodiscard]] std::string descriptor_hash(std::string_view descriptor);
 
 }  // namespace derate

@@ -23,7 +23,7 @@ HELPERS = {
     "workloads/graph_reader.cpp": {"refuse": (0, 1)},
     "workloads/node_shapes.cpp": {"refuse": (1, 2)},
     "workloads/pickle.cpp": {"refuse": (0, None)},
-    "core/json/calibration_rules.cpp": {"require": (2, 3)},
+    "storage/calibration_rules.cpp": {"require": (2, 3)},
     "core/evidence.cpp": {"push_back": (0, None)},
 }
 JSON_HELPERS = {"fail": (1, 2), "push_back": (1, 2)}
@@ -86,7 +86,7 @@ def sites_of(file, name):
     """(line, fragments) of each message that a file can print."""
     tokens = tokens_of(file.read_text())
     calls = dict(THROWN)
-    if name.startswith("core/json/"):
+    if name.startswith("storage/"):
         calls.update(JSON_HELPERS)
     calls.update(HELPERS.get(name, {}))
     for i in range(len(tokens) - 1):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes core/statistics/testdata/golden.json: inputs and what scipy and statsmodels answer to them.
+"""Writes statistics/testdata/golden.json: inputs and what scipy and statsmodels answer to them.
 
 The C++ tests read the file; this script runs only when a statistic is added:
 
@@ -249,7 +249,7 @@ golden = dict(
     quantiles=quantiles(), analysis_of_variance=analysis_of_variance(),
     variance_components=variance_components(), standard_scores=standard_scores())
 golden = {k: plain(list(v)) if not isinstance(v, (str, dict)) else plain(v) for k, v in golden.items()}
-target = pathlib.Path(__file__).parent.parent / "core/statistics/testdata/golden.json"
+target = pathlib.Path(__file__).parent.parent / "statistics/testdata/golden.json"
 lines = ["{"]
 for i, (key, value) in enumerate(golden.items()):
     if isinstance(value, list):

@@ -1,8 +1,8 @@
 #pragma once
 #include <optional>
 
-#include "core/launch.hpp"
 #include "core/measurement.hpp"
+#include "measuring/launch.hpp"
 
 namespace derate {
 

@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "core/json/calibration_json.hpp"
-#include "core/json/file.hpp"
-#include "core/json/measurement_json.hpp"
-#include "core/json/registry.hpp"
 #include "estimator/fallback_chain.hpp"
+#include "storage/calibration_json.hpp"
+#include "storage/file.hpp"
+#include "storage/measurement_json.hpp"
+#include "storage/registry.hpp"
 
 namespace derate {
 namespace {

@@ -27,8 +27,8 @@
 #include <vector>
 
 #include "core/evidence.hpp"
-#include "core/json/calibration_files.hpp"
 #include "estimator/prepared_model.hpp"
+#include "storage/calibration_files.hpp"
 
 namespace derate {
 namespace {

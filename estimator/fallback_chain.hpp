@@ -53,7 +53,7 @@ struct ChainEstimate {
 /// Holds what it prices with; made once, it prices any number of models.
 class FallbackChain {
   public:
-    /// \param best_first  one or more, as core/json/registry.hpp's calibrations_for() gives them
+    /// \param best_first  one or more, as storage/registry.hpp's calibrations_for() gives them
     /// \param hardware    peaks for the conservative default; empty: the default's own assumptions
     /// \throws std::invalid_argument  a calibration is of no use: no curve, no rules, no rate
     FallbackChain(std::span<Calibration const> best_first, std::optional<Hardware> const& hardware,

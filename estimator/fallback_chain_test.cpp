@@ -8,11 +8,11 @@
 #include <nlohmann/json.hpp>
 
 #include "core/input_error.hpp"
-#include "core/json/calibration_json.hpp"
-#include "core/json/file.hpp"
-#include "core/json/measurement_json.hpp"
-#include "core/json/registry.hpp"
 #include "estimator/default_calibration.hpp"
+#include "storage/calibration_json.hpp"
+#include "storage/file.hpp"
+#include "storage/measurement_json.hpp"
+#include "storage/registry.hpp"
 
 namespace derate {
 namespace {

@@ -5,10 +5,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "core/json/file.hpp"
-#include "core/json/legacy_rules_json.hpp"
-#include "core/json/measurement_json.hpp"
 #include "core/quantity.hpp"
+#include "storage/file.hpp"
+#include "storage/legacy_rules_json.hpp"
+#include "storage/measurement_json.hpp"
 
 namespace derate {
 namespace {

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "core/format_quantity.hpp"
-#include "core/statistics/distributions.hpp"
-#include "core/statistics/quantiles.hpp"
 #include "reports/analysis.hpp"
+#include "statistics/distributions.hpp"
+#include "statistics/quantiles.hpp"
 
 namespace derate {
 namespace {

@@ -11,11 +11,11 @@
 #include <utility>
 
 #include "calibration/cross_validate.hpp"
-#include "core/statistics/quantiles.hpp"
 #include "estimator/compiled_calibration.hpp"
 #include "estimator/fallback_chain.hpp"
 #include "estimator/legacy_latency.hpp"
 #include "estimator/prepared_model.hpp"
+#include "statistics/quantiles.hpp"
 
 namespace derate {
 namespace {

@@ -11,9 +11,9 @@
 #include "calibration/rates_above_peak.hpp"
 #include "calibration/validation.hpp"
 #include "core/calibration.hpp"
-#include "core/environment.hpp"
 #include "core/hardware.hpp"
-#include "core/json/stored_calibration.hpp"
+#include "measuring/environment.hpp"
+#include "storage/stored_calibration.hpp"
 
 namespace derate {
 

@@ -7,9 +7,9 @@
 #include "calibration/cross_validate.hpp"
 #include "calibration/fit_calibration.hpp"
 #include "core/input_error.hpp"
-#include "core/json/environment_json.hpp"
 #include "reports/audit.hpp"
 #include "reports/report_text.hpp"
+#include "storage/environment_json.hpp"
 
 namespace derate {
 

@@ -5,13 +5,13 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "core/json/fields.hpp"
 #include "core/format_quantity.hpp"
-#include "core/statistics/quantiles.hpp"
 #include "core/value_rule.hpp"
 #include "reports/audit.hpp"
 #include "reports/report_text.hpp"
 #include "reports/validation_report.hpp"
+#include "statistics/quantiles.hpp"
+#include "storage/fields.hpp"
 
 namespace derate {
 namespace {

@@ -10,11 +10,11 @@
 #include <nlohmann/json.hpp>
 
 #include "calibration/fit_calibration.hpp"
-#include "core/json/calibration_files.hpp"
-#include "core/json/environment_json.hpp"
-#include "core/json/file.hpp"
 #include "ctest/timings.hpp"
 #include "reports/report_text.hpp"
+#include "storage/calibration_files.hpp"
+#include "storage/environment_json.hpp"
+#include "storage/file.hpp"
 
 namespace derate {
 namespace {

@@ -10,7 +10,7 @@
 #include "calibration/bins.hpp"
 #include "calibration/size_band.hpp"
 #include "core/format_quantity.hpp"
-#include "core/statistics/distributions.hpp"
+#include "statistics/distributions.hpp"
 
 namespace derate {
 namespace {

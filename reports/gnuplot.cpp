@@ -15,8 +15,8 @@
 
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
-#include "core/json/file.hpp"
 #include "core/shell_word.hpp"
+#include "storage/file.hpp"
 
 namespace derate {
 namespace {

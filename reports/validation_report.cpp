@@ -7,11 +7,11 @@
 #include <optional>
 #include <vector>
 
-#include "core/json/fields.hpp"
 #include "core/format_quantity.hpp"
-#include "core/plan.hpp"
+#include "core/subgraph.hpp"
 #include "estimator/latency_estimate.hpp"
 #include "reports/report_text.hpp"
+#include "storage/fields.hpp"
 
 namespace derate {
 namespace {

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "calibration/validation.hpp"
-#include "core/json/calibration_files.hpp"
+#include "storage/calibration_files.hpp"
 
 namespace derate {
 namespace {

@@ -10,9 +10,9 @@
 
 #include "calibration/fit_calibration.hpp"
 #include "core/input_error.hpp"
-#include "core/json/calibration_files.hpp"
-#include "core/json/file.hpp"
 #include "ctest/temporary_folder.hpp"
+#include "storage/calibration_files.hpp"
+#include "storage/file.hpp"
 #include "validation_tests/simulated_evidence.hpp"
 
 namespace derate {

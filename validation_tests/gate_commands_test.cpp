@@ -17,10 +17,10 @@
 
 #include "calibration/fit_calibration.hpp"
 #include "calibration/gate.hpp"
-#include "core/json/calibration_files.hpp"
-#include "core/json/calibration_json.hpp"
-#include "core/json/file.hpp"
 #include "ctest/program_run.hpp"
+#include "storage/calibration_files.hpp"
+#include "storage/calibration_json.hpp"
+#include "storage/file.hpp"
 #include "validation_tests/simulated_evidence.hpp"
 
 namespace derate {

@@ -17,9 +17,9 @@
 
 #include "calibration/fit_calibration.hpp"
 #include "calibration/gate_text.hpp"
-#include "core/json/calibration_files.hpp"
-#include "core/json/file.hpp"
 #include "estimator/fallback_chain.hpp"
+#include "storage/calibration_files.hpp"
+#include "storage/file.hpp"
 
 namespace derate {
 namespace {

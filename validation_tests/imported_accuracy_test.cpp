@@ -12,8 +12,8 @@
 #include "calibration/cross_validate.hpp"
 #include "calibration/gate_text.hpp"
 #include "calibration/model_outcome.hpp"
-#include "core/json/calibration_files.hpp"
-#include "core/json/file.hpp"
+#include "storage/calibration_files.hpp"
+#include "storage/file.hpp"
 
 namespace derate {
 namespace {

@@ -16,7 +16,7 @@
 
 #include "calibration/validation.hpp"
 #include "core/input_error.hpp"
-#include "core/json/stored_calibration.hpp"
+#include "storage/stored_calibration.hpp"
 
 namespace derate {
 namespace {

@@ -9,8 +9,8 @@
 #include "calibration/cross_validate.hpp"
 #include "calibration/fit_calibration.hpp"
 #include "core/input_error.hpp"
-#include "core/json/calibration_files.hpp"
-#include "core/statistics/distributions.hpp"
+#include "statistics/distributions.hpp"
+#include "storage/calibration_files.hpp"
 
 namespace derate {
 namespace {

@@ -6,7 +6,7 @@
 #include <random>
 #include <string>
 
-#include "core/statistics/distributions.hpp"
+#include "statistics/distributions.hpp"
 
 namespace derate {
 namespace {

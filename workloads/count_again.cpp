@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/json/file.hpp"
-#include "core/json/measurement_json.hpp"
+#include "storage/file.hpp"
+#include "storage/measurement_json.hpp"
 #include "workloads/descriptor.hpp"
 #include "workloads/partition.hpp"
 

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "core/input_error.hpp"
-#include "core/plan.hpp"
+#include "core/subgraph.hpp"
 
 namespace derate {
 namespace {

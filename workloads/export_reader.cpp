@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "core/input_error.hpp"
-#include "core/json/file.hpp"
+#include "storage/file.hpp"
 #include "workloads/exported_program.hpp"
 #include "workloads/pt2_archive.hpp"
 

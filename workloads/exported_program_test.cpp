@@ -10,7 +10,7 @@
 #include <random>
 
 #include "core/input_error.hpp"
-#include "core/json/file.hpp"
+#include "storage/file.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"
 

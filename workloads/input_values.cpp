@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include "core/plan.hpp"
+#include "core/subgraph.hpp"
 #include "workloads/index_uses.hpp"
 #include "workloads/node_shapes.hpp"
 #include "workloads/operator_table.hpp"

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/input_error.hpp"
-#include "core/json/file.hpp"
+#include "storage/file.hpp"
 
 namespace derate {
 namespace {

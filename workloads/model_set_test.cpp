@@ -7,7 +7,7 @@
 #include <set>
 
 #include "core/input_error.hpp"
-#include "core/json/file.hpp"
+#include "storage/file.hpp"
 
 namespace derate {
 namespace {

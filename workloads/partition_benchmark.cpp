@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/json/file.hpp"
+#include "storage/file.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/input_error.hpp"
-#include "core/json/file.hpp"
+#include "storage/file.hpp"
 #include "workloads/constant_bytes.hpp"
 #include "workloads/export_schema.hpp"
 

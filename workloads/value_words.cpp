@@ -6,7 +6,7 @@
 #include <set>
 #include <string_view>
 
-#include "core/plan.hpp"
+#include "core/subgraph.hpp"
 #include "workloads/descriptor.hpp"
 #include "workloads/moved_values.hpp"
 #include "workloads/node_shapes.hpp"

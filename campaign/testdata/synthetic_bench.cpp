@@ -24,10 +24,10 @@
 #include <set>
 #include <string>
 
-#include "core/json/environment_json.hpp"
-#include "core/json/file.hpp"
-#include "core/json/plan_json.hpp"
-#include "core/json/sample_record_json.hpp"
+#include "storage/environment_json.hpp"
+#include "storage/file.hpp"
+#include "storage/plan_json.hpp"
+#include "storage/sample_record_json.hpp"
 
 namespace derate {
 namespace {

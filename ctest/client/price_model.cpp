@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <vector>
 
-#include "core/json/calibration_files.hpp"
 #include "estimator/compiled_calibration.hpp"
 #include "estimator/prepared_model.hpp"
+#include "storage/calibration_files.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"
 

@@ -74,7 +74,7 @@ def main():
                     for entry in inner.namelist():
                         if entry.endswith("data.pkl"):
                             write("pickle", archive.stem + name.replace("/", "_"), inner.read(entry))
-    for file in sorted((SOURCE / "core/testdata/google_benchmark").glob("*.json")):
+    for file in sorted((SOURCE / "storage/testdata/google_benchmark").glob("*.json")):
         write("google_benchmark", file.name, file.read_bytes())
     shutil.copytree(SOURCE / "ctest/fuzz/corpus", FOLDER, dirs_exist_ok=True)
 

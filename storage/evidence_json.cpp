@@ -1,0 +1,181 @@
+#include "storage/evidence_json.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "core/input_error.hpp"
+#include "core/value_rule.hpp"
+#include "storage/fields.hpp"
+#include "storage/measurement_json.hpp"
+
+namespace derate {
+namespace {
+
+using nlohmann::json;
+
+constexpr int evidence_version = 2;
+
+Campaign campaign_from_json(json const& value, std::string where) {
+    JsonFields fields{value, std::move(where)};
+    Campaign campaign{
+        .id = fields.text("id"),
+        .date = fields.text("date"),
+        .origin = fields.text("origin"),
+        .imported = fields.flag("imported"),
+        .environment_hash = fields.optional_text("environment_hash"),
+        .samples_sha256 = fields.optional_text("samples_sha256"),
+        .trust_grade = fields.optional_text("trust_grade"),
+    };
+    campaign.value_rule = fields.has("value_rule") ? fields.optional_text("value_rule")
+                                              : unstated_value_rule(!campaign.imported);
+    if (auto floor = fields.optional_object("noise_floor")) {
+        campaign.noise_floor = {.percent = floor->positive("percent"),
+                                .source = floor->text("source")};
+        floor->reject_unknown();
+    }
+    fields.reject_unknown();
+    return campaign;
+}
+
+json campaign_to_json(Campaign const& campaign) {
+    json written{{"id", campaign.id},
+                 {"date", campaign.date},
+                 {"origin", campaign.origin},
+                 {"imported", campaign.imported},
+                 {"environment_hash", json_or_null(campaign.environment_hash)},
+                 {"samples_sha256", json_or_null(campaign.samples_sha256)},
+                 {"trust_grade", json_or_null(campaign.trust_grade)},
+                 {"value_rule", json_or_null(campaign.value_rule)}};
+    if (auto const& floor = campaign.noise_floor) {
+        written["noise_floor"] = {{"percent", floor->percent}, {"source", floor->source}};
+    }
+    return written;
+}
+
+EvidenceCase case_from_json(json const& value, std::string where) {
+    JsonFields fields{value, std::move(where)};
+    EvidenceCase kernel;
+    kernel.subgraph = subgraph_from_json(fields.at("subgraph"), fields.where("subgraph"));
+    if (auto const* timing = fields.find("timing")) {
+        kernel.timing = timing_from_json(*timing, fields.where("timing"));
+    }
+    kernel.failure = fields.optional_text("failure");
+    kernel.campaign = fields.integer<int>("campaign", 0);
+    kernel.probe = fields.flag("probe");
+    fields.reject_unknown();
+    return kernel;
+}
+
+json case_to_json(EvidenceCase const& kernel) {
+    return {{"subgraph", to_json(kernel.subgraph)},
+            {"timing", kernel.timing ? to_json(*kernel.timing) : json(nullptr)},
+            {"failure", json_or_null(kernel.failure)},
+            {"campaign", kernel.campaign},
+            {"probe", kernel.probe}};
+}
+
+EvidenceModel model_from_json(json const& value, std::string where) {
+    JsonFields fields{value, std::move(where)};
+    EvidenceModel model;
+    model.name = fields.text("name");
+    model.family = fields.text("family");
+    model.batch = optional_batch(fields);
+    model.campaign = fields.integer<int>("campaign", 0);
+    model.role = fields.word("role", parse_model_role, "\"calibration\" or \"held_out\"");
+    for (auto const& index : fields.array("cases")) {
+        model.cases.push_back(
+            integer_of<int>(index, fields.where("cases", model.cases.size()), 0));
+    }
+    if (auto const* timing = fields.find("whole_model")) {
+        model.whole_model = timing_from_json(*timing, fields.where("whole_model"));
+    }
+    if (auto const* timing = fields.find("whole_model_default_allocator")) {
+        model.whole_model_default_allocator =
+            timing_from_json(*timing, fields.where("whole_model_default_allocator"));
+    }
+    fields.reject_unknown();
+    return model;
+}
+
+json model_to_json(EvidenceModel const& model) {
+    json written{{"name", model.name},
+                 {"family", model.family},
+                 {"batch", json_or_null(model.batch)},
+                 {"campaign", model.campaign},
+                 {"role", to_string(model.role)},
+                 {"cases", model.cases},
+                 {"whole_model", model.whole_model ? to_json(*model.whole_model) : json(nullptr)}};
+    if (auto const& timing = model.whole_model_default_allocator) {
+        written["whole_model_default_allocator"] = to_json(*timing);
+    }
+    return written;
+}
+
+}  // namespace
+
+Evidence evidence_from_json(json const& value, std::string_view where) {
+    JsonFields fields{value, file_root(where)};
+    require_format(fields, "derate_evidence", evidence_version);
+    Evidence evidence;
+    evidence.precision = fields.word("precision", parse_precision, "FP32, FP16, BF16 or INT8");
+    evidence.threads = fields.integer<int>("threads", 0);
+    evidence.hardware = measured_hardware_from_json(fields.at("hardware"), fields.where("hardware"),
+                                                    evidence.precision, evidence.threads);
+    evidence.cache_state =
+        fields.word("cache_state", parse_cache_state, "a cache state of docs/measuring.md");
+    bool const says_allocator = fields.has("allocator");
+    if (fields.find("allocator")) {
+        evidence.allocator = fields.word("allocator", parse_allocator, "pinned or default");
+    }
+    evidence.partition = fields.text("partition");
+    evidence.flop_rule = fields.text("flop_rule");
+    std::size_t index = 0;
+    for (auto const& campaign : fields.array("campaigns")) {
+        evidence.campaigns.push_back(
+            campaign_from_json(campaign, fields.where("campaigns", index++)));
+    }
+    index = 0;
+    for (auto const& kernel : fields.array("cases")) {
+        evidence.cases.push_back(case_from_json(kernel, fields.where("cases", index++)));
+    }
+    index = 0;
+    for (auto const& model : fields.array("models")) {
+        evidence.models.push_back(model_from_json(model, fields.where("models", index++)));
+    }
+    fields.reject_unknown();
+    // derate has pinned malloc from its first version on; what others did is unknown.
+    bool const own = evidence.hardware.kind == DeviceKind::cpu && !evidence.campaigns.empty() &&
+                     std::ranges::none_of(evidence.campaigns, &Campaign::imported);
+    if (!says_allocator && own) {
+        evidence.allocator = Allocator::pinned;
+    }
+    if (auto const broken = violations(evidence); !broken.empty()) {
+        throw InputError{where, broken.front(), "consistent evidence"};
+    }
+    return evidence;
+}
+
+json to_json(Evidence const& evidence) {
+    json campaigns = json::array();
+    for (auto const& campaign : evidence.campaigns) campaigns.push_back(campaign_to_json(campaign));
+    json cases = json::array();
+    for (auto const& kernel : evidence.cases) cases.push_back(case_to_json(kernel));
+    json models = json::array();
+    for (auto const& model : evidence.models) models.push_back(model_to_json(model));
+    return {{"format", "derate_evidence"},
+            {"version", evidence_version},
+            {"precision", to_string(evidence.precision)},
+            {"threads", evidence.threads},
+            {"hardware",
+             measured_hardware_to_json(evidence.hardware, evidence.precision, evidence.threads)},
+            {"cache_state", to_string(evidence.cache_state)},
+            {"allocator", evidence.allocator ? json(to_string(*evidence.allocator)) : json()},
+            {"partition", evidence.partition},
+            {"flop_rule", evidence.flop_rule},
+            {"campaigns", std::move(campaigns)},
+            {"cases", std::move(cases)},
+            {"models", std::move(models)}};
+}
+
+}  // namespace derate
