@@ -10,13 +10,9 @@
 namespace derate {
 namespace {
 
-std::string key_of(EfficiencyCurve const& curve) {
-    return std::string{to_string(curve.type)} + (curve.zero_flop ? "|0" : "");
-}
-
 std::map<std::string, EfficiencyCurve const*> by_key(Calibration const& calibration) {
     std::map<std::string, EfficiencyCurve const*> curves;
-    for (auto const& curve : calibration.curves) curves[key_of(curve)] = &curve;
+    for (auto const& curve : calibration.curves) curves[curve_key(curve)] = &curve;
     return curves;
 }
 
@@ -106,7 +102,7 @@ std::vector<std::string> differences(Calibration const& before, Calibration cons
                    after.provenance.environment_hash.value_or("unknown"));
     add_if_changed(lines, "trust grade", before.provenance.trust_grade.value_or("unknown"),
                    after.provenance.trust_grade.value_or("unknown"));
-    add_if_changed(lines, "partition", before.partition, after.partition);
+    add_if_changed(lines, "partition", before.condition.partition, after.condition.partition);
     add_if_changed(lines, "samples", std::to_string(before.provenance.num_samples),
                    std::to_string(after.provenance.num_samples));
     auto const& old_models = before.provenance.models_used;

@@ -78,7 +78,7 @@ std::optional<CrossValidatedModel> predict_model(Evidence const& evidence, int m
                                   .unseen_regime = predicted.unseen_regime});
     }
     result.predicted =
-        estimate(compiled, prepare(compiled, subgraphs, evidence.partition),
+        estimate(compiled, prepare(compiled, subgraphs, evidence.condition.partition),
                  model.whole_model ? EstimateOf::whole_model : EstimateOf::sum_of_parts);
     return result;
 }

@@ -255,11 +255,7 @@ Calibration fit_curves(FitInput const& input, std::vector<char> const& models,
     auto const& evidence = input.evidence();
     calibration.hardware_id = evidence.hardware.id;
     calibration.kind = evidence.hardware.kind;
-    calibration.precision = evidence.precision;
-    calibration.threads = evidence.threads;
-    calibration.partition = evidence.partition;
-    calibration.flop_rule = evidence.flop_rule;
-    calibration.allocator = evidence.allocator;
+    calibration.condition = evidence.condition;
     calibration.context = context_factor(input, models, &EvidenceModel::whole_model);
     // Without a spread there is no interval to print.
     if (auto context = context_factor(input, models, &EvidenceModel::whole_model_default_allocator);

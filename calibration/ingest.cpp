@@ -119,16 +119,11 @@ void require_same_kind(EvidencePart const& first, EvidencePart const& other) {
           std::string{to_string(b.hardware.kind)});
     check("power mode", a.hardware.power_mode.value_or("unknown"),
           b.hardware.power_mode.value_or("unknown"));
-    check("precision", std::string{to_string(a.precision)}, std::string{to_string(b.precision)});
-    check("thread count", std::to_string(a.threads), std::to_string(b.threads));
-    check("cache state", std::string{to_string(a.cache_state)},
-          std::string{to_string(b.cache_state)});
-    auto const allocator_of = [](Evidence const& evidence) {
-        return evidence.allocator ? std::string{to_string(*evidence.allocator)} : "unknown";
-    };
-    check("allocator", allocator_of(a), allocator_of(b));
-    check("partition", a.partition, b.partition);
-    check("FLOP rule", a.flop_rule, b.flop_rule);
+    auto const parts = parts_of(a.condition);
+    auto const others = parts_of(b.condition);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        check(parts[i].name, parts[i].value, others[i].value);
+    }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -232,12 +227,7 @@ class EvidenceUnion {
     [[nodiscard]] Evidence evidence(Evidence const& frame) const {
         Evidence result;
         result.hardware = hardware_;
-        result.precision = frame.precision;
-        result.threads = frame.threads;
-        result.cache_state = frame.cache_state;
-        result.partition = frame.partition;
-        result.flop_rule = frame.flop_rule;
-        result.allocator = frame.allocator;
+        result.condition = frame.condition;
 
         std::map<CampaignKey, int> campaign_index;
         for (auto const& [key, campaign] : campaigns_) {
@@ -371,12 +361,7 @@ class EvidenceUnion {
 Evidence evidence_of(Measurement const& measurement, std::string_view where) {
     Evidence evidence;
     evidence.hardware = measurement.hardware;
-    evidence.precision = measurement.precision;
-    evidence.threads = measurement.threads;
-    evidence.cache_state = measurement.cache_state;
-    evidence.partition = measurement.partition;
-    evidence.flop_rule = measurement.flop_rule;
-    evidence.allocator = measurement.allocator;
+    evidence.condition = measurement.condition;
     auto const& source = measurement.source;
     evidence.campaigns.push_back({.id = source.campaign,
                                   .date = source.date,

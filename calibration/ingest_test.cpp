@@ -50,7 +50,7 @@ Measurement measurement(std::string model, std::vector<MeasuredSubgraph> subgrap
     result.model_family = "family";
     result.hardware.id = "cpu-a";
     result.hardware.name = "CPU A";
-    result.partition = result.flop_rule = "derate_1";
+    result.condition.partition = result.condition.flop_rule = "derate_1";
     result.source = {.origin = "derate 0.1.0",
                      .campaign = "2026-11-01",
                      .date = "2026-11-01T10:00:00Z",
@@ -79,8 +79,8 @@ void expect_same(Evidence const& a, Evidence const& b) {
     EXPECT_TRUE(a.cases == b.cases);
     EXPECT_TRUE(a.models == b.models);
     EXPECT_EQ(a.hardware.id, b.hardware.id);
-    EXPECT_EQ(a.precision, b.precision);
-    EXPECT_EQ(a.threads, b.threads);
+    EXPECT_EQ(a.condition.precision, b.condition.precision);
+    EXPECT_EQ(a.condition.threads, b.condition.threads);
 }
 
 TEST(EvidenceOf, SharesOneCaseAmongEqualKernels) {
@@ -228,12 +228,14 @@ TEST(Merge, RefusesMixturesAndNamesBothFiles) {
     };
     EXPECT_THAT(with([](Measurement& m) { m.hardware.id = "cpu-b"; }),
                 testing::StartsWith("b.json: hardware id is \"cpu-b\", in a.json \"cpu-a\" ("));
-    EXPECT_THAT(with([](Measurement& m) { m.precision = Precision::fp16; }),
+    EXPECT_THAT(with([](Measurement& m) { m.condition.precision = Precision::fp16; }),
                 HasSubstr("precision is \"FP16\", in a.json \"FP32\""));
-    EXPECT_THAT(with([](Measurement& m) { m.threads = 2; }), HasSubstr("thread count is \"2\""));
-    EXPECT_THAT(with([](Measurement& m) { m.cache_state = CacheState::hot; }),
+    EXPECT_THAT(with([](Measurement& m) { m.condition.threads = 2; }),
+                HasSubstr("thread count is \"2\""));
+    EXPECT_THAT(with([](Measurement& m) { m.condition.cache_state = CacheState::hot; }),
                 HasSubstr("cache state is \"hot\""));
-    EXPECT_THAT(with([](Measurement& m) { m.partition = "foreign"; }), HasSubstr("partition"));
+    EXPECT_THAT(with([](Measurement& m) { m.condition.partition = "foreign"; }),
+                HasSubstr("partition"));
     EXPECT_THAT(with([](Measurement& m) { m.hardware.power_mode = "15 W"; }),
                 HasSubstr("power mode is \"15 W\", in a.json \"unknown\""));
     EXPECT_EQ(with([](Measurement& m) { m.batch = 16; }), "no error");

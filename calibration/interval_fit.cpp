@@ -45,10 +45,6 @@ struct Fold {
     std::vector<int> models;
 };
 
-std::string curve_name(EfficiencyCurve const& curve) {
-    return std::string{to_string(curve.type)} + (curve.zero_flop ? "|0" : "");
-}
-
 std::vector<Subgraph> subgraphs_of(Evidence const& evidence, EvidenceModel const& model) {
     std::vector<Subgraph> subgraphs;
     for (int const index : model.cases) {
@@ -309,7 +305,7 @@ CurveVariances curve_variances(std::vector<EfficiencyCurve> const& curves,
         of_parent[parent] = shrunk(own, everything);
     }
     for (auto const& curve : curves) {
-        auto const name = curve_name(curve);
+        auto const name = curve_key(curve);
         auto const own =
             pooled(kernels, [&](OutOfFold const& kernel) { return kernel.curve == name; });
         of_curve[name] = shrunk(own, of_parent.at(parent_of(curve.type)));
@@ -395,7 +391,7 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
     bool const has_residual = hyperparameters.has_value();
     auto const apply = [&](Calibration& target, CurveVariances const& variances) {
         for (auto& curve : target.curves) {
-            auto const& variance = variances.at(curve_name(curve));
+            auto const& variance = variances.at(curve_key(curve));
             double const factor = small_sample(variance);
             curve.log_variance = factor * variance.variance;
             if (!curve.residual_model) {
@@ -445,7 +441,7 @@ void fit_intervals(Calibration& calibration, FitInput const& input, std::vector<
                 model.whole_model ? EstimateOf::whole_model : EstimateOf::sum_of_parts;
             double const measured = model.whole_model ? model.whole_model->center_ms : *parts;
             auto const prepared =
-                prepare(compiled, subgraphs_of(evidence, model), evidence.partition);
+                prepare(compiled, subgraphs_of(evidence, model), evidence.condition.partition);
             auto const predicted = estimate(compiled, prepared, what);
             double const error = std::log(measured / predicted.latency_ms);
             ModelError& result =

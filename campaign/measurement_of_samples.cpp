@@ -78,26 +78,27 @@ Measurement measurement_of(CampaignResult const& result, CampaignSettings const&
     auto const& samples = result.samples;
     auto const label = model_label(model.name, model.batch);
     auto const compared = samples.least_of();
-    Measurement measurement{
-        .model = model.name,
-        .model_family = model.family,
-        .batch = model.batch,
-        .precision = model.precision,
-        .threads = settings.device == "cpu" ? settings.threads : 0,
-        .cache_state = state,
-        .allocator = settings.device == "cpu" ? std::optional{settings.allocator} : std::nullopt,
-        .partition = std::string{partition_rule},
-        .flop_rule = std::string{flop_rule},
-        .hardware = hardware,
-        .source = {.origin = "derate " + tool_version,
-                   .campaign = samples.campaign,
-                   .date = samples.campaign,
-                   .file = samples_file,
-                   .timing = to_string(settings.rules),
-                   .environment_hash = environment_hash(samples.environment),
-                   .value_rule = std::string{value_rule}},
-        .whole_model = {},
-        .subgraphs = {}};
+    Measurement measurement{.model = model.name,
+                            .model_family = model.family,
+                            .batch = model.batch,
+                            .condition = {.precision = model.precision,
+                                          .cache_state = state,
+                                          .partition = std::string{partition_rule},
+                                          .flop_rule = std::string{flop_rule}},
+                            .hardware = hardware,
+                            .source = {.origin = "derate " + tool_version,
+                                       .campaign = samples.campaign,
+                                       .date = samples.campaign,
+                                       .file = samples_file,
+                                       .timing = to_string(settings.rules),
+                                       .environment_hash = environment_hash(samples.environment),
+                                       .value_rule = std::string{value_rule}},
+                            .whole_model = {},
+                            .subgraphs = {}};
+    if (settings.device == "cpu") {
+        measurement.condition.threads = settings.threads;
+        measurement.condition.allocator = settings.allocator;
+    }
     if (auto const found = samples.whole.find(label); found != samples.whole.end()) {
         measurement.whole_model = timing_of(found->second, compared);
     }

@@ -190,12 +190,12 @@ MeasuredSubgraph measured(Subgraph subgraph, TimedCases const& timed) {
 Measurement frame_of(std::span<BenchmarkReport const> reports, Hardware const& hardware) {
     auto const& first = reports.front();
     Measurement measurement;
-    measurement.precision = first.precision;
-    measurement.threads = first.threads;
-    measurement.cache_state = first.cache_state;
-    measurement.allocator = first.allocator;
-    measurement.partition = first.partition;
-    measurement.flop_rule = flop_rule;
+    measurement.condition.precision = first.precision;
+    if (first.threads > 0) measurement.condition.threads = first.threads;
+    measurement.condition.cache_state = first.cache_state;
+    measurement.condition.allocator = first.allocator;
+    measurement.condition.partition = first.partition;
+    measurement.condition.flop_rule = flop_rule;
     measurement.hardware = hardware;
     auto& source = measurement.source;
     source.origin = "derate " + first.tool_version.value_or("(version unknown)");
@@ -223,7 +223,7 @@ ReportedMeasurements measurements_of_reports(std::span<BenchmarkReport const> re
     for (auto const& label : timed.models()) {
         auto measurement = frame;
         measurement.whole_model = timed.whole(label);
-        if (auto model = shipped_model(label, frame.precision, timed)) {
+        if (auto model = shipped_model(label, frame.condition.precision, timed)) {
             measurement.model = model->name;
             measurement.model_family = model->family;
             measurement.batch = model->batch;

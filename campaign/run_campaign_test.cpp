@@ -173,7 +173,7 @@ TEST_F(RunCampaign, AllocatorIsPartOfKeysAndOfWhatMustAgree) {
     EXPECT_TRUE(result.samples.whole_default_allocator.empty());
     auto const measurement = measurement_of(result, settings, settings.models[0],
                                             CacheState::cold_all, {}, "x.samples.jsonl", "0");
-    EXPECT_EQ(measurement.allocator, Allocator::untouched);
+    EXPECT_EQ(measurement.condition.allocator, Allocator::untouched);
     settings.allocator = Allocator::pinned;
     EXPECT_THROW((void)run_campaign(settings, files(), {}), InputError);
 }

@@ -23,6 +23,7 @@
 #include "reports/report_text.hpp"
 #include "storage/calibration_files.hpp"
 #include "storage/calibration_json.hpp"
+#include "storage/fields.hpp"
 #include "storage/file.hpp"
 #include "storage/hardware_json.hpp"
 #include "storage/registry.hpp"
@@ -40,10 +41,6 @@ struct AggregateFlags {
     std::optional<double> noise_floor_percent;
     std::optional<std::string> noise_floor_source;
 };
-
-std::string curve_name(EfficiencyCurve const& curve) {
-    return std::string{to_string(curve.type)} + (curve.zero_flop ? "|0" : "");
-}
 
 std::string amount(double value, WorkAxis axis) {
     return axis == WorkAxis::flops ? format_flops(Flops{value}) : format_bytes(Bytes{value});
@@ -105,17 +102,19 @@ std::string estimate_line(Calibration const& calibration, fs::path const& output
     if (output.extension() == ".json") return "";
     for (auto const& entry : read_catalogue(models_directory())) {
         bool const goes = std::ranges::any_of(entry.files, [&](ModelFile const& file) {
-            return file.batch == 1 && file.precision == calibration.precision;
+            return file.batch == 1 && file.precision == calibration.condition.precision;
         });
         if (!goes) continue;
         auto line = "derate estimate --model " + entry.name;
-        if (calibration.precision != Precision::fp32) {
-            line += " --precision " + std::string{to_string(calibration.precision)};
+        if (calibration.condition.precision != Precision::fp32) {
+            line += " --precision " + std::string{to_string(calibration.condition.precision)};
         }
         line += " --registry " + shell_word(output.string()) + " --hardware " +
                 calibration.hardware_id;
         // Another registry may hold fewer threads of the same hardware, which would come first.
-        if (calibration.threads > 0) line += " --threads " + std::to_string(calibration.threads);
+        if (auto const threads = calibration.condition.threads) {
+            line += " --threads " + std::to_string(*threads);
+        }
         return line;
     }
     return "";
@@ -124,13 +123,8 @@ std::string estimate_line(Calibration const& calibration, fs::path const& output
 void print_text(EvidenceInputs const& inputs, Calibration const& calibration,
                 fs::path const& curves, fs::path const& output, OwnAccuracy const& own) {
     auto const counts = count(inputs.evidence);
-    std::printf("%s, %s, %s: %s of %s at %zu (model, batch), %s\n",
-                calibration.hardware_id.c_str(),
-                std::string{to_string(calibration.precision)}.c_str(),
-                calibration.threads > 0 ? (std::to_string(calibration.threads) +
-                                           (calibration.threads == 1 ? " thread" : " threads"))
-                                              .c_str()
-                                        : "threads unknown",
+    std::printf("%s, %s: %s of %s at %zu (model, batch), %s\n", calibration.hardware_id.c_str(),
+                to_text(calibration.condition).c_str(),
                 count_of(counts.models.size(), "model", "models").c_str(),
                 count_of(counts.families.size(), "family", "families").c_str(),
                 counts.at_batches.size(),
@@ -145,7 +139,7 @@ void print_text(EvidenceInputs const& inputs, Calibration const& calibration,
     for (auto const& curve : calibration.curves) {
         auto const& fit = curve.fitted_curve;
         rows.push_back(
-            {curve_name(curve), curve.axis == WorkAxis::flops ? "FLOP" : "bytes",
+            {curve_key(curve), curve.axis == WorkAxis::flops ? "FLOP" : "bytes",
              curve.work_range ? amount(curve.work_range->lower, curve.axis) + " to " +
                                     amount(curve.work_range->upper, curve.axis)
                               : "-",
@@ -187,9 +181,8 @@ nlohmann::json result_json(EvidenceInputs const& inputs, Calibration const& cali
     auto const counts = count(inputs.evidence);
     nlohmann::json json{{"calibration", curves.string()},
                         {"hardware_id", calibration.hardware_id},
-                        {"precision", to_string(calibration.precision)},
-                        {"threads", calibration.threads > 0 ? nlohmann::json(calibration.threads)
-                                                            : nlohmann::json(nullptr)},
+                        {"precision", to_string(calibration.condition.precision)},
+                        {"threads", json_or_null(calibration.condition.threads)},
                         {"files", inputs.files},
                         {"duplicate_files", nlohmann::json::array()},
                         {"models", counts.models},
@@ -204,18 +197,15 @@ nlohmann::json result_json(EvidenceInputs const& inputs, Calibration const& cali
         json["rates_above_peak"].push_back(in_words(above));
     }
     for (auto const& path : inputs.duplicates) json["duplicate_files"].push_back(path.string());
-    auto const or_null = [](std::optional<double> value) {
-        return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
-    };
     for (auto const& curve : calibration.curves) {
         auto const& fit = curve.fitted_curve;
         json["curves"].push_back(
-            {{"curve", curve_name(curve)},
+            {{"curve", curve_key(curve)},
              {"data_points", curve.data_points.size()},
              {"repetitions", observations_of(curve)},
-             {"r_squared", or_null(fit ? fit->r_squared : std::nullopt)},
-             {"residual_std", or_null(fit ? fit->residual_std : std::nullopt)},
-             {"log_variance", or_null(curve.log_variance)},
+             {"r_squared", json_or_null(fit ? fit->r_squared : std::nullopt)},
+             {"residual_std", json_or_null(fit ? fit->residual_std : std::nullopt)},
+             {"log_variance", json_or_null(curve.log_variance)},
              {"work_range", curve.work_range
                                 ? nlohmann::json{curve.work_range->lower, curve.work_range->upper}
                                 : nlohmann::json(nullptr)}});

@@ -98,8 +98,8 @@ void refuse_foreign_samples(AuditRequest const& request, AuditFlags const& flags
 void find_served_file(AuditSubject& subject, HardwareEntry const& entry) {
     auto const& calibration = subject.stored.calibration;
     if (!calibration) return;
-    CalibrationRequest request{.precision = calibration->precision};
-    if (calibration->threads > 0) request.threads = calibration->threads;
+    CalibrationRequest request{.precision = calibration->condition.precision};
+    request.threads = calibration->condition.threads;
     try {
         PassedOver neighbours;  // audited beside it, with what is wrong with them
         subject.served_first = calibrations_for(entry, request, &neighbours).front().path;
@@ -201,7 +201,8 @@ AuditRequest request_of(AuditFlags const& flags, CommonFlags const& common) {
     find_legacy(request, flags);
     std::set<Precision> precisions;
     for (auto const& subject : request.subjects) {
-        if (subject.stored.calibration) precisions.insert(subject.stored.calibration->precision);
+        if (subject.stored.calibration)
+            precisions.insert(subject.stored.calibration->condition.precision);
     }
     request.models = shipped_models(precisions);
     return request;

@@ -153,11 +153,7 @@ Calibration calibration_of(Evidence const& evidence, Hardware const& hardware, b
     auto calibration = fit_calibration(evidence);
     calibration.hardware_id = hardware.id;
     calibration.kind = hardware.kind;
-    calibration.precision = evidence.precision;
-    calibration.threads = evidence.threads;
     calibration.source = CurveSource::measured;
-    calibration.partition = evidence.partition;
-    calibration.flop_rule = evidence.flop_rule;
     calibration.provenance.tool_version = DERATE_VERSION;
     calibration.provenance.git_revision = git_revision();
     calibration.provisional = provisional;
@@ -243,8 +239,9 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     auto const machine = machine_environment(settings, bench_program);
     auto const id = flags.hardware_name.empty() ? hardware_id_of(machine) : flags.hardware_name;
     auto const folder = flags.output / (flags.measuring.device == "cuda" ? "gpu" : "cpu") / id;
-    auto const curves =
-        folder / calibration_file_name(precision, settings.threads, settings.allocator);
+    auto const curves = folder / calibration_file_name({.precision = precision,
+                                                        .threads = settings.threads,
+                                                        .allocator = settings.allocator});
     auto samples = curves;
     samples.replace_extension(".samples.jsonl");
 

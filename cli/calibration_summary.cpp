@@ -130,9 +130,8 @@ CrossValidation predict_held_out(Evidence const& evidence, Calibration const& ca
 
 std::string summary_text(CalibrationSummary const& summary, Calibration const& calibration,
                          CampaignResult const& result, CampaignSettings const& settings) {
-    std::string all = text("\n%s, %s, %d thread%s\n\n", calibration.hardware_id.c_str(),
-                           std::string{to_string(calibration.precision)}.c_str(),
-                           calibration.threads, calibration.threads == 1 ? "" : "s");
+    std::string all = text("\n%s, %s\n\n", calibration.hardware_id.c_str(),
+                           to_text(calibration.condition).c_str());
     if (!summary.held_out.empty()) {
         all += text("%-24s %12s %12s  %-22s %8s\n", "held-out model", "measured ms", "predicted ms",
                     "95 % interval", "error");
@@ -182,12 +181,11 @@ std::string summary_text(CalibrationSummary const& summary, Calibration const& c
 
 std::string markdown_report(CalibrationSummary const& summary, Calibration const& calibration,
                             CampaignResult const& result, CampaignSettings const& settings) {
-    std::string all = text(
-        "# Calibration of %s\n\n%s, %d thread%s, %s. Trust grade %s, gate %s.\n",
-        calibration.hardware_id.c_str(), std::string{to_string(calibration.precision)}.c_str(),
-        calibration.threads, calibration.threads == 1 ? "" : "s",
-        days_of(calibration.provenance).c_str(), std::string{to_string(summary.trust.grade)}.c_str(),
-        std::string{to_string(summary.verdict)}.c_str());
+    std::string all = text("# Calibration of %s\n\n%s, %s. Trust grade %s, gate %s.\n",
+                           calibration.hardware_id.c_str(), to_text(calibration.condition).c_str(),
+                           days_of(calibration.provenance).c_str(),
+                           std::string{to_string(summary.trust.grade)}.c_str(),
+                           std::string{to_string(summary.verdict)}.c_str());
     all +=
         "\nPredicted is the time of the model's ATen operators through LibTorch's dispatcher, "
         "not of Python and not of compiled graphs.\n";
@@ -360,8 +358,8 @@ nlohmann::json summary_json(CalibrationSummary const& summary, Calibration const
                     {"models", models_json(outcomes)}};
     };
     json all{{"hardware_id", calibration.hardware_id},
-             {"precision", to_string(calibration.precision)},
-             {"threads", calibration.threads},
+             {"precision", to_string(calibration.condition.precision)},
+             {"threads", json_or_null(calibration.condition.threads)},
              {"verdict", to_string(summary.verdict)},
              {"trust_grade", to_string(summary.trust.grade)},
              {"provisional", calibration.provisional},

@@ -20,6 +20,7 @@
 #include "core/value_rule.hpp"
 #include "estimator/fallback_chain.hpp"
 #include "storage/calibration_files.hpp"
+#include "storage/fields.hpp"
 #include "storage/file.hpp"
 #include "storage/hardware_json.hpp"
 #include "storage/registry.hpp"
@@ -75,7 +76,7 @@ std::optional<Precision> requested_precision(EstimateFlags const& flags) {
 
 ModelToPrice measured_model(fs::path const& file, EstimateFlags const& flags) {
     auto const measurement = read_measurement(file);
-    auto const precision = requested_precision(flags).value_or(measurement.precision);
+    auto const precision = requested_precision(flags).value_or(measurement.condition.precision);
     if (flags.batch && *flags.batch != measurement.batch) {
         throw InputError{"--batch",
                          measurement.batch ? "the file holds batch " + batch_text(measurement.batch)
@@ -85,7 +86,7 @@ ModelToPrice measured_model(fs::path const& file, EstimateFlags const& flags) {
     ModelToPrice model{.name = measurement.model,
                        .batch = measurement.batch,
                        .precision = precision,
-                       .partition = measurement.partition};
+                       .partition = measurement.condition.partition};
     for (auto const& measured : measurement.subgraphs) model.subgraphs.push_back(measured.subgraph);
     return model;
 }
@@ -109,9 +110,9 @@ Target from_file(fs::path const& file, Precision precision) {
     Target target{.calibrations = {read_calibration(file)}, .files = {file}};
     auto const& calibration = target.calibrations.front();
     bool const is_rules = calibration.legacy_rules || calibration.default_rules;
-    if (!is_rules && calibration.precision != precision) {
+    if (!is_rules && calibration.condition.precision != precision) {
         throw InputError{file.string().append("#/precision"),
-                         std::string{"is "}.append(to_string(calibration.precision)),
+                         std::string{"is "}.append(to_string(calibration.condition.precision)),
                          std::string{"the model's, "}.append(to_string(precision))};
     }
     target.hardware_id = calibration.hardware_id;
@@ -132,13 +133,13 @@ void refuse_other_threads(HardwareEntry const& entry, CalibrationRequest const& 
     std::set<int> calibrated;
     for (auto const& [path, calibration] : read_calibrations(entry, &passed_over)) {
         bool const has_curves = !calibration.legacy_rules && !calibration.default_rules;
-        if (has_curves && calibration.precision == request.precision &&
+        if (has_curves && calibration.condition.precision == request.precision &&
             (!request.only || calibration.source == *request.only)) {
-            calibrated.insert(calibration.threads);
+            // An import that does not say counts for none.
+            if (auto const threads = calibration.condition.threads) calibrated.insert(*threads);
         }
     }
     if (calibrated.contains(*request.threads)) return;
-    calibrated.erase(0);  // an import that does not say
     if (calibrated.empty()) {
         throw InputError{where, "nothing that prices this on " + entry.id + " says for how many "
                                 "threads it holds",
@@ -240,11 +241,6 @@ std::string bound_name(std::optional<Bound> bound) {
     return std::string{bound ? to_string(*bound) : "unknown"};
 }
 
-template <class T>
-nlohmann::json or_null(std::optional<T> const& value) {
-    return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
-}
-
 /// null where nothing is known of the spread.
 nlohmann::json known(bool spread_known, double value) {
     return spread_known ? nlohmann::json(value) : nlohmann::json(nullptr);
@@ -264,19 +260,19 @@ nlohmann::json to_json(SubgraphEstimate const& estimate, Subgraph const& subgrap
         {"latency_std_ms", known(spread_known, estimate.latency_std_ms)},
         {"ci_95_lower_ms", known(has_interval, estimate.latency_ms / spread)},
         {"ci_95_upper_ms", known(has_interval, estimate.latency_ms * spread)},
-        {"variance_share", or_null(estimate.variance_share)},
-        {"efficiency_used", or_null(estimate.efficiency_used)},
-        {"efficiency_std", or_null(estimate.efficiency_std)},
+        {"variance_share", json_or_null(estimate.variance_share)},
+        {"efficiency_used", json_or_null(estimate.efficiency_used)},
+        {"efficiency_std", json_or_null(estimate.efficiency_std)},
         {"source", source_name(estimate.source)},
         {"curve", estimate.curve},
         {"bound", estimate.bound ? nlohmann::json(to_string(*estimate.bound)) : nlohmann::json()},
         {"extrapolated", estimate.extrapolated},
-        {"unseen_regime", or_null(estimate.unseen_regime)}};
+        {"unseen_regime", json_or_null(estimate.unseen_regime)}};
 }
 
 /// null where the calibration does not say.
 nlohmann::json allocator_json(Target const& target) {
-    auto const& allocator = target.calibrations.front().allocator;
+    auto const& allocator = target.calibrations.front().condition.allocator;
     return allocator ? nlohmann::json(to_string(*allocator)) : nlohmann::json();
 }
 
@@ -381,7 +377,7 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
     bool const bounded = spread && !model.unknown.may_be_a_good_part();
     nlohmann::json json{
         {"model", model.name},
-        {"batch", or_null(model.batch)},
+        {"batch", json_or_null(model.batch)},
         {"precision", to_string(model.precision)},
         {"hardware_id", target.hardware_id},
         {"latency_ms", total.latency_ms},
@@ -391,8 +387,8 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
         {"interval_kind", "prediction"},
         {"ci_95_independent_lower_ms", known(spread, total.ci_95_independent_lower_ms)},
         {"ci_95_independent_upper_ms", known(bounded, total.ci_95_independent_upper_ms)},
-        {"efficiency_used", or_null(total.efficiency_used)},
-        {"efficiency_std", or_null(total.efficiency_std)},
+        {"efficiency_used", json_or_null(total.efficiency_used)},
+        {"efficiency_std", json_or_null(total.efficiency_std)},
         {"source", nullptr},
         {"trust_grade", nullptr},
         {"verdict", nullptr},
@@ -409,15 +405,15 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
     if (auto const source = estimate.source()) json["source"] = source_name(*source);
     auto const used = used_calibrations(target, estimate);
     if (!used.empty()) {  // of the one that prices most types; a provisional part makes the whole so
-        json["trust_grade"] = or_null(used.front().trust_grade);
-        json["verdict"] = or_null(used.front().verdict);
+        json["trust_grade"] = json_or_null(used.front().trust_grade);
+        json["verdict"] = json_or_null(used.front().verdict);
     }
     for (auto const& one : used) {
         if (one.provisional) json["provisional"] = true;
         json["calibrations"].push_back({{"file", one.file.string()},
                                         {"source", source_name(one.source)},
-                                        {"trust_grade", or_null(one.trust_grade)},
-                                        {"verdict", or_null(one.verdict)},
+                                        {"trust_grade", json_or_null(one.trust_grade)},
+                                        {"verdict", json_or_null(one.verdict)},
                                         {"provisional", one.provisional},
                                         {"validate_command", one.validate_command}});
     }
@@ -451,11 +447,9 @@ std::string model_text(ModelToPrice const& model) {
 
 std::string place_text(Target const& target) {
     auto text = target.hardware_id;
-    int const threads = target.calibrations.empty() ? 0 : target.calibrations.front().threads;
-    if (threads > 0) {
-        text += ", " + std::to_string(threads) + (threads == 1 ? " thread" : " threads");
-    }
-    return text;
+    if (target.calibrations.empty()) return text;
+    auto const threads = target.calibrations.front().condition.threads;
+    return threads ? text + ", " + threads_text(threads) : text;
 }
 
 void print_types(ModelToPrice const& model, ChainEstimate const& estimate) {
@@ -506,8 +500,8 @@ void print_slowest(ModelToPrice const& model, ChainEstimate const& estimate) {
 /// What a run needs to take the time that was predicted, where malloc serves its tensors.
 std::string allocator_note(Target const& target) {
     auto const& calibration = target.calibrations.front();
-    if (calibration.kind != DeviceKind::cpu || !calibration.allocator) return {};
-    if (calibration.allocator == Allocator::untouched) {
+    if (calibration.kind != DeviceKind::cpu || !calibration.condition.allocator) return {};
+    if (calibration.condition.allocator == Allocator::untouched) {
         return "With glibc's default malloc; a run without its page faults is --allocator "
                "pinned.\n";
     }
@@ -662,7 +656,7 @@ nlohmann::json to_json(Explanation const& all) {
                         {"share_of_model", all.share_of_model},
                         {"curve_alone_ms", nullptr},
                         {"shape_factor", nullptr},
-                        {"inside_model_factor", or_null(all.inside_model_factor)},
+                        {"inside_model_factor", json_or_null(all.inside_model_factor)},
                         {"curve_points", nlohmann::json::array()},
                         {"evidence", nlohmann::json::array()}};
     if (all.inside_model_factor) {

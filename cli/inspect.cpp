@@ -164,10 +164,10 @@ nlohmann::json to_json(LoadedModel const& model, Partition const& cut,
 nlohmann::json to_json(Measurement const& measurement) {
     nlohmann::json json{{"model", measurement.model},
                         {"model_family", measurement.model_family},
-                        {"precision", to_string(measurement.precision)},
+                        {"precision", to_string(measurement.condition.precision)},
                         {"batch", json_or_null(measurement.batch)},
-                        {"partition", measurement.partition},
-                        {"flop_rule", measurement.flop_rule},
+                        {"partition", measurement.condition.partition},
+                        {"flop_rule", measurement.condition.flop_rule},
                         {"subgraphs", nlohmann::json::array()}};
     add_subgraphs(json, subgraphs_of(measurement));
     for (std::size_t i = 0; i < measurement.subgraphs.size(); ++i) {
@@ -252,7 +252,7 @@ ExitCode inspect_measurement(InspectFlags const& flags, CommonFlags const& commo
     }
     print_text({.model = measurement.model,
                 .batch = measurement.batch,
-                .precision = measurement.precision},
+                .precision = measurement.condition.precision},
                subgraphs_of(measurement), times);
     return exit_pass;
 }

@@ -11,18 +11,14 @@
 #include "cli/curve_file_choice.hpp"
 #include "cli/text_table.hpp"
 #include "core/value_rule.hpp"
+#include "storage/fields.hpp"
 #include "storage/registry.hpp"
 
 namespace derate::cli {
 namespace {
 
-template <class T>
-nlohmann::json or_null(std::optional<T> const& value) {
-    return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
-}
-
 nlohmann::json precisions_of(Calibration const& calibration) {
-    if (!calibration.legacy_rules) return to_string(calibration.precision);
+    if (!calibration.legacy_rules) return to_string(calibration.condition.precision);
     std::string text;  // rules hold one curve and a rate for each precision
     for (auto const precision :
          {Precision::fp32, Precision::fp16, Precision::bf16, Precision::int8}) {
@@ -41,14 +37,15 @@ nlohmann::json row_of(HardwareEntry const& entry, RegisteredCalibration const& r
         {"hardware_id", entry.id},
         {"kind", to_string(entry.kind)},
         {"precision", precisions_of(calibration)},
-        {"threads", calibration.threads > 0 ? nlohmann::json(calibration.threads) : nullptr},
+        {"threads", json_or_null(calibration.condition.threads)},
         {"source", to_string(calibration.source)},
-        {"allocator",
-         calibration.allocator ? nlohmann::json(to_string(*calibration.allocator)) : nullptr},
+        {"allocator", calibration.condition.allocator
+                          ? nlohmann::json(to_string(*calibration.condition.allocator))
+                          : nullptr},
         {"prices_default_allocator",
          under_allocator(calibration, Allocator::untouched).has_value()},
         {"date", calibration.provenance.date},
-        {"value_rule", or_null(calibration.provenance.value_rule)},
+        {"value_rule", json_or_null(calibration.provenance.value_rule)},
         {"models", calibration.provenance.models_used.size()},
         {"mape_percent", nullptr},
         {"coverage_95", nullptr},
@@ -59,9 +56,9 @@ nlohmann::json row_of(HardwareEntry const& entry, RegisteredCalibration const& r
         {"file", registered.path.string()}};
     if (claim != nullptr) {
         row["mape_percent"] = claim->mape_percent;
-        row["coverage_95"] = or_null(claim->coverage_95);
-        row["noise_floor_percent"] = or_null(claim->noise_floor_percent);
-        row["noise_floor_basis"] = or_null(claim->noise_floor_basis);
+        row["coverage_95"] = json_or_null(claim->coverage_95);
+        row["noise_floor_percent"] = json_or_null(claim->noise_floor_percent);
+        row["noise_floor_basis"] = json_or_null(claim->noise_floor_basis);
         row["verdict"] = claim->verdict;
     }
     return row;

@@ -76,9 +76,9 @@ std::string table_of(CampaignResult const& result, CampaignSettings const& setti
         text += line;
     };
     std::snprintf(line, sizeof line, "%s, %s, %d thread%s, %s\n", label.c_str(),
-                  std::string{to_string(measurement.precision)}.c_str(), settings.threads,
+                  std::string{to_string(measurement.condition.precision)}.c_str(), settings.threads,
                   settings.threads == 1 ? "" : "s",
-                  std::string{to_string(measurement.cache_state)}.c_str());
+                  std::string{to_string(measurement.condition.cache_state)}.c_str());
     text += line;
     double parts_ms = 0;
     double in_context_ms = 0;
@@ -110,7 +110,8 @@ std::string table_of(CampaignResult const& result, CampaignSettings const& setti
         if (!part.failure) continue;
         text += "    " + std::to_string(part.subgraph.id) + " " + part.subgraph.fusion_pattern +
                 ": " + *part.failure + "\n";
-        auto const key = key_of_case(settings, *model, part.subgraph, measurement.cache_state);
+        auto const key =
+            key_of_case(settings, *model, part.subgraph, measurement.condition.cache_state);
         auto const item = std::ranges::find(result.cases, key, &DistinctCase::key);
         if (item != result.cases.end()) {
             text += "      to see it: " + repro_line(settings, *item) + "\n";

@@ -159,12 +159,12 @@ TEST_F(RegistryCommands, AWideIntervalSaysWhoseItIs) {
     auto const unknown = "estimate --hardware kvm-intel-xeon-2c --model " +
                          (shipped.parent_path() / "workloads/testdata/unknown_large.json.gz").string();
     EXPECT_THAT(run(unknown).output, HasSubstr("most of the width: "));
-    auto const json = run(unknown + " --json").parsed();
-    ASSERT_FALSE(json.at("width_from").empty());
+    auto const document = run(unknown + " --json").parsed();
+    ASSERT_FALSE(document.at("width_from").empty());
     double share = 0;
-    for (auto const& source : json.at("width_from")) {
+    for (auto const& source : document.at("width_from")) {
         for (auto const& id : source.at("subgraph_ids")) {
-            auto const& subgraph = json.at("subgraphs").at(id.get<std::size_t>());
+            auto const& subgraph = document.at("subgraphs").at(id.get<std::size_t>());
             EXPECT_EQ(subgraph.at("fusion_pattern"), source.at("fusion_pattern"));
             share -= subgraph.at("variance_share").get<double>();
         }
@@ -192,9 +192,9 @@ TEST_F(RegistryCommands, AMeasurementFileIsInspectedWithItsTimes) {
     auto const text = run("inspect --model " + resnet18);
     EXPECT_EQ(text.code, 0) << text.errors;
     EXPECT_THAT(text.output, AllOf(HasSubstr("32 subgraphs"), HasSubstr("time alone")));
-    auto const json = run("inspect --json --model " + resnet18).parsed();
-    EXPECT_EQ(json.at("subgraphs").size(), 32U);
-    EXPECT_GT(json.at("subgraphs").at(0).at("isolated_ms").get<double>(), 0);
+    auto const document = run("inspect --json --model " + resnet18).parsed();
+    EXPECT_EQ(document.at("subgraphs").size(), 32U);
+    EXPECT_GT(document.at("subgraphs").at(0).at("isolated_ms").get<double>(), 0);
 }
 
 TEST_F(RegistryCommands, LegacyPricesAShippedExportToo) {

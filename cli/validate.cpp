@@ -57,10 +57,11 @@ Evidence read_measurements(std::vector<fs::path> const& files, Calibration const
     std::vector<EvidencePart> parts;
     for (auto const& file : files) {
         auto const measurement = read_measurement(file);
-        if (measurement.precision != calibration.precision) {
-            throw InputError{file.string(),
-                             "measured in " + std::string{to_string(measurement.precision)},
-                             "the calibration's " + std::string{to_string(calibration.precision)}};
+        if (measurement.condition.precision != calibration.condition.precision) {
+            throw InputError{
+                file.string(),
+                "measured in " + std::string{to_string(measurement.condition.precision)},
+                "the calibration's " + std::string{to_string(calibration.condition.precision)}};
         }
         if (measurement.hardware.id != calibration.hardware_id) {
             throw InputError{file.string(), "measured on " + measurement.hardware.id,
@@ -106,8 +107,8 @@ CampaignSettings campaign_of_test(ValidateFlags const& flags, Calibration const&
         throw InputError{"--device", measuring.device + ", but the calibration is of another kind",
                          device};
     }
-    measuring.precision = to_string(calibration.precision);
-    measuring.threads = std::max(1, calibration.threads);
+    measuring.precision = to_string(calibration.condition.precision);
+    measuring.threads = calibration.condition.threads.value_or(1);
     auto const precision = precision_to_measure(measuring.precision);
     auto settings = settings_of(measuring);
     settings.peaks = false;  // times are compared, not efficiencies
@@ -158,7 +159,7 @@ Evidence measure_test_models(CommonFlags const& common, ValidateFlags const& fla
                                   .precise_share = precise_share(result, 0.02),
                                   .drift = analyse_drift(result.samples.drift)};
     auto const hardware = hardware_of(result.samples, calibration.hardware_id, settings.threads,
-                                      calibration.precision);
+                                      calibration.condition.precision);
     return evidence_of_campaign(result, settings, hardware, samples,
                                 judge_trust(result.samples.environment, quality));
 }

@@ -38,8 +38,10 @@ struct Arguments {
 /// Hardware, precision and threads where that tells the calibrations apart, else their files too.
 std::string label_of(Calibration const& calibration, std::filesystem::path const& file,
                      std::set<std::string>& taken) {
-    auto label = calibration.hardware_id + " " + std::string{to_string(calibration.precision)};
-    if (calibration.threads > 0) label += " t" + std::to_string(calibration.threads);
+    auto label =
+        calibration.hardware_id + " " + std::string{to_string(calibration.condition.precision)};
+    if (auto const threads = calibration.condition.threads)
+        label += " t" + std::to_string(*threads);
     if (taken.contains(label)) label += " (" + file.string() + ")";
     taken.insert(label);
     return label;
@@ -93,7 +95,7 @@ PageSection roofline_section(std::vector<PicturedCalibration> const& all,
     for (auto const& pictured : all) {
         std::optional<LoadedModel> loaded;
         try {
-            loaded = load_model(model, std::nullopt, pictured.calibration.precision);
+            loaded = load_model(model, std::nullopt, pictured.calibration.condition.precision);
         } catch (InputError const& error) {
             // A file has one precision, a hardware's calibrations may have several.
             failure = std::current_exception();

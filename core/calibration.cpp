@@ -1,19 +1,36 @@
 #include "core/calibration.hpp"
 
-#include <array>
 #include <utility>
+
+#include "core/name_table.hpp"
 
 namespace derate {
 namespace {
 
-constexpr std::array<std::pair<CurveSource, std::string_view>, 4> source_names{{
+constexpr NameTable<CurveSource, 4> source_names{{
     {CurveSource::measured, "measured"},
     {CurveSource::imported, "imported"},
     {CurveSource::legacy_hardcoded, "legacy_hardcoded"},
     {CurveSource::conservative_default, "default"},
 }};
 
+constexpr std::string_view zero_flop_suffix = "|0";
+
 }  // namespace
+
+std::string curve_key(std::string_view name, bool zero_flop) {
+    return std::string{name}.append(zero_flop ? zero_flop_suffix : "");
+}
+
+std::string curve_key(EfficiencyCurve const& curve) {
+    return curve_key(to_string(curve.type), curve.zero_flop);
+}
+
+std::pair<std::string_view, bool> split_curve_key(std::string_view key) {
+    bool const zero_flop = key.ends_with(zero_flop_suffix);
+    if (zero_flop) key.remove_suffix(zero_flop_suffix.size());
+    return {key, zero_flop};
+}
 
 std::string days_of(Provenance const& provenance) {
     auto const day = [](std::string const& date) { return date.substr(0, 10); };
@@ -23,26 +40,21 @@ std::string days_of(Provenance const& provenance) {
 }
 
 std::string_view to_string(CurveSource source) {
-    for (auto const& [value, name] : source_names) {
-        if (value == source) return name;
-    }
-    return {};
+    return name_of(source, source_names);
 }
 
 std::optional<CurveSource> parse_curve_source(std::string_view text) {
-    for (auto const& [value, name] : source_names) {
-        if (name == text) return value;
-    }
-    return std::nullopt;
+    return value_named(text, source_names);
 }
 
 std::optional<Calibration> under_allocator(Calibration calibration, Allocator allocator) {
-    if (calibration.allocator.value_or(Allocator::pinned) == allocator) return calibration;
+    if (calibration.condition.allocator.value_or(Allocator::pinned) == allocator)
+        return calibration;
     if (allocator == Allocator::pinned || !calibration.default_allocator_context) {
         return std::nullopt;
     }
     calibration.context = *calibration.default_allocator_context;
-    calibration.allocator = allocator;
+    calibration.condition.allocator = allocator;
     return calibration;
 }
 

@@ -4,15 +4,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
-#include "core/allocator.hpp"
+#include "core/condition.hpp"
 #include "core/default_rules.hpp"
 #include "core/hardware.hpp"
 #include "core/legacy_rules.hpp"
 #include "core/operation_type.hpp"
-#include "core/precision.hpp"
 #include "statistics/interval.hpp"
 
 namespace derate {
@@ -115,7 +115,7 @@ struct ResidualModel {
 /// One operation type's curve: how long a kernel of it takes, and how sure that is.
 struct EfficiencyCurve {
     OperationType type = OperationType::meta;
-    bool zero_flop = false;  ///< the curve of the type's zero-FLOP kernels ("type|0")
+    bool zero_flop = false;  ///< the curve of the type's zero-FLOP kernels (curve_key)
     WorkAxis axis = WorkAxis::flops;
     CurveSource source = CurveSource::measured;
     std::vector<DataPoint> data_points;
@@ -135,6 +135,13 @@ struct EfficiencyCurve {
     std::vector<std::string> regimes;    ///< seen in calibration, core/kernel_features.hpp
     int kernels = 0;                     ///< distinct kernels it was fitted on
 };
+
+/// Name of a curve in files and reports: "conv2d", "pool|0" for the curve of a type's zero-FLOP
+/// kernels; of a parent "memory" and "memory|0".
+[[nodiscard]] std::string curve_key(std::string_view name, bool zero_flop);
+[[nodiscard]] std::string curve_key(EfficiencyCurve const& curve);
+/// The name, and whether the curve is for kernels without FLOPs.
+[[nodiscard]] std::pair<std::string_view, bool> split_curve_key(std::string_view key);
 
 /// How kernels' errors combine to a whole model's (docs/uncertainty.md).
 struct IntervalModel {
@@ -212,16 +219,12 @@ struct ValidationClaim {
     std::string verdict;                             ///< PASS, FAIL, INCONCLUSIVE
 };
 
-/// One precision and thread count of one device: content of efficiency_curves.json.
+/// One condition of one device: content of efficiency_curves.json.
 struct Calibration {
     std::string hardware_id;
     DeviceKind kind = DeviceKind::cpu;
-    Precision precision = Precision::fp32;
-    int threads = 0;  ///< 0: unknown or not meaningful
+    Condition condition;
     CurveSource source = CurveSource::measured;
-    std::optional<Allocator> allocator{};  ///< of the timings; empty: unknown
-    std::string partition;
-    std::string flop_rule;
     std::optional<PeakRate> peak_flops;      ///< denominator of compute efficiencies
     std::optional<PeakRate> peak_bandwidth;  ///< denominator of bandwidth efficiencies
     std::vector<EfficiencyCurve>

@@ -5,9 +5,9 @@
 #include <string_view>
 #include <vector>
 
+#include "core/condition.hpp"
 #include "core/hardware.hpp"
 #include "core/measurement.hpp"
-#include "core/precision.hpp"
 #include "core/subgraph.hpp"
 
 namespace derate {
@@ -75,12 +75,7 @@ struct EvidenceModel {
 /// of fit, cross-validation and gate.
 struct Evidence {
     Hardware hardware;
-    Precision precision = Precision::fp32;
-    int threads = 0;  ///< 0: unknown or not meaningful
-    CacheState cache_state = CacheState::unknown;
-    std::optional<Allocator> allocator{};  ///< of all timings; empty: unknown
-    std::string partition;                 ///< "derate_1", or a foreign name
-    std::string flop_rule;                 ///< "derate_1", or a foreign name
+    Condition condition;
     std::vector<Campaign> campaigns;
     std::vector<EvidenceCase> cases;
     std::vector<EvidenceModel> models;

@@ -39,7 +39,7 @@ EvidenceCase kernel(OperationType type, double flops, double ms, int campaign = 
 Evidence two_models() {
     Evidence evidence;
     evidence.hardware.id = "box";
-    evidence.partition = evidence.flop_rule = "derate_1";
+    evidence.condition.partition = evidence.condition.flop_rule = "derate_1";
     evidence.campaigns = {{.id = "second",
                            .date = "2026-02-02",
                            .origin = "here",
@@ -141,7 +141,7 @@ TEST(Evidence, OneCampaignHoldsItsModelsAndTheirCases) {
 
 TEST(Evidence, ReadsWhatItWrites) {
     auto evidence = two_models();  // files that do not say these are of before they were said
-    evidence.allocator = Allocator::untouched;
+    evidence.condition.allocator = Allocator::untouched;
     for (auto& campaign : evidence.campaigns) campaign.value_rule = "derate_2";
     auto const written = to_json(evidence);
     EXPECT_EQ(to_json(evidence_from_json(written, "e.json")), written);

@@ -22,18 +22,19 @@ std::optional<std::string> parse_hardware_id(std::string_view text) {
     return std::string{text};
 }
 
-std::optional<PeakRate> Hardware::compute_peak(Precision precision, int threads) const {
+std::optional<PeakRate> Hardware::compute_peak(Precision precision,
+                                               std::optional<int> threads) const {
     for (auto const& peak : compute_peaks) {
-        if (peak.precision == precision && (threads == 0 || peak.threads == threads)) {
+        if (peak.precision == precision && (!threads || peak.threads == threads)) {
             return peak.rate;
         }
     }
     return std::nullopt;
 }
 
-std::optional<PeakRate> Hardware::bandwidth_peak(int threads) const {
+std::optional<PeakRate> Hardware::bandwidth_peak(std::optional<int> threads) const {
     for (auto const& peak : bandwidth_peaks) {
-        if (threads == 0 || peak.threads == threads) return peak.rate;
+        if (!threads || peak.threads == threads) return peak.rate;
     }
     return std::nullopt;
 }

@@ -34,12 +34,12 @@ struct PeakRate {
 
 struct ComputePeak {
     Precision precision = Precision::fp32;
-    int threads = 1;  ///< 0 for a GPU
+    std::optional<int> threads = 1;  ///< empty for a GPU
     PeakRate rate;
 };
 
 struct BandwidthPeak {
-    int threads = 1;  ///< 0 for a GPU
+    std::optional<int> threads = 1;  ///< empty for a GPU
     PeakRate rate;
 };
 
@@ -53,9 +53,10 @@ struct Hardware {
     std::optional<double> last_level_cache_bytes;
     std::optional<std::string> power_mode;
 
-    /// The peak for this precision and thread count (any threads if `threads` is 0).
-    [[nodiscard]] std::optional<PeakRate> compute_peak(Precision precision, int threads) const;
-    [[nodiscard]] std::optional<PeakRate> bandwidth_peak(int threads) const;
+    /// The peak for this precision and thread count; without one, at any.
+    [[nodiscard]] std::optional<PeakRate> compute_peak(Precision precision,
+                                                       std::optional<int> threads = {}) const;
+    [[nodiscard]] std::optional<PeakRate> bandwidth_peak(std::optional<int> threads = {}) const;
 };
 
 }  // namespace derate

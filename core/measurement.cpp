@@ -13,31 +13,6 @@
 #include "statistics/distributions.hpp"
 
 namespace derate {
-namespace {
-
-constexpr std::array<std::pair<CacheState, std::string_view>, 5> cache_state_names{{
-    {CacheState::hot, "hot"},
-    {CacheState::cold_activations, "cold_activations"},
-    {CacheState::cold_all, "cold_all"},
-    {CacheState::in_context, "in_context"},
-    {CacheState::unknown, "unknown"},
-}};
-
-}  // namespace
-
-std::string_view to_string(CacheState state) {
-    for (auto const& [value, name] : cache_state_names) {
-        if (value == state) return name;
-    }
-    return {};
-}
-
-std::optional<CacheState> parse_cache_state(std::string_view text) {
-    for (auto const& [value, name] : cache_state_names) {
-        if (name == text) return value;
-    }
-    return std::nullopt;
-}
 
 std::string_view to_string(CenterStatistic statistic) {
     switch (statistic) {

@@ -6,20 +6,13 @@
 #include <string_view>
 #include <vector>
 
-#include "core/allocator.hpp"
+#include "core/condition.hpp"
 #include "core/hardware.hpp"
-#include "core/precision.hpp"
 #include "core/subgraph.hpp"
 #include "statistics/interval_of_mean.hpp"
 #include "statistics/sample_summary.hpp"
 
 namespace derate {
-
-/// What lay in the caches when a case was timed.
-enum class CacheState { hot, cold_activations, cold_all, in_context, unknown };
-
-[[nodiscard]] std::string_view to_string(CacheState state);
-[[nodiscard]] std::optional<CacheState> parse_cache_state(std::string_view name);
 
 /// The repetitions of one case in one process launch, summarised.
 struct LaunchTimes {
@@ -137,12 +130,7 @@ struct Measurement {
     std::string model;
     std::string model_family;
     std::optional<int> batch = 1;  ///< empty: its inputs share none
-    Precision precision = Precision::fp32;
-    int threads = 0;                               ///< 0: unknown or not meaningful (GPU)
-    CacheState cache_state = CacheState::unknown;  ///< of the isolated timings
-    std::optional<Allocator> allocator{};          ///< of all timings; empty: unknown
-    std::string partition;                         ///< "derate_1", or a foreign name
-    std::string flop_rule;                         ///< "derate_1", or a foreign name
+    Condition condition;
     Hardware hardware;
     MeasurementSource source;
     std::optional<Timing> whole_model;  ///< timed independently; never a sum of parts

@@ -1,14 +1,14 @@
 #include "core/precision.hpp"
 
-#include <array>
 #include <cctype>
 #include <string>
-#include <utility>
+
+#include "core/name_table.hpp"
 
 namespace derate {
 namespace {
 
-constexpr std::array<std::pair<Precision, std::string_view>, 4> names{{
+constexpr NameTable<Precision, 4> names{{
     {Precision::fp32, "FP32"},
     {Precision::fp16, "FP16"},
     {Precision::bf16, "BF16"},
@@ -18,19 +18,13 @@ constexpr std::array<std::pair<Precision, std::string_view>, 4> names{{
 }  // namespace
 
 std::string_view to_string(Precision precision) {
-    for (auto const& [value, name] : names) {
-        if (value == precision) return name;
-    }
-    return {};
+    return name_of(precision, names);
 }
 
 std::optional<Precision> parse_precision(std::string_view text) {
     std::string upper{text};
     for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    for (auto const& [value, name] : names) {
-        if (name == upper) return value;
-    }
-    return std::nullopt;
+    return value_named<Precision>(upper, names);
 }
 
 }  // namespace derate

@@ -77,7 +77,7 @@ void slow_down(nlohmann::json& value, std::string const& key) {
 
 ChainEstimate price(nlohmann::json const& document, fs::path const& file) {
     std::vector<Calibration> chain{calibration_from_json(document, file.string())};
-    auto precision = chain.front().precision;
+    auto precision = chain.front().condition.precision;
     auto all = subgraphs();
     if (!chain.front().legacy_rules && !chain.front().default_rules) {
         // What a measured file lacks a curve for, the next step of the chain would answer.
@@ -89,7 +89,8 @@ ChainEstimate price(nlohmann::json const& document, fs::path const& file) {
                    });
         });
     }
-    return FallbackChain{chain, std::nullopt, precision}.estimate(all, chain.front().partition);
+    return FallbackChain{chain, std::nullopt, precision}.estimate(
+        all, chain.front().condition.partition);
 }
 
 TEST(AnswersFromData, ScaleWithTheData) {

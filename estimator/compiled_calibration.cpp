@@ -191,7 +191,7 @@ KernelTerms kernel_terms(CompiledCalibration const& calibration, Subgraph const&
 CompiledCalibration::CompiledCalibration(Calibration const& calibration)
     : intervals_{calibration.intervals},
       context_{calibration.context},
-      partition_{calibration.partition},
+      partition_{calibration.condition.partition},
       names_joined_{calibration.joined_operators.has_value()},
       joined_operators_{calibration.joined_operators.value_or(std::vector<std::string>{})} {
     if (calibration.peak_flops) peak_flops_ = calibration.peak_flops->per_second;
@@ -199,8 +199,7 @@ CompiledCalibration::CompiledCalibration(Calibration const& calibration)
     lookup_.fill(absent);
     for (auto const& curve : calibration.curves) {
         lookup_[slot_of(curve.type, curve.zero_flop)] = static_cast<int>(curves_.size());
-        curves_.push_back(
-            compiled(curve, std::string{to_string(curve.type)} + (curve.zero_flop ? "|0" : "")));
+        curves_.push_back(compiled(curve, curve_key(curve)));
     }
     std::map<std::string, int, std::less<>> parents;
     for (auto const& [name, curve] : calibration.parent_curves) {
@@ -215,7 +214,7 @@ CompiledCalibration::CompiledCalibration(Calibration const& calibration)
     // A parent may have a curve of its own for kernels without FLOPs, as a type has.
     auto const parent_curve = [&](std::string_view name, bool zero_flop) {
         if (zero_flop) {
-            auto const found = parents.find(std::string{name}.append("|0"));
+            auto const found = parents.find(curve_key(name, true));
             if (found != parents.end()) return found->second;
         }
         auto const found = parents.find(name);

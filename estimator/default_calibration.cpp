@@ -21,7 +21,7 @@ std::optional<PeakRate> compute_peak(DefaultRules const& rules,
     Hardware const assumed{.compute_peaks = rules.fallback_compute_peaks};
     for (auto const* source : {hardware ? &*hardware : &assumed, &assumed}) {
         for (auto const wanted : {precision, Precision::fp32}) {
-            if (auto peak = source->compute_peak(wanted, 0)) return peak;
+            if (auto peak = source->compute_peak(wanted)) return peak;
         }
     }
     return std::nullopt;
@@ -30,7 +30,7 @@ std::optional<PeakRate> compute_peak(DefaultRules const& rules,
 std::optional<PeakRate> bandwidth_peak(DefaultRules const& rules,
                                        std::optional<Hardware> const& hardware) {
     if (hardware) {
-        if (auto peak = hardware->bandwidth_peak(0)) return peak;
+        if (auto peak = hardware->bandwidth_peak()) return peak;
     }
     return rules.fallback_bandwidth_peak;
 }
@@ -67,7 +67,7 @@ Calibration default_calibration(Calibration const& defaults,
         throw std::invalid_argument{"neither hardware nor default rules state a peak"};
     }
     Calibration calibration{defaults};
-    calibration.precision = precision;
+    calibration.condition.precision = precision;
     calibration.peak_flops = peak_flops;
     calibration.peak_bandwidth = peak_bandwidth;
     calibration.intervals = {.same_type_correlation = rules.same_type_correlation,

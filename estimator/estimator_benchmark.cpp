@@ -190,7 +190,7 @@ int run(int argc, char** argv) {
     for (auto const* name : wanted_models) {
         auto bench = std::make_shared<Bench>();
         bench->subgraphs = subgraphs_of(loaded->evidence, name);
-        bench->partition = loaded->evidence.partition;
+        bench->partition = loaded->evidence.condition.partition;
         for (std::size_t i = 0; i < calibration_count; ++i) {
             bench->calibrations.emplace_back(varied(loaded->calibration, i));
             bench->models.push_back(

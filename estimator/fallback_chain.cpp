@@ -187,7 +187,7 @@ FallbackChain::FallbackChain(std::span<Calibration const> best_first,
     if (hardware) hardware_id_ = hardware->id;
     if (hardware_id_.empty()) hardware_id_ = best_first.front().hardware_id;
     if (hardware) {
-        if (auto const peak = hardware->compute_peak(precision, 0)) peak_flops_ = peak->per_second;
+        if (auto const peak = hardware->compute_peak(precision)) peak_flops_ = peak->per_second;
     }
     for (auto const& calibration : best_first) {
         if (calibration.legacy_rules) {

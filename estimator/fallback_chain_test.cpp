@@ -58,7 +58,8 @@ ChainEstimate price(std::vector<Calibration> const& chain,
 
 /// A calibration of one type, everything else unknown to it.
 Calibration conv_only() {
-    Calibration calibration{.hardware_id = "x", .partition = "foreign", .flop_rule = "foreign"};
+    Calibration calibration{.hardware_id = "x",
+                            .condition = {.partition = "foreign", .flop_rule = "foreign"}};
     EfficiencyCurve curve{.type = OperationType::conv2d, .log_variance = 0.01};
     curve.fitted_curve = FittedCurve{.form = AdditiveRoofline{.kernel_seconds = 1e-6,
                                                               .flop_coefficient = 1e-12,
@@ -97,8 +98,8 @@ TEST(FallbackChain, HardwareWithNothingGetsTheDefaultAndAWideInterval) {
 
 TEST(FallbackChain, TheDefaultIsTheFilesFractionsOfTheHardwaresPeaks) {
     Hardware const hardware{.id = "x",
-                            .compute_peaks = {{Precision::fp32, 0, {.per_second = 1e12}}},
-                            .bandwidth_peaks = {{0, {.per_second = 1e11}}}};
+                            .compute_peaks = {{Precision::fp32, std::nullopt, {.per_second = 1e12}}},
+                            .bandwidth_peaks = {{std::nullopt, {.per_second = 1e11}}}};
     auto file = default_file("gpu");
     auto const& rule = file.default_rules->rules.at("conv");
     Subgraph const conv{.type = OperationType::conv2d,

@@ -131,7 +131,7 @@ TEST(LegacyLatency, Resnet18OnTheOrinIsTheWorkedExample) {
     double total_ms = 0;
     for (std::size_t i = 0; i < expected.size(); ++i) {
         auto const latency =
-            legacy_latency(orin(), model.subgraphs[i].subgraph, roof, model.partition);
+            legacy_latency(orin(), model.subgraphs[i].subgraph, roof, model.condition.partition);
         EXPECT_NEAR(latency.compute_ms * 1e3, expected[i].at("compute_us").get<double>(), 6e-4);
         EXPECT_NEAR(latency.memory_ms * 1e3, expected[i].at("memory_us").get<double>(), 6e-4);
         EXPECT_NEAR(latency.overhead_ms * 1e3, expected[i].at("overhead_us").get<double>(), 1e-9);

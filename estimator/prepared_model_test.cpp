@@ -57,7 +57,7 @@ EfficiencyCurve curve(OperationType type, double log_variance) {
 
 Calibration two_types() {
     Calibration calibration;
-    calibration.partition = "derate_1";
+    calibration.condition.partition = "derate_1";
     calibration.curves = {curve(OperationType::conv2d, std::log(1.04)),
                           curve(OperationType::elementwise, std::log(1.09))};
     calibration.intervals.same_type_correlation = 0.5;

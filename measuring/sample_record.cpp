@@ -1,12 +1,11 @@
 #include "measuring/sample_record.hpp"
 
-#include <array>
-#include <utility>
+#include "core/name_table.hpp"
 
 namespace derate {
 namespace {
 
-constexpr std::array<std::pair<SampleKind, std::string_view>, 11> names{{
+constexpr NameTable<SampleKind, 11> names{{
     {SampleKind::campaign, "campaign"},
     {SampleKind::environment, "environment"},
     {SampleKind::isolated, "isolated"},
@@ -23,17 +22,11 @@ constexpr std::array<std::pair<SampleKind, std::string_view>, 11> names{{
 }  // namespace
 
 std::string_view to_string(SampleKind kind) {
-    for (auto const& [value, name] : names) {
-        if (value == kind) return name;
-    }
-    return {};
+    return name_of(kind, names);
 }
 
 std::optional<SampleKind> parse_sample_kind(std::string_view text) {
-    for (auto const& [value, name] : names) {
-        if (name == text) return value;
-    }
-    return std::nullopt;
+    return value_named(text, names);
 }
 
 }  // namespace derate

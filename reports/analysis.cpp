@@ -14,6 +14,7 @@
 #include "core/format_quantity.hpp"
 #include "reports/gnuplot.hpp"
 #include "reports/report_text.hpp"
+#include "storage/fields.hpp"
 
 namespace derate {
 namespace {
@@ -238,11 +239,8 @@ std::vector<ReportSection> sections_of(CalibrationDiagnostics const& diagnostics
 
 std::string title_of(Calibration const& calibration) {
     std::string title = "Analysis of " + calibration.hardware_id + ", " +
-                        std::string{to_string(calibration.precision)};
-    if (calibration.threads > 0) {
-        title +=
-            ", " + count_of(static_cast<std::size_t>(calibration.threads), "thread", "threads");
-    }
+                        std::string{to_string(calibration.condition.precision)};
+    if (auto const threads = calibration.condition.threads) title += ", " + threads_text(threads);
     return title;
 }
 
@@ -273,16 +271,12 @@ std::vector<Plot> pictured(CalibrationDiagnostics const& diagnostics) {
     return plots;
 }
 
-nlohmann::json or_null(std::optional<double> value) {
-    return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
-}
-
 nlohmann::json json_of(VarianceBudget const& budget) {
-    return {{"within_launch", or_null(budget.within_launch)},
-            {"between_launches", or_null(budget.between_launches)},
-            {"noise_of_mean", or_null(budget.noise_of_mean)},
-            {"between_models", or_null(budget.between_models)},
-            {"lack_of_fit", or_null(budget.lack_of_fit)},
+    return {{"within_launch", json_or_null(budget.within_launch)},
+            {"between_launches", json_or_null(budget.between_launches)},
+            {"noise_of_mean", json_or_null(budget.noise_of_mean)},
+            {"between_models", json_or_null(budget.between_models)},
+            {"lack_of_fit", json_or_null(budget.lack_of_fit)},
             {"total", budget.total}};
 }
 
@@ -292,9 +286,9 @@ nlohmann::json json_of(ModelConsistency const& consistency) {
         models.push_back({{"model", shift.model},
                           {"kernels", shift.kernels},
                           {"mean_log_residual", shift.mean_log_residual},
-                          {"p_value_holm", or_null(shift.p_value)}});
+                          {"p_value_holm", json_or_null(shift.p_value)}});
     }
-    return {{"models", std::move(models)}, {"p_value", or_null(consistency.p_value)}};
+    return {{"models", std::move(models)}, {"p_value", json_or_null(consistency.p_value)}};
 }
 
 nlohmann::json json_of(DistributionDiagnostics const& sample) {
@@ -312,11 +306,11 @@ nlohmann::json json_of(DistributionDiagnostics const& sample) {
         {"count", sample.summary.count},
         {"mean", sample.summary.mean},
         {"median", sample.median},
-        {"std", or_null(variance ? std::optional{std::sqrt(*variance)} : std::nullopt)},
+        {"std", json_or_null(variance ? std::optional{std::sqrt(*variance)} : std::nullopt)},
         {"min", sample.min},
         {"max", sample.max},
-        {"skewness", or_null(sample.skewness)},
-        {"excess_kurtosis", or_null(sample.excess_kurtosis)},
+        {"skewness", json_or_null(sample.skewness)},
+        {"excess_kurtosis", json_or_null(sample.excess_kurtosis)},
         {"shapiro_wilk", nullptr},
         {"anderson_darling", nullptr},
         {"fits", std::move(fits)}};
@@ -334,7 +328,7 @@ nlohmann::json json_of(DistributionDiagnostics const& sample) {
 }  // namespace
 
 std::string curve_label(CurveDiagnostics const& curve) {
-    return std::string{to_string(curve.type)} + (curve.zero_flop ? "|0" : "");
+    return curve_key(to_string(curve.type), curve.zero_flop);
 }
 
 std::string analysis_in_words(Calibration const& calibration,
@@ -480,7 +474,7 @@ std::string analysis_json(Calibration const& calibration,
     auto above_peak = nlohmann::json::array();
     for (auto const& above : diagnostics.above_peak) above_peak.push_back(in_words(above));
     nlohmann::json const json{{"hardware_id", calibration.hardware_id},
-                              {"precision", to_string(calibration.precision)},
+                              {"precision", to_string(calibration.condition.precision)},
                               {"summary", analysis_in_words(calibration, diagnostics)},
                               {"kernels", diagnostics.kernels},
                               {"models", diagnostics.models},

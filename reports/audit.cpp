@@ -115,7 +115,7 @@ std::vector<AuditedModel> models_in(Precision precision, std::span<AuditedModel 
 std::optional<FallbackChain> pricing_by(Calibration const& calibration,
                                         std::optional<Hardware> const& hardware) {
     try {
-        return FallbackChain{std::span{&calibration, 1}, hardware, calibration.precision};
+        return FallbackChain{std::span{&calibration, 1}, hardware, calibration.condition.precision};
     } catch (std::invalid_argument const&) {
         return std::nullopt;
     }
@@ -128,8 +128,8 @@ ProvenanceAudit provenance_of(AuditSubject const& subject, std::string_view toda
         calibration.provenance.oldest_date.value_or(calibration.provenance.date);
     ProvenanceAudit result{.file = subject.stored.curves,
                            .source = calibration.source,
-                           .precision = calibration.precision,
-                           .threads = calibration.threads,
+                           .precision = calibration.condition.precision,
+                           .threads = calibration.condition.threads,
                            .provisional = calibration.provisional,
                            .recorded = calibration.provenance,
                            .age_days = days_between(oldest, today),
@@ -349,7 +349,7 @@ std::vector<LegacyCell> legacy_cells(Calibration const& calibration, Evidence co
     double total_ms = 0;
     for (auto const& one : evidence.cases) {
         if (!one.timing || !(work_of(one.subgraph) > 0)) continue;
-        auto const legacy = legacy_ms(rules, roof, one.subgraph, evidence.partition);
+        auto const legacy = legacy_ms(rules, roof, one.subgraph, evidence.condition.partition);
         if (!legacy) continue;
         double const measured = one.timing->center_ms;
         double const ratio = *legacy / measured;
@@ -395,14 +395,16 @@ std::vector<LegacyCell> legacy_cells(Calibration const& calibration, Evidence co
 LegacyComparison compare_to_legacy(Calibration const& calibration, Evidence const& evidence,
                                    Calibration const& legacy, std::span<AuditedModel const> models,
                                    std::optional<Hardware> const& hardware) {
-    auto const roof = legacy.legacy_rules ? legacy_roof(*legacy.legacy_rules, calibration.precision)
-                                          : std::nullopt;
+    auto const roof = legacy.legacy_rules
+                          ? legacy_roof(*legacy.legacy_rules, calibration.condition.precision)
+                          : std::nullopt;
     if (!roof) throw std::invalid_argument{"no legacy rules with a rate for the precision"};
     auto const& rules = *legacy.legacy_rules;
 
     LegacyComparison result{.cells = legacy_cells(calibration, evidence, rules, *roof)};
     if (auto const pricing = pricing_by(calibration, hardware)) {
-        FallbackChain const by_rules{std::span{&legacy, 1}, hardware, calibration.precision};
+        FallbackChain const by_rules{std::span{&legacy, 1}, hardware,
+                                     calibration.condition.precision};
         for (auto const& model : models) {
             if (model.batch != 1) continue;
             auto const ours = pricing->estimate(model.subgraphs, model.partition).total;
@@ -428,7 +430,7 @@ LegacyComparison compare_to_legacy(Calibration const& calibration, Evidence cons
             predicted += kernel.predicted_ms;
             auto const& subgraph =
                 evidence.cases[static_cast<std::size_t>(kernel.case_index)].subgraph;
-            by_rules += legacy_ms(rules, *roof, subgraph, evidence.partition).value_or(0);
+            by_rules += legacy_ms(rules, *roof, subgraph, evidence.condition.partition).value_or(0);
         }
         ++result.evidence_models;
         legacy_error += std::abs(by_rules / measured - 1);
@@ -509,7 +511,7 @@ Audit audit(AuditRequest const& request, AuditLimits const& limits) {
             result.calibrations.push_back(std::move(one));
             continue;
         }
-        auto const models = models_in(calibration->precision, request.models);
+        auto const models = models_in(calibration->condition.precision, request.models);
         one.coverage = audit_coverage(*calibration, evidence, models, request.hardware);
         one.recommendations = recommend_for(*calibration, models, limits.recommendations);
         if (evidence) {
@@ -518,9 +520,9 @@ Audit audit(AuditRequest const& request, AuditLimits const& limits) {
         }
         if (!request.legacy) {
             one.no_legacy = "No legacy values are known for " + request.hardware_id + ".";
-        } else if (!legacy_roof(*request.legacy->legacy_rules, calibration->precision)) {
+        } else if (!legacy_roof(*request.legacy->legacy_rules, calibration->condition.precision)) {
             one.no_legacy = "The legacy values (" + request.legacy_file + ") have no rate for " +
-                            std::string{to_string(calibration->precision)} + ".";
+                            std::string{to_string(calibration->condition.precision)} + ".";
         } else if (!evidence) {
             one.no_legacy = "Without intact evidence there is nothing to compare with.";
         } else {

@@ -78,7 +78,7 @@ struct ProvenanceAudit {
     std::filesystem::path file;
     CurveSource source = CurveSource::measured;
     Precision precision = Precision::fp32;
-    int threads = 0;
+    std::optional<int> threads{};  ///< empty: unknown
     bool provisional = false;
     Provenance recorded;
     std::optional<int> age_days;

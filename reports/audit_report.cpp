@@ -31,7 +31,7 @@ std::string number(std::optional<double> value) {
 }
 
 std::string type_label(OperationType type, bool zero_flop) {
-    return std::string{to_string(type)} + (zero_flop ? "|0" : "");
+    return curve_key(to_string(type), zero_flop);
 }
 
 std::string size_label(WorkBin const& bin, bool zero_flop) {
@@ -57,7 +57,7 @@ std::string name_of(ProvenanceAudit const& provenance) {
     if (provenance.source != CurveSource::legacy_hardcoded) {
         text = std::string{to_string(provenance.precision)} + " " + text;
     }
-    if (provenance.threads > 1) text += ", " + std::to_string(provenance.threads) + " threads";
+    if (provenance.threads > 1) text += ", " + threads_text(provenance.threads);
     return text;
 }
 
@@ -437,11 +437,6 @@ std::string calibration_in_words(CalibrationAudit const& one) {
 // ---------------------------------------------------------------------------------------------
 // JSON
 
-template <class T>
-nlohmann::json or_null(std::optional<T> const& value) {
-    return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
-}
-
 nlohmann::json json_of(ProvenanceAudit const& p) {
     nlohmann::json claims = nlohmann::json::array();
     for (auto const& claim : p.claims) {
@@ -449,8 +444,8 @@ nlohmann::json json_of(ProvenanceAudit const& p) {
                           {"models", claim.models},
                           {"mape_percent", claim.mape_percent},
                           {"bias_percent", claim.bias_percent},
-                          {"coverage_95", or_null(claim.coverage_95)},
-                          {"noise_floor_percent", or_null(claim.noise_floor_percent)},
+                          {"coverage_95", json_or_null(claim.coverage_95)},
+                          {"noise_floor_percent", json_or_null(claim.noise_floor_percent)},
                           {"verdict", claim.verdict}});
     }
     nlohmann::json campaigns = nlohmann::json::array();
@@ -459,22 +454,22 @@ nlohmann::json json_of(ProvenanceAudit const& p) {
                              {"date", campaign.date},
                              {"origin", campaign.origin},
                              {"imported", campaign.imported},
-                             {"trust_grade", or_null(campaign.trust_grade)},
-                             {"value_rule", or_null(campaign.value_rule)},
-                             {"environment_hash", or_null(campaign.environment_hash)},
-                             {"samples_sha256", or_null(campaign.samples_sha256)}});
+                             {"trust_grade", json_or_null(campaign.trust_grade)},
+                             {"value_rule", json_or_null(campaign.value_rule)},
+                             {"environment_hash", json_or_null(campaign.environment_hash)},
+                             {"samples_sha256", json_or_null(campaign.samples_sha256)}});
     }
     return {{"models", p.recorded.models_used},
             {"date", p.recorded.date},
-            {"age_days", or_null(p.age_days)},
+            {"age_days", json_or_null(p.age_days)},
             {"stale", p.stale},
             {"repetitions", p.recorded.num_samples},
             {"tool_version", p.recorded.tool_version},
-            {"git_revision", or_null(p.git_revision)},
-            {"libraries", or_null(p.libraries)},
-            {"environment_hash", or_null(p.recorded.environment_hash)},
-            {"trust_grade", or_null(p.recorded.trust_grade)},
-            {"value_rule", or_null(p.recorded.value_rule)},
+            {"git_revision", json_or_null(p.git_revision)},
+            {"libraries", json_or_null(p.libraries)},
+            {"environment_hash", json_or_null(p.recorded.environment_hash)},
+            {"trust_grade", json_or_null(p.recorded.trust_grade)},
+            {"value_rule", json_or_null(p.recorded.value_rule)},
             {"origin", p.recorded.origin},
             {"campaigns", std::move(campaigns)},
             {"claims", std::move(claims)}};
@@ -521,7 +516,7 @@ nlohmann::json json_of(QualityAudit const& q) {
             {"precise_share", q.precise_share},
             {"unknown_share", q.unknown_share},
             {"unsteady_share", q.unsteady_share},
-            {"median_half_width", or_null(q.median_half_width)},
+            {"median_half_width", json_or_null(q.median_half_width)},
             {"worst_kernels", std::move(worst)},
             {"models", q.models},
             {"models_timed_whole", q.timed_whole},
@@ -543,8 +538,8 @@ nlohmann::json json_of(LegacyComparison const& legacy) {
                          {"efficiency_ratio", 1 / cell.latency_ratio},
                          {"smallest_ratio", cell.least_ratio},
                          {"largest_ratio", cell.largest_ratio},
-                         {"efficiency_measured", or_null(cell.efficiency_measured)},
-                         {"efficiency_legacy", or_null(cell.efficiency_legacy)}});
+                         {"efficiency_measured", json_or_null(cell.efficiency_measured)},
+                         {"efficiency_legacy", json_or_null(cell.efficiency_legacy)}});
     }
     nlohmann::json models = nlohmann::json::array();
     for (auto const& model : legacy.models) {
@@ -582,8 +577,7 @@ nlohmann::json json_of(CalibrationAudit const& one) {
     json["source"] = to_string(one.provenance.source);
     json["precision"] = has_curves(one) ? nlohmann::json(to_string(one.provenance.precision))
                                         : nlohmann::json(nullptr);
-    json["threads"] = one.provenance.threads > 0 ? nlohmann::json(one.provenance.threads)
-                                                 : nlohmann::json(nullptr);
+    json["threads"] = json_or_null(one.provenance.threads);
     json["provisional"] = one.provenance.provisional;
     json["provenance"] = json_of(one.provenance);
     json["coverage"] = has_curves(one) ? json_of(one.coverage) : nlohmann::json(nullptr);

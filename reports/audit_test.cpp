@@ -72,7 +72,7 @@ EvidenceModel model(std::string name, std::vector<int> cases,
 Evidence evidence_with(std::vector<EvidenceCase> cases, std::vector<EvidenceModel> models) {
     Evidence evidence;
     evidence.hardware.id = "machine";
-    evidence.partition = evidence.flop_rule = "derate_1";
+    evidence.condition.partition = evidence.condition.flop_rule = "derate_1";
     evidence.campaigns = {{.id = "visit",
                            .date = "2026-01-01T12:00:00Z",
                            .origin = "test",
@@ -94,7 +94,7 @@ EfficiencyCurve constant_curve(OperationType type, double ms, bool zero_flop = f
 }
 
 Calibration calibration_with(std::vector<EfficiencyCurve> curves) {
-    Calibration calibration{.hardware_id = "machine", .partition = "derate_1"};
+    Calibration calibration{.hardware_id = "machine", .condition = {.partition = "derate_1"}};
     calibration.peak_flops = PeakRate{.per_second = 2e9, .source = "test"};
     calibration.curves = std::move(curves);
     return calibration;
@@ -266,7 +266,7 @@ TEST(AuditLegacy, RatiosAreLegacyTimeOverMeasuredTime) {
 
 TEST(AuditLegacy, RefusesRulesWithoutARateForThePrecision) {
     auto calibration = calibration_with({constant_curve(OperationType::conv2d, 3)});
-    calibration.precision = Precision::bf16;
+    calibration.condition.precision = Precision::bf16;
     EXPECT_THROW((void)compare_to_legacy(calibration, evidence_with({}, {}), legacy_values(), {},
                                          std::nullopt),
                  std::invalid_argument);
@@ -299,7 +299,7 @@ class AuditChain : public testing::Test {
             }
         }
         auto evidence = evidence_with(std::move(cases), std::move(models));
-        evidence.threads = 1;
+        evidence.condition.threads = 1;
         evidence.hardware.compute_peaks = {
             {Precision::fp32, 1, {.per_second = 100e9, .source = "measured", .method = ""}}};
         auto& campaign = evidence.campaigns.front();
@@ -311,7 +311,7 @@ class AuditChain : public testing::Test {
         auto calibration =
             fit_calibration(evidence, {.residual = ResidualForm::none, .nested_intervals = false});
         calibration.hardware_id = "machine";
-        calibration.partition = calibration.flop_rule = "derate_1";
+        calibration.condition.partition = calibration.condition.flop_rule = "derate_1";
         calibration.provenance.tool_version = "0.1.0";
         write_calibration(calibration, evidence, curves_);
     }

@@ -179,10 +179,6 @@ std::string report(Validation const& v, Dress dress) {
     return all;
 }
 
-nlohmann::json optional_json(std::optional<double> const& value) {
-    return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
-}
-
 nlohmann::json rule_json(RuleResult const& result) {
     nlohmann::json figures = nlohmann::json::object();
     for (auto const& [name, value] : result.figures) {
@@ -264,7 +260,7 @@ nlohmann::json validation_json(Validation const& v) {
     auto const kernel_error = kernel_median_error_percent(v.outcomes);
     auto const figure = [&](GateRule rule, char const* name) -> nlohmann::json {
         auto const* result = v.gate.find(rule);
-        return result == nullptr ? nlohmann::json(nullptr) : optional_json(result->figure(name));
+        return result == nullptr ? nlohmann::json(nullptr) : json_or_null(result->figure(name));
     };
     auto const verdict = [&](GateRule rule) -> nlohmann::json {
         auto const* result = v.gate.find(rule);
@@ -343,7 +339,7 @@ nlohmann::json validation_json(Validation const& v) {
                                            {"time_share", t.time_share},
                                            {"median_error_percent", t.median_error_percent},
                                            {"bias_percent", t.bias_percent},
-                                           {"bias_p_value_holm", optional_json(t.bias_p_value)},
+                                           {"bias_p_value_holm", json_or_null(t.bias_p_value)},
                                            {"coverage_95", t.coverage_95},
                                            {"variance_ratio", t.variance_ratio}});
     }

@@ -40,25 +40,15 @@ std::optional<Evidence> read_evidence_of(Calibration const& calibration,
     return evidence_from_json(parse_json(text, path.string()), path.string());
 }
 
-std::string calibration_file_name(Precision precision, int threads,
-                                  std::optional<Allocator> allocator) {
-    std::string name = "efficiency_curves";
-    if (precision != Precision::fp32) {
-        name += '_';
-        for (char const letter : to_string(precision)) {
-            name += static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
-        }
-    }
-    if (threads > 1) name += "_t" + std::to_string(threads);
-    if (allocator == Allocator::untouched) name += "_default_malloc";
-    return name + ".json";
+std::string calibration_file_name(Condition const& condition) {
+    return "efficiency_curves" + file_suffix(condition) + ".json";
 }
 
 std::filesystem::path curve_file_in(std::filesystem::path const& output,
                                     Calibration const& calibration) {
     if (output.extension() == ".json") return output;
     return output / to_string(calibration.kind) / calibration.hardware_id /
-           calibration_file_name(calibration.precision, calibration.threads, calibration.allocator);
+           calibration_file_name(calibration.condition);
 }
 
 void write_calibration(Calibration calibration, Evidence const& evidence,

@@ -22,8 +22,7 @@ namespace derate {
 
 /// "efficiency_curves[_<precision>][_t<threads>][_default_malloc].json": plain for FP32 at the
 /// default of one thread (or where threads have no meaning), e.g. "efficiency_curves_bf16_t2.json".
-[[nodiscard]] std::string calibration_file_name(Precision precision, int threads,
-                                                std::optional<Allocator> allocator);
+[[nodiscard]] std::string calibration_file_name(Condition const& condition);
 
 /// The curve file that `--output` means: itself when it ends in ".json", else
 /// `<output>/<cpu|gpu>/<hardware id>/<calibration_file_name()>`, a folder in the registry's layout.

@@ -8,6 +8,7 @@
 #include "core/input_error.hpp"
 #include "core/value_rule.hpp"
 #include "storage/calibration_rules.hpp"
+#include "storage/condition_json.hpp"
 #include "storage/fields.hpp"
 #include "storage/legacy_rules_json.hpp"
 #include "storage/measurement_json.hpp"
@@ -26,8 +27,6 @@ json units() {
             {"time", "s"},
             {"efficiency", "fraction of denominator"}};
 }
-
-constexpr std::string_view zero_flop_suffix = "|0";
 
 std::optional<Interval> interval_of(JsonFields& fields, std::string_view name) {
     auto limits = fields.optional_object(name);
@@ -289,13 +288,6 @@ json to_json(EfficiencyCurve const& curve) {
     return written;
 }
 
-/// Splits "pool|0" into the name and whether it is for kernels without FLOPs.
-std::pair<std::string_view, bool> split_key(std::string_view key) {
-    bool const zero_flop = key.ends_with(zero_flop_suffix);
-    if (zero_flop) key.remove_suffix(zero_flop_suffix.size());
-    return {key, zero_flop};
-}
-
 bool is_parent_key(std::string_view name) {
     if (name == "device") return true;
     for (auto const parent :
@@ -463,22 +455,16 @@ Calibration calibration_without_rules(json const& value, std::string_view where)
     Calibration calibration;
     calibration.hardware_id = fields.word("hardware_id", parse_hardware_id, hardware_id_rule);
     calibration.kind = fields.word("device_kind", parse_device_kind, "\"cpu\" or \"gpu\"");
-    calibration.precision = fields.word("precision", parse_precision, "FP32, FP16, BF16 or INT8");
-    calibration.threads =
-        fields.find("threads") ? fields.integer<int>("threads", 1) : 0;
+    calibration.condition = condition_from_json(fields, ConditionDialect::calibration);
     calibration.source = fields.word("source", parse_curve_source,
                                      "measured, imported, legacy_hardcoded or default");
     if (fields.at("units") != units()) {
         fields.fail("units", "are others", "the units of this version");
     }
-    if (fields.find("allocator")) {
-        calibration.allocator = fields.word("allocator", parse_allocator, "pinned or default");
-    } else if (calibration.source == CurveSource::measured &&
-               calibration.kind == DeviceKind::cpu) {
-        calibration.allocator = Allocator::pinned;  // from derate's first version on
+    if (!calibration.condition.allocator && calibration.source == CurveSource::measured &&
+        calibration.kind == DeviceKind::cpu) {
+        calibration.condition.allocator = Allocator::pinned;  // from derate's first version on
     }
-    calibration.partition = fields.text("partition");
-    calibration.flop_rule = fields.text("flop_rule");
     calibration.provisional = fields.find("provisional") && fields.flag("provisional");
     auto denominators = fields.object("denominators");
     calibration.peak_flops =
@@ -491,7 +477,7 @@ Calibration calibration_without_rules(json const& value, std::string_view where)
 
     auto const curves = fields.object("efficiency_curves");
     for (auto const& [key, curve_json] : fields.at("efficiency_curves").items()) {
-        auto const [name, zero_flop] = split_key(key);
+        auto const [name, zero_flop] = split_curve_key(key);
         auto const type = parse_operation_type(name);
         if (!type) curves.fail(key, "is not a curve", "an operation type, or one with \"|0\"");
         auto curve = curve_from_json(curve_json, curves.where(key));
@@ -501,7 +487,7 @@ Calibration calibration_without_rules(json const& value, std::string_view where)
     }
     if (auto const parents = fields.optional_object("parent_curves")) {
         for (auto const& [key, curve_json] : fields.at("parent_curves").items()) {
-            auto const [name, zero_flop] = split_key(key);
+            auto const [name, zero_flop] = split_curve_key(key);
             if (!is_parent_key(name)) {
                 parents->fail(key, "is not a parent", "conv, matmul, memory, meta or device");
             }
@@ -543,19 +529,15 @@ json to_json(Calibration const& calibration) {
     json result{{"$schema", format_name},
                 {"hardware_id", calibration.hardware_id},
                 {"device_kind", to_string(calibration.kind)},
-                {"precision", to_string(calibration.precision)},
-                {"threads", calibration.threads > 0 ? json(calibration.threads) : json(nullptr)},
                 {"source", to_string(calibration.source)},
                 {"units", units()},
-                {"partition", calibration.partition},
-                {"flop_rule", calibration.flop_rule},
                 {"provisional", calibration.provisional},
                 {"denominators",
                  {{"flops_per_second", to_json(calibration.peak_flops)},
                   {"bytes_per_second", to_json(calibration.peak_bandwidth)}}},
                 {"calibration_metadata", to_json(calibration.provenance)},
                 {"efficiency_curves", json::object()}};
-    if (calibration.allocator) result["allocator"] = to_string(*calibration.allocator);
+    add_condition(result, calibration.condition, ConditionDialect::calibration);
     for (auto const& curve : calibration.curves) {
         result["efficiency_curves"][curve_key(curve)] = to_json(curve);
     }

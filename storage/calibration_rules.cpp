@@ -112,11 +112,6 @@ void check_curve(Rules& rules, EfficiencyCurve const& curve, std::string const& 
 
 }  // namespace
 
-std::string curve_key(EfficiencyCurve const& curve) {
-    std::string key{to_string(curve.type)};
-    return curve.zero_flop ? key.append("|0") : key;
-}
-
 std::vector<Violation> broken_rules(Calibration const& calibration) {
     Rules rules;
     for (auto const& curve : calibration.curves) {

@@ -7,9 +7,6 @@
 
 namespace derate {
 
-/// Key of a curve in `efficiency_curves`: "conv2d", "pool|0".
-[[nodiscard]] std::string curve_key(EfficiencyCurve const& curve);
-
 /// The rules of a calibration that a schema cannot say: knots and data points increase,
 /// min <= mean <= max, limits in order, lists of equal length, the right content for the source.
 /// docs/schemas/efficiency_calibration.md lists them.

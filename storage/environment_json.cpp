@@ -11,22 +11,17 @@ namespace {
 
 using nlohmann::json;
 
-template <class Optional>
-json value_or_null(Optional const& value) {
-    return value ? json(*value) : json(nullptr);
-}
-
 }  // namespace
 
 std::string to_json_text(Environment const& environment) {
     json all = json::object();
     for_each_environment_field(
-        [&](char const* name, auto member) { all[name] = value_or_null(environment.*member); });
+        [&](char const* name, auto member) { all[name] = json_or_null(environment.*member); });
     json libraries = json::array();
     for (auto const& library : environment.loaded_libraries) {
         libraries.push_back({{"name", library.name},
-                             {"version", value_or_null(library.version)},
-                             {"path", value_or_null(library.path)}});
+                             {"version", json_or_null(library.version)},
+                             {"path", json_or_null(library.path)}});
     }
     all["loaded_libraries"] = libraries;
     return all.dump();  // nlohmann's objects are sorted by key

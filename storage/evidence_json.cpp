@@ -6,6 +6,7 @@
 
 #include "core/input_error.hpp"
 #include "core/value_rule.hpp"
+#include "storage/condition_json.hpp"
 #include "storage/fields.hpp"
 #include "storage/measurement_json.hpp"
 
@@ -118,18 +119,10 @@ Evidence evidence_from_json(json const& value, std::string_view where) {
     JsonFields fields{value, file_root(where)};
     require_format(fields, "derate_evidence", evidence_version);
     Evidence evidence;
-    evidence.precision = fields.word("precision", parse_precision, "FP32, FP16, BF16 or INT8");
-    evidence.threads = fields.integer<int>("threads", 0);
-    evidence.hardware = measured_hardware_from_json(fields.at("hardware"), fields.where("hardware"),
-                                                    evidence.precision, evidence.threads);
-    evidence.cache_state =
-        fields.word("cache_state", parse_cache_state, "a cache state of docs/measuring.md");
+    evidence.condition = condition_from_json(fields, ConditionDialect::evidence);
     bool const says_allocator = fields.has("allocator");
-    if (fields.find("allocator")) {
-        evidence.allocator = fields.word("allocator", parse_allocator, "pinned or default");
-    }
-    evidence.partition = fields.text("partition");
-    evidence.flop_rule = fields.text("flop_rule");
+    evidence.hardware = measured_hardware_from_json(fields.at("hardware"), fields.where("hardware"),
+                                                    evidence.condition);
     std::size_t index = 0;
     for (auto const& campaign : fields.array("campaigns")) {
         evidence.campaigns.push_back(
@@ -148,7 +141,7 @@ Evidence evidence_from_json(json const& value, std::string_view where) {
     bool const own = evidence.hardware.kind == DeviceKind::cpu && !evidence.campaigns.empty() &&
                      std::ranges::none_of(evidence.campaigns, &Campaign::imported);
     if (!says_allocator && own) {
-        evidence.allocator = Allocator::pinned;
+        evidence.condition.allocator = Allocator::pinned;
     }
     if (auto const broken = violations(evidence); !broken.empty()) {
         throw InputError{where, broken.front(), "consistent evidence"};
@@ -163,19 +156,14 @@ json to_json(Evidence const& evidence) {
     for (auto const& kernel : evidence.cases) cases.push_back(case_to_json(kernel));
     json models = json::array();
     for (auto const& model : evidence.models) models.push_back(model_to_json(model));
-    return {{"format", "derate_evidence"},
-            {"version", evidence_version},
-            {"precision", to_string(evidence.precision)},
-            {"threads", evidence.threads},
-            {"hardware",
-             measured_hardware_to_json(evidence.hardware, evidence.precision, evidence.threads)},
-            {"cache_state", to_string(evidence.cache_state)},
-            {"allocator", evidence.allocator ? json(to_string(*evidence.allocator)) : json()},
-            {"partition", evidence.partition},
-            {"flop_rule", evidence.flop_rule},
-            {"campaigns", std::move(campaigns)},
-            {"cases", std::move(cases)},
-            {"models", std::move(models)}};
+    json file{{"format", "derate_evidence"},
+              {"version", evidence_version},
+              {"hardware", measured_hardware_to_json(evidence.hardware, evidence.condition)},
+              {"campaigns", std::move(campaigns)},
+              {"cases", std::move(cases)},
+              {"models", std::move(models)}};
+    add_condition(file, evidence.condition, ConditionDialect::evidence);
+    return file;
 }
 
 }  // namespace derate

@@ -134,12 +134,10 @@ void check_calibration_place(std::vector<Violation>& violations, Calibration con
     check_identity(violations, *place, calibration.hardware_id, calibration.kind);
     auto const name = path.filename().string();
     bool const is_rules = calibration.legacy_rules || calibration.default_rules;
-    if (!is_rules && name != calibration_file_name(calibration.precision, calibration.threads,
-                                                   calibration.allocator)) {
-        violations.push_back(
-            {"/precision", std::string{"does not go with the name "}.append(name),
-             std::string{"the name "}.append(calibration_file_name(
-                 calibration.precision, calibration.threads, calibration.allocator))});
+    auto const right_name = calibration_file_name(calibration.condition);
+    if (!is_rules && name != right_name) {
+        violations.push_back({"/precision", std::string{"does not go with the name "}.append(name),
+                              std::string{"the name "}.append(right_name)});
     }
     if (place->kind != "defaults" && !fs::exists(path.parent_path() / "hardware.json")) {
         violations.push_back({"/hardware_id", "has no hardware.json beside this file",

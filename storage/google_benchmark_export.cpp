@@ -69,7 +69,7 @@ std::string google_benchmark_export(std::vector<Measurement> const& measurements
     Json rows = Json::array();
     std::set<std::string> written;
     for (auto const& measurement : measurements) {
-        auto const threads = std::max(1, measurement.threads);
+        auto const threads = measurement.condition.threads.value_or(1);
         auto const model = model_label(measurement.model, measurement.batch);
         if (measurement.whole_model) {
             auto const name = "whole_model/" + model + "/real_time";
@@ -85,7 +85,8 @@ std::string google_benchmark_export(std::vector<Measurement> const& measurements
                                       ? model + "/" + std::to_string(subgraph.id)
                                       : descriptor_hash(subgraph.descriptor);
             auto const name = std::string{to_string(subgraph.type)} + "/" + identity + "/" +
-                              std::string{to_string(measurement.cache_state)} + "/real_time";
+                              std::string{to_string(measurement.condition.cache_state)} +
+                              "/real_time";
             if (!written.insert(name).second) continue;  // models share their equal kernels
             rows.push_back(row_of(name, *measured.isolated, rows.size(), threads));
         }

@@ -24,8 +24,8 @@ Timing timing(std::vector<double> const& medians) {
 Measurement measurement() {
     Measurement m;
     m.model = "resnet18";
-    m.threads = 2;
-    m.cache_state = CacheState::cold_all;
+    m.condition.threads = 2;
+    m.condition.cache_state = CacheState::cold_all;
     m.whole_model = timing({10, 11, 12});
     for (auto const* descriptor : {"a", "a", "b"}) {
         MeasuredSubgraph part;
@@ -84,7 +84,7 @@ TEST(GoogleBenchmarkExport, IntervalIsTheOneOverLaunches) {
 
 TEST(GoogleBenchmarkExport, WritesAWholeModelOnceForAllCacheStates) {
     auto hot = measurement();
-    hot.cache_state = CacheState::hot;
+    hot.condition.cache_state = CacheState::hot;
     auto const json =
         nlohmann::json::parse(google_benchmark_export({measurement(), hot}, {}, {}, "derate"));
     EXPECT_EQ(json.at("benchmarks").size(), 5U);  // whole once; a and b in two states

@@ -13,11 +13,12 @@ namespace {
 
 using nlohmann::json;
 
-int threads_of(JsonFields& fields) {
-    return fields.find("threads") ? fields.integer<int>("threads", 1) : 0;
+std::optional<int> threads_of(JsonFields& fields) {
+    if (!fields.find("threads")) return std::nullopt;
+    return fields.integer<int>("threads", 1);
 }
 
-json threads_to_json(int threads) { return threads > 0 ? json(threads) : json(nullptr); }
+json threads_to_json(std::optional<int> threads) { return threads ? json(*threads) : json(); }
 
 PeakRate rate_of(JsonFields& fields) {
     auto const rate = peak_from_json(fields.at("rate"), fields.where("rate"));
@@ -49,7 +50,7 @@ Hardware hardware_from_json(json const& value, std::string_view where) {
     index = 0;
     for (auto const& peak : fields.array("bandwidth_peaks")) {
         JsonFields peak_fields{peak, fields.where("bandwidth_peaks", index++)};
-        int const threads = threads_of(peak_fields);
+        auto const threads = threads_of(peak_fields);
         hardware.bandwidth_peaks.push_back({.threads = threads, .rate = rate_of(peak_fields)});
         peak_fields.reject_unknown();
     }
@@ -92,7 +93,7 @@ Hardware with_known_peaks(Hardware hardware, std::filesystem::path const& path) 
 ComputePeak compute_peak_from_json(json const& value, std::string_view where) {
     JsonFields fields{value, std::string{where}};
     auto const precision = fields.word("precision", parse_precision, "FP32, FP16, BF16 or INT8");
-    int const threads = threads_of(fields);
+    auto const threads = threads_of(fields);
     ComputePeak peak{.precision = precision, .threads = threads, .rate = rate_of(fields)};
     fields.reject_unknown();
     return peak;

@@ -27,9 +27,9 @@ constexpr auto* orin = R"({
 TEST(HardwareJson, WritesWhatItRead) {
     auto const json = parse_json(orin, "hardware.json");
     auto const hardware = hardware_from_json(json, "hardware.json");
-    EXPECT_EQ(hardware.compute_peak(Precision::fp16, 0)->clock_hz, 1.3e9);
-    EXPECT_EQ(hardware.bandwidth_peak(0)->per_second, 2e11);
-    EXPECT_EQ(hardware.compute_peak(Precision::fp32, 0), std::nullopt);
+    EXPECT_EQ(hardware.compute_peak(Precision::fp16)->clock_hz, 1.3e9);
+    EXPECT_EQ(hardware.bandwidth_peak()->per_second, 2e11);
+    EXPECT_EQ(hardware.compute_peak(Precision::fp32), std::nullopt);
     EXPECT_EQ(to_json(hardware), json);
 }
 

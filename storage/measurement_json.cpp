@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/value_rule.hpp"
+#include "storage/condition_json.hpp"
 #include "storage/fields.hpp"
 
 namespace derate {
@@ -343,8 +344,8 @@ json to_json(std::optional<PeakRate> const& peak) {
 }
 
 /// A measurement has one precision and thread count, so at most one peak of each kind.
-Hardware measured_hardware_from_json(json const& value, std::string_view where, Precision precision,
-                                     int threads) {
+Hardware measured_hardware_from_json(json const& value, std::string_view where,
+                                     Condition const& condition) {
     JsonFields fields{value, std::string{where}};
     Hardware hardware{
         .id = fields.word("id", parse_hardware_id, hardware_id_rule),
@@ -382,21 +383,24 @@ Hardware measured_hardware_from_json(json const& value, std::string_view where, 
     }
     if (compute) {
         hardware.compute_peaks.push_back(
-            {.precision = precision, .threads = threads, .rate = *compute});
+            {.precision = condition.precision, .threads = condition.threads, .rate = *compute});
     }
-    if (bandwidth) hardware.bandwidth_peaks.push_back({.threads = threads, .rate = *bandwidth});
+    if (bandwidth) {
+        hardware.bandwidth_peaks.push_back({.threads = condition.threads, .rate = *bandwidth});
+    }
     fields.reject_unknown();
     return hardware;
 }
 
-json measured_hardware_to_json(Hardware const& hardware, Precision precision, int threads) {
-    return {{"id", hardware.id},
-            {"kind", to_string(hardware.kind)},
-            {"name", hardware.name},
-            {"last_level_cache_bytes", json_or_null(hardware.last_level_cache_bytes)},
-            {"power_mode", json_or_null(hardware.power_mode)},
-            {"compute_peak", to_json(hardware.compute_peak(precision, threads))},
-            {"bandwidth_peak", to_json(hardware.bandwidth_peak(threads))}};
+json measured_hardware_to_json(Hardware const& hardware, Condition const& condition) {
+    return {
+        {"id", hardware.id},
+        {"kind", to_string(hardware.kind)},
+        {"name", hardware.name},
+        {"last_level_cache_bytes", json_or_null(hardware.last_level_cache_bytes)},
+        {"power_mode", json_or_null(hardware.power_mode)},
+        {"compute_peak", to_json(hardware.compute_peak(condition.precision, condition.threads))},
+        {"bandwidth_peak", to_json(hardware.bandwidth_peak(condition.threads))}};
 }
 
 Subgraph subgraph_from_json(json const& value, std::string_view where) {
@@ -447,27 +451,14 @@ Measurement measurement_from_json(json const& value, std::string_view where) {
     measurement.model = fields.text("model");
     measurement.model_family = fields.text("model_family");
     measurement.batch = optional_batch(fields);
-    measurement.precision = fields.word("precision", parse_precision, "FP32, FP16, BF16 or INT8");
-    measurement.threads =
-        fields.find("threads") ? fields.integer<int>("threads", 0) : 0;
-    measurement.cache_state =
-        fields.find("cache_state")
-            ? fields.word("cache_state", parse_cache_state, "a cache state of docs/measuring.md")
-            : CacheState::unknown;
-    if (fields.find("allocator")) {
-        measurement.allocator = fields.word("allocator", parse_allocator, "pinned or default");
-    }
-    measurement.hardware =
-        measured_hardware_from_json(fields.at("hardware"), fields.where("hardware"),
-                                    measurement.precision, measurement.threads);
+    measurement.condition = condition_from_json(fields, ConditionDialect::measurement);
+    measurement.hardware = measured_hardware_from_json(
+        fields.at("hardware"), fields.where("hardware"), measurement.condition);
     measurement.source = source_from_json(fields.object("source"));
-    if (!measurement.allocator && !measurement.source.imported &&
+    if (!measurement.condition.allocator && !measurement.source.imported &&
         measurement.hardware.kind == DeviceKind::cpu) {
-        measurement.allocator = Allocator::pinned;  // derate pinned it before it said so
+        measurement.condition.allocator = Allocator::pinned;  // derate pinned it before it said so
     }
-    // Sparse files count work by the rules of the project they come from.
-    measurement.partition = fields.optional_text("partition").value_or("foreign");
-    measurement.flop_rule = fields.optional_text("flop_rule").value_or("foreign");
     if (auto timing = fields.optional_object("whole_model_latency_ms")) {
         measurement.whole_model = timing_from_fields(*timing);
     }
@@ -482,30 +473,25 @@ Measurement measurement_from_json(json const& value, std::string_view where) {
 }
 
 json to_json(Measurement const& measurement) {
-    auto const peak_flops =
-        measurement.hardware.compute_peak(measurement.precision, measurement.threads);
-    auto const peak_bandwidth = measurement.hardware.bandwidth_peak(measurement.threads);
+    auto const peak_flops = measurement.hardware.compute_peak(measurement.condition.precision,
+                                                              measurement.condition.threads);
+    auto const peak_bandwidth = measurement.hardware.bandwidth_peak(measurement.condition.threads);
     json subgraphs = json::array();
     for (auto const& measured : measurement.subgraphs) {
         subgraphs.push_back(measured_to_json(measured, peak_flops, peak_bandwidth));
     }
-    return {{"format", "derate_measurement"},
-            {"version", 1},
-            {"model", measurement.model},
-            {"model_family", measurement.model_family},
-            {"batch", json_or_null(measurement.batch)},
-            {"precision", to_string(measurement.precision)},
-            {"threads", measurement.threads},
-            {"cache_state", to_string(measurement.cache_state)},
-            {"allocator", measurement.allocator ? json(to_string(*measurement.allocator)) : json()},
-            {"partition", measurement.partition},
-            {"flop_rule", measurement.flop_rule},
-            {"hardware", measured_hardware_to_json(measurement.hardware, measurement.precision,
-                                                   measurement.threads)},
-            {"source", source_to_json(measurement.source)},
-            {"whole_model_latency_ms",
-             measurement.whole_model ? to_json(*measurement.whole_model) : json(nullptr)},
-            {"subgraphs", std::move(subgraphs)}};
+    json file{{"format", "derate_measurement"},
+              {"version", 1},
+              {"model", measurement.model},
+              {"model_family", measurement.model_family},
+              {"batch", json_or_null(measurement.batch)},
+              {"hardware", measured_hardware_to_json(measurement.hardware, measurement.condition)},
+              {"source", source_to_json(measurement.source)},
+              {"whole_model_latency_ms",
+               measurement.whole_model ? to_json(*measurement.whole_model) : json(nullptr)},
+              {"subgraphs", std::move(subgraphs)}};
+    add_condition(file, measurement.condition, ConditionDialect::measurement);
+    return file;
 }
 
 }  // namespace derate

@@ -32,9 +32,9 @@ namespace derate {
 [[nodiscard]] nlohmann::json to_json(std::optional<PeakRate> const& peak);
 /// The hardware block of files that know one precision and thread count: at most one peak each.
 [[nodiscard]] Hardware measured_hardware_from_json(nlohmann::json const& json,
-                                                   std::string_view where, Precision precision,
-                                                   int threads);
+                                                   std::string_view where,
+                                                   Condition const& condition);
 [[nodiscard]] nlohmann::json measured_hardware_to_json(Hardware const& hardware,
-                                                       Precision precision, int threads);
+                                                       Condition const& condition);
 
 }  // namespace derate

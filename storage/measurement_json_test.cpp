@@ -35,10 +35,10 @@ json sparse_file() {
 TEST(MeasurementJson, ReadsTheSparseForm) {
     auto const measurement = measurement_from_json(sparse_file(), "tiny.json");
     EXPECT_EQ(measurement.batch, 4);
-    EXPECT_EQ(measurement.partition, "foreign");
+    EXPECT_EQ(measurement.condition.partition, "foreign");
     EXPECT_TRUE(measurement.source.imported);
     EXPECT_FALSE(measurement.whole_model.has_value());
-    EXPECT_DOUBLE_EQ(measurement.hardware.compute_peak(Precision::fp32, 0)->per_second, 720e9);
+    EXPECT_DOUBLE_EQ(measurement.hardware.compute_peak(Precision::fp32)->per_second, 720e9);
     auto const& measured = measurement.subgraphs.at(0);
     EXPECT_EQ(measured.subgraph.type, OperationType::conv2d);
     EXPECT_DOUBLE_EQ(measured.subgraph.traffic.total().value(), 21184);
@@ -77,7 +77,7 @@ TEST(MeasurementJson, ReadsWhatItWrites) {
     };
     measurement.whole_model = timing_of({launch(2.0), launch(2.2)});
     measurement.subgraphs[0].isolated = timing_of({launch(1.0), launch(1.2)});
-    measurement.threads = 2;
+    measurement.condition.threads = 2;
     measurement.hardware.compute_peaks[0].threads = 2;
     measurement.hardware.bandwidth_peaks[0].threads = 2;
     auto const written = to_json(measurement);

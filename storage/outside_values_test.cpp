@@ -150,7 +150,7 @@ TEST_P(OutsideValues, AreReadOrRefusedByName) {
     auto const& format = GetParam();
     ASSERT_EQ(refusal([&] { format.read(format.good); }), "accepted");
     std::vector<json::json_pointer> places;
-    all_pointers(format.good, {}, places);
+    all_pointers(format.good, json::json_pointer{}, places);
     // Long files repeat themselves and take long to read: then a few places spread over them.
     auto const stride = places.size() / (places.size() > 2000 ? 20 : 100) + 1;
     json const values[]{nullptr, true, -1, 0, 1.5, 1e300, 4294967297, INT64_MIN, UINT64_MAX, "", "x",

@@ -114,8 +114,9 @@ bool answers(Calibration const& calibration, CalibrationRequest const& request) 
             return rate.precision == request.precision;
         });
     }
-    bool const threads_agree = !request.threads || calibration.threads == *request.threads;
-    return calibration.precision == request.precision && threads_agree;
+    bool const threads_agree =
+        !request.threads || calibration.condition.threads == *request.threads;
+    return calibration.condition.precision == request.precision && threads_agree;
 }
 
 }  // namespace
@@ -276,16 +277,17 @@ std::vector<RegisteredCalibration> calibrations_for(HardwareEntry const& entry,
         return !answers(registered.calibration, request);
     });
     std::ranges::stable_sort(all, {}, [](RegisteredCalibration const& registered) {
-        return std::pair{rank(registered.calibration.source), registered.calibration.threads};
+        return std::pair{rank(registered.calibration.source),
+                         registered.calibration.condition.threads};
     });
     // Thread counts are keys, not steps of the chain: another one's curves would price other kernels.
     auto const is_measured = [](RegisteredCalibration const& registered) {
         return !registered.calibration.legacy_rules && !registered.calibration.default_rules;
     };
     if (auto const first = std::ranges::find_if(all, is_measured); first != all.end()) {
-        int const threads = first->calibration.threads;
+        auto const threads = first->calibration.condition.threads;
         std::erase_if(all, [&](RegisteredCalibration const& registered) {
-            return is_measured(registered) && registered.calibration.threads > threads;
+            return is_measured(registered) && registered.calibration.condition.threads > threads;
         });
     }
     if (all.empty()) {

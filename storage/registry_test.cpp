@@ -50,10 +50,11 @@ class Registry : public testing::Test {
     fs::path add(std::string const& root, std::string const& id, std::string const& name,
                  Precision precision = Precision::fp32, int threads = 1) {
         Calibration calibration{.hardware_id = id,
-                                .precision = precision,
-                                .threads = threads,
-                                .partition = "derate_1",
-                                .flop_rule = "derate_1"};
+                                .condition = {.precision = precision,
+                                              .threads = threads > 0 ? std::optional{threads}
+                                                                     : std::nullopt,
+                                              .partition = "derate_1",
+                                              .flop_rule = "derate_1"}};
         EfficiencyCurve curve{.type = OperationType::conv2d};
         curve.fitted_curve = FittedCurve{AdditiveRoofline{1e-6, 1e-11, 1, 1e-10, 1, 0, 0}};
         calibration.curves = {curve};
@@ -176,7 +177,7 @@ TEST_F(Registry, CurvesThatNameNoThreadsAnswerNoRequestForANumber) {
     add("mine", "orin", "efficiency_curves.json", Precision::fp32, 0);
     std::vector const roots{folder_ / "mine", shipped};
     auto const entry = find_hardware("orin", roots);
-    EXPECT_EQ(calibrations_for(entry, {}).front().calibration.threads, 0);
+    EXPECT_EQ(calibrations_for(entry, {}).front().calibration.condition.threads, std::nullopt);
     EXPECT_EQ(sources(calibrations_for(entry, {.threads = 8})),
               std::vector{CurveSource::conservative_default});
 }
@@ -210,11 +211,11 @@ TEST_F(Registry, ThreadsThatNobodyMeasuredAreNoCalibration) {
     auto const best = [&](std::optional<int> threads) {
         return calibrations_for(entry, {.threads = threads}).front().calibration;
     };
-    EXPECT_EQ(best(std::nullopt).threads, 1);
+    EXPECT_EQ(best(std::nullopt).condition.threads, 1);
     for (auto const& one : calibrations_for(entry, {})) {
-        EXPECT_NE(one.calibration.threads, 2) << "beside one thread's";
+        EXPECT_NE(one.calibration.condition.threads, 2) << "beside one thread's";
     }
-    EXPECT_EQ(best(2).threads, 2);
+    EXPECT_EQ(best(2).condition.threads, 2);
     EXPECT_EQ(best(8).source, CurveSource::conservative_default);
 }
 
@@ -249,7 +250,7 @@ std::string hardware_table() {
                                       path.filename().string(),
                                       calibration.legacy_rules
                                           ? "any it has a rate for"
-                                          : std::string{to_string(calibration.precision)},
+                                          : std::string{to_string(calibration.condition.precision)},
                                       std::string{to_string(calibration.source)},
                                       std::to_string(calibration.provenance.models_used.size()),
                                       has_claim ? number_or_dash(claim->mape_percent) : "-",

@@ -160,11 +160,13 @@ EfficiencyCurve full_curve(bool zero_flop) {
 json full_calibration() {
     Calibration calibration{.hardware_id = "epyc",
                             .kind = DeviceKind::cpu,
-                            .precision = Precision::bf16,
-                            .threads = 2,
+                            .condition = {.precision = Precision::bf16,
+                                          .threads = 2,
+                                          .cache_state = CacheState::cold_all,
+                                          .allocator = Allocator::pinned,
+                                          .partition = "derate_1",
+                                          .flop_rule = "derate_1"},
                             .source = CurveSource::measured,
-                            .partition = "derate_1",
-                            .flop_rule = "derate_1",
                             .peak_flops = peak(1e11),
                             .peak_bandwidth = peak(2e10),
                             .provisional = true};
@@ -180,13 +182,11 @@ json full_calibration() {
     }
     calibration.intervals.t_quantile = 2.2;
     calibration.context = {.factor = 1.013, .operator_seconds = 2e-6, .relative_std = 0.025, .models = 14};
-    calibration.default_allocator_context = {
-        .factor = 1.4,
-        .operator_seconds = 0,
-        .relative_std = 0.3,
-        .models = 14,
-        .largest_output_bytes = 1.3e7};
-    calibration.allocator = Allocator::pinned;
+    calibration.default_allocator_context = {.factor = 1.4,
+                                             .operator_seconds = 0,
+                                             .relative_std = 0.3,
+                                             .models = 14,
+                                             .largest_output_bytes = 1.3e7};
     calibration.joined_operators = {"relu", "silu"};
     calibration.provenance = {.date = "2026-11-22T18:00:00Z",
                               .oldest_date = "2026-11-20T18:00:00Z",
@@ -264,15 +264,16 @@ json full_measurement() {
                             .work = Flops{1024000},
                             .traffic = {Bytes{2048}, Bytes{2048000}, Bytes{4000}},
                             .descriptor = "linear"};
-    Measurement measurement{.model = "resnet18", .model_family = "resnet", .threads = 1};
-    measurement.partition = "derate_1";
-    measurement.flop_rule = "derate_1";
+    Measurement measurement{.model = "resnet18", .model_family = "resnet"};
+    measurement.condition.threads = 1;
+    measurement.condition.partition = "derate_1";
+    measurement.condition.flop_rule = "derate_1";
     measurement.hardware = {.id = "epyc",
                             .name = "AMD EPYC",
                             .compute_peaks = {{Precision::fp32, 1, peak(1e11)}},
                             .bandwidth_peaks = {{1, peak(1e10)}}};
     measurement.source = {.origin = "derate 0.1.0", .environment_hash = std::string(64, 'a')};
-    measurement.allocator = Allocator::untouched;
+    measurement.condition.allocator = Allocator::untouched;
     measurement.whole_model = timing;
     measurement.subgraphs = {{.subgraph = subgraph, .isolated = timing, .in_context = timing}};
     auto document = to_json(measurement);

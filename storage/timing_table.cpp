@@ -162,19 +162,18 @@ CaseTimes case_of(std::string name, Timing const& timing) {
     return one;
 }
 
-std::string words_or_unknown(std::optional<Allocator> const& allocator) {
-    return allocator ? std::string{to_string(*allocator)} : "unknown";
+void add_condition(TimingTable& table, Condition const& condition) {
+    for (auto const& part : parts_of(condition)) {
+        table.environment.emplace(part.key, part.value);
+    }
 }
 
 TimingTable from_measurement(Measurement const& measurement, std::string const& where) {
     TimingTable table{.file = where};
     table.environment = {{"hardware_id", measurement.hardware.id},
-                         {"precision", std::string{to_string(measurement.precision)}},
-                         {"threads", std::to_string(measurement.threads)},
-                         {"cache_state", std::string{to_string(measurement.cache_state)}},
-                         {"allocator", words_or_unknown(measurement.allocator)},
                          {"value_rule", measurement.source.value_rule.value_or("unknown")},
                          {"environment_hash", measurement.source.environment_hash}};
+    add_condition(table, measurement.condition);
     auto const model = model_label(measurement.model, measurement.batch);
     if (measurement.whole_model) {
         table.cases.push_back(case_of("whole_model/" + model, *measurement.whole_model));
@@ -194,14 +193,10 @@ TimingTable from_evidence(Calibration const& calibration, Evidence const& eviden
     table.of_calibration = true;
     table.environment = {
         {"hardware_id", calibration.hardware_id},
-        {"precision", std::string{to_string(calibration.precision)}},
-        {"threads", std::to_string(calibration.threads)},
-        {"cache_state", std::string{to_string(evidence.cache_state)}},
-        {"allocator", words_or_unknown(evidence.allocator)},
         {"value_rule", calibration.provenance.value_rule.value_or("unknown")},
-        {"partition", evidence.partition},
         {"tool_version", calibration.provenance.tool_version},
         {"environment_hash", calibration.provenance.environment_hash.value_or("unknown")}};
+    add_condition(table, evidence.condition);
     std::map<std::string, CaseTimes> cases;
     std::set<int> added;
     auto const add = [&cases](CaseTimes one) {

@@ -78,7 +78,7 @@ std::vector<Outcome> outcomes_without(Evidence const& evidence, OperationType hi
     }
     std::erase_if(rest.models, [](EvidenceModel const& model) { return model.cases.empty(); });
     FallbackChain const chain{std::vector{fit_calibration(rest, {.other_shapes = false})},
-                              evidence.hardware, evidence.precision};
+                              evidence.hardware, evidence.condition.precision};
     std::vector<Outcome> outcomes;
     for (auto const& model : evidence.models) {
         double measured_ms = 0;
@@ -91,7 +91,7 @@ std::vector<Outcome> outcomes_without(Evidence const& evidence, OperationType hi
             subgraphs.push_back(kernel.subgraph);
         }
         if (!(hidden_ms > 0)) continue;
-        auto const estimate = chain.estimate(subgraphs, evidence.partition);
+        auto const estimate = chain.estimate(subgraphs, evidence.condition.partition);
         auto const& total = estimate.total;
         outcomes.push_back(
             {.share = hidden_ms / measured_ms,

@@ -111,10 +111,10 @@ Evidence simulate_evidence(SimulatedMachine const& machine) {
     evidence.hardware.bandwidth_peaks = {
         {1, {.per_second = 15e9, .source = "measured", .method = "simulated"}}};
     evidence.hardware.last_level_cache_bytes = 32e6;
-    evidence.threads = 1;
-    evidence.cache_state = CacheState::cold_all;
-    evidence.partition = "derate_1";
-    evidence.flop_rule = "derate_1";
+    evidence.condition.threads = 1;
+    evidence.condition.cache_state = CacheState::cold_all;
+    evidence.condition.partition = "derate_1";
+    evidence.condition.flop_rule = "derate_1";
     evidence.campaigns = {{.id = "campaign " + std::to_string(machine.campaign),
                            .date = "2026-01-0" + std::to_string(machine.campaign) + "T00:00:00Z",
                            .origin = "simulated",

@@ -32,17 +32,17 @@ Subgraph counted_again(Subgraph subgraph) {
 }
 
 void count_again(Evidence& evidence) {
-    if (evidence.flop_rule != counted_before) return;
+    if (evidence.condition.flop_rule != counted_before) return;
     for (auto& kernel : evidence.cases) kernel.subgraph = counted_again(std::move(kernel.subgraph));
-    evidence.flop_rule = flop_rule;
+    evidence.condition.flop_rule = flop_rule;
 }
 
 void count_again(Measurement& measurement) {
-    if (measurement.flop_rule != counted_before) return;
+    if (measurement.condition.flop_rule != counted_before) return;
     for (auto& measured : measurement.subgraphs) {
         measured.subgraph = counted_again(std::move(measured.subgraph));
     }
-    measurement.flop_rule = flop_rule;
+    measurement.condition.flop_rule = flop_rule;
 }
 
 Measurement read_measurement(std::filesystem::path const& file) {

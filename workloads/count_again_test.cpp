@@ -31,10 +31,10 @@ Subgraph counted_before() {
 
 TEST(CountAgain, GivesOldEvidenceTheCountsOfToday) {
     Evidence evidence;
-    evidence.flop_rule = "derate_1";
+    evidence.condition.flop_rule = "derate_1";
     evidence.cases = {{.subgraph = counted_before(), .timing = {}, .failure = "none"}};
     count_again(evidence);
-    EXPECT_EQ(evidence.flop_rule, flop_rule);
+    EXPECT_EQ(evidence.condition.flop_rule, flop_rule);
     auto const& subgraph = evidence.cases.front().subgraph;
     EXPECT_EQ(subgraph.work.value(), 2048);
     EXPECT_EQ(subgraph.nodes.front().name, "einsum");
@@ -43,7 +43,7 @@ TEST(CountAgain, GivesOldEvidenceTheCountsOfToday) {
 
 TEST(CountAgain, GivesOldMeasurementsTheTrafficOfToday) {
     Measurement measurement;
-    measurement.flop_rule = "derate_1";
+    measurement.condition.flop_rule = "derate_1";
     auto subgraph =
         only_subgraph("x0:int64[1] x1:float32[1,2,1,8] w0:float32[1,2,64,8] | t0:float32[1,2,64,8]="
                       "aten.index_copy_(self=w0,dim=2,index=x0,source=x1) | ");
@@ -58,10 +58,10 @@ TEST(CountAgain, GivesOldMeasurementsTheTrafficOfToday) {
 
 TEST(CountAgain, LeavesForeignCountsAndKernelsWithoutADescriptor) {
     Evidence foreign;
-    foreign.flop_rule = "foreign";
+    foreign.condition.flop_rule = "foreign";
     foreign.cases = {{.subgraph = counted_before(), .timing = {}, .failure = "none"}};
     count_again(foreign);
-    EXPECT_EQ(foreign.flop_rule, "foreign");
+    EXPECT_EQ(foreign.condition.flop_rule, "foreign");
     EXPECT_EQ(foreign.cases.front().subgraph.work.value(), 64);
     auto without = counted_before();
     without.descriptor.clear();

@@ -510,7 +510,7 @@ TEST(InputValues, FloatsThatAreOnlyComparedAreAMask) {
 
 TEST(InputValues, FloatsThatAreComparedAndComputedWithAreNoMask) {
     // A leaky ReLU by hand, a clamp from below, and a limit that no flag reaches.
-    for (std::string const& uses :
+    for (std::string const uses :
          {"t0:bool[2,16]=aten.gt.Scalar(self=x0,other=0) | "
           "t1:float32[2,16]=aten.mul.Tensor(self=x0,other=0.1) | "
           "t2:float32[2,16]=aten.where.self(condition=t0,self=x0,other=t1) | "
