@@ -271,7 +271,8 @@ Calibration fit_curves(FitInput const& input, std::vector<char> const& models,
             joined.emplace(op);
         }
     }
-    calibration.joined_operators.emplace(joined.begin(), joined.end());
+    // Foreign files name modules: which operators their kernels hold is unknown.
+    if (!joined.empty()) calibration.joined_operators.emplace(joined.begin(), joined.end());
     bool const imported = std::any_of(cases.begin(), cases.end(), [&](int index) {
         auto const& kernel = evidence.cases[static_cast<std::size_t>(index)];
         return evidence.campaigns[static_cast<std::size_t>(kernel.campaign)].imported;

@@ -147,6 +147,18 @@ TEST(FitCalibration, SaysTheOldestValueRuleOfItsCampaigns) {
     EXPECT_EQ(to_json(calibration)["calibration_metadata"]["value_rule"], "derate_1");
 }
 
+TEST(FitCalibration, NamesTheOperatorsThatJoinItsKernels) {
+    auto evidence = Machine{3}.measure(2, 2);
+    // Foreign files name modules: what their kernels hold is unknown, not nothing.
+    EXPECT_EQ(fit_calibration(evidence).joined_operators, std::nullopt);
+    auto& nodes = evidence.cases.front().subgraph.nodes;
+    nodes.push_back({.name = "r", .op = "relu_"});
+    nodes.push_back({.name = "m", .op = "ReLU"});
+    nodes.push_back({.name = "b", .op = "batch_norm"});
+    EXPECT_EQ(fit_calibration(evidence).joined_operators,
+              (std::vector<std::string>{"batch_norm", "relu"}));
+}
+
 TEST(FitCalibration, PredictsAKnownMachine) {
     Machine machine{1};
     auto const calibration = fit_calibration(machine.measure(6, 3));
