@@ -13,6 +13,7 @@
 #include "calibration/fit_calibration.hpp"
 #include "calibration/rates_above_peak.hpp"
 #include "cli/commands.hpp"
+#include "cli/json_output.hpp"
 #include "cli/evidence_inputs.hpp"
 #include "cli/measuring.hpp"
 #include "cli/revision.hpp"
@@ -176,13 +177,15 @@ void print_text(EvidenceInputs const& inputs, Calibration const& calibration,
     }
 }
 
+std::string duplicate_text(fs::path const& path) {
+    return path.string() + ": left out, another file has the same content";
+}
+
 nlohmann::json result_json(EvidenceInputs const& inputs, Calibration const& calibration,
                            fs::path const& curves) {
     auto const counts = count(inputs.evidence);
     nlohmann::json json{{"calibration", curves.string()},
                         {"hardware_id", calibration.hardware_id},
-                        {"precision", to_string(calibration.condition.precision)},
-                        {"threads", json_or_null(calibration.condition.threads)},
                         {"files", inputs.files},
                         {"duplicate_files", nlohmann::json::array()},
                         {"models", counts.models},
@@ -193,10 +196,18 @@ nlohmann::json result_json(EvidenceInputs const& inputs, Calibration const& cali
                         {"repetitions", counts.repetitions},
                         {"curves", nlohmann::json::array()}};
     json["rates_above_peak"] = nlohmann::json::array();
+    std::vector<Warning> warnings;
+    for (auto const& path : inputs.duplicates) {
+        json["duplicate_files"].push_back(path.string());
+        warnings.push_back({WarningCode::duplicate_file, duplicate_text(path)});
+    }
+    for (auto const& note : inputs.notes) warnings.push_back({WarningCode::left_out, note});
     for (auto const& above : rates_above_peak(calibration, inputs.evidence)) {
         json["rates_above_peak"].push_back(in_words(above));
+        warnings.push_back({WarningCode::rate_above_peak, in_words(above)});
     }
-    for (auto const& path : inputs.duplicates) json["duplicate_files"].push_back(path.string());
+    set_warnings(json, warnings);
+    set_condition(json, &calibration, &inputs.evidence);
     for (auto const& curve : calibration.curves) {
         auto const& fit = curve.fitted_curve;
         json["curves"].push_back(
@@ -248,8 +259,7 @@ ExitCode aggregate(AggregateFlags const& flags, CommonFlags const& common) {
     }
     if (!common.quiet) {
         for (auto const& path : inputs.duplicates) {
-            std::fprintf(stderr, "derate: %s: left out, another file has the same content\n",
-                         path.string().c_str());
+            std::fprintf(stderr, "derate: %s\n", duplicate_text(path).c_str());
         }
         for (auto const& note : inputs.notes) std::fprintf(stderr, "derate: %s\n", note.c_str());
     }
@@ -272,7 +282,7 @@ ExitCode aggregate(AggregateFlags const& flags, CommonFlags const& common) {
         result["verdict"] = to_string(own.gate.verdict());
         calibration.claims = own.claims;
         result["claims"] = to_json(calibration).value("validation_claims", nlohmann::json::array());
-        std::puts(result.dump(2).c_str());
+        print_json("output_aggregate_v1.json", std::move(result));
     } else {
         print_text(inputs, calibration, curves, flags.output, own);
     }

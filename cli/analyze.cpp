@@ -13,6 +13,7 @@
 #include "calibration/shape_comparison.hpp"
 #include "cli/commands.hpp"
 #include "cli/curve_file_choice.hpp"
+#include "cli/json_output.hpp"
 #include "cli/text_table.hpp"
 #include "core/input_error.hpp"
 #include "reports/analysis.hpp"
@@ -106,9 +107,10 @@ ExitCode analyze(AnalyzeFlags const& flags, CommonFlags const& common) {
         }
     }
     if (common.json) {
-        auto json = nlohmann::json::parse(analysis_json(calibration, diagnostics));
+        auto json = analysis_json(calibration, diagnostics);
         json["shapes"] = shapes_json(shapes);
-        std::puts(json.dump(2).c_str());
+        set_condition(json, &calibration, &*evidence);
+        print_json("output_analyze_v1.json", std::move(json));
     } else if (!flags.output) {
         std::fputs((analysis_text(calibration, diagnostics) + shapes_text).c_str(), stdout);
     } else {

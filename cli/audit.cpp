@@ -15,6 +15,7 @@
 #include "campaign/samples.hpp"
 #include "campaign/samples_file.hpp"
 #include "cli/commands.hpp"
+#include "cli/json_output.hpp"
 #include "cli/curve_file_choice.hpp"
 #include "cli/step_summary.hpp"
 #include "core/input_error.hpp"
@@ -220,7 +221,7 @@ ExitCode run_audit(AuditFlags const& flags, CommonFlags const& common) {
     }
     append_step_summary(markdown);
     if (common.json) {
-        std::puts(audit_json(result).c_str());
+        print_json("output_audit_v1.json", audit_json(result));
     } else if (flags.output.empty()) {
         std::fputs(audit_text(result).c_str(), stdout);
     } else {

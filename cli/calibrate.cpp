@@ -17,6 +17,7 @@
 #include "cli/calibration_summary.hpp"
 #include "cli/campaign_evidence.hpp"
 #include "cli/commands.hpp"
+#include "cli/json_output.hpp"
 #include "cli/measuring.hpp"
 #include "cli/revision.hpp"
 #include "cli/verdict_exit.hpp"
@@ -287,8 +288,16 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
         folder / ("report" + curves.stem().string().substr(curves_stem.size()) + ".md");
     write_atomically(report, markdown_report(summary, calibration, result, settings));
     if (common.json) {
-        std::printf("%s",
-                    pretty_json(summary_json(summary, calibration, result, settings)).c_str());
+        auto json = summary_json(summary, calibration, result, settings);
+        json["calibration"] = curves.string();
+        json["calibration_sha256"] = sha256_of_file(curves);
+        set_condition(json, &calibration, &evidence);
+        std::vector<Warning> warnings;
+        if (result.complete) {
+            warnings.push_back({WarningCode::nothing_measured, nothing_measured(samples)});
+        }
+        set_warnings(json, warnings);
+        print_json("output_calibrate_v1.json", std::move(json));
     } else {
         std::printf("%s", summary_text(summary, calibration, result, settings).c_str());
         if (result.complete) std::printf("\n%s\n", nothing_measured(samples).c_str());

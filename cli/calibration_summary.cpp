@@ -358,8 +358,6 @@ nlohmann::json summary_json(CalibrationSummary const& summary, Calibration const
                     {"models", models_json(outcomes)}};
     };
     json all{{"hardware_id", calibration.hardware_id},
-             {"precision", to_string(calibration.condition.precision)},
-             {"threads", json_or_null(calibration.condition.threads)},
              {"verdict", to_string(summary.verdict)},
              {"trust_grade", to_string(summary.trust.grade)},
              {"provisional", calibration.provisional},

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/commands.hpp"
+#include "cli/json_output.hpp"
 #include "core/input_error.hpp"
 #include "reports/report_text.hpp"
 #include "storage/file_check.hpp"
@@ -58,9 +59,7 @@ ExitCode check(std::vector<fs::path> const& given, CommonFlags const& common) {
         }
     }
     if (common.json) {
-        // A damaged file may hold bytes that are no UTF-8; its faults are shown all the same.
-        std::printf("%s\n",
-                    results.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+        print_json("output_check_v1.json", std::move(results));
     } else if (!common.quiet) {
         std::fprintf(stderr, "%s, %s\n", count_of(files.size(), "file", "files").c_str(),
                      count_of(violation_count, "violation", "violations").c_str());

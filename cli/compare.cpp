@@ -9,6 +9,7 @@
 #include "calibration/comparison.hpp"
 #include "calibration/validation.hpp"
 #include "cli/commands.hpp"
+#include "cli/json_output.hpp"
 #include "cli/step_summary.hpp"
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
@@ -219,7 +220,7 @@ ExitCode run_compare(CommonFlags const& common, CompareFlags const& flags) {
     auto const time = before.time == after.time ? after.time : before.time + " with " + after.time;
     auto const text = to_text(comparison, predictions, conclusion, time, flags.all);
     if (common.json) {
-        std::puts(pretty_json(to_json(comparison, predictions, conclusion, time)).c_str());
+        print_json("output_compare_v1.json", to_json(comparison, predictions, conclusion, time));
     } else {
         std::fputs(text.c_str(), stdout);
     }

@@ -7,6 +7,7 @@
 #include "campaign/host_environment.hpp"
 #include "campaign/trust_grade.hpp"
 #include "cli/commands.hpp"
+#include "cli/json_output.hpp"
 #include "cli/measuring.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
@@ -82,14 +83,14 @@ ExitCode examine(CommonFlags const& common) {
                  {"path", bench.path.empty() ? nlohmann::json() : nlohmann::json(bench.path)},
                  {"fault", bench.fault.empty() ? nlohmann::json() : nlohmann::json(bench.fault)}});
         }
-        nlohmann::json const all{{"hardware_id", id},
+        nlohmann::json all{{"hardware_id", id},
                                  {"best_trust_grade", to_string(trust.grade)},
                                  {"reasons", reasons},
                                  {"most_threads", most_threads(environment)},
                                  {"programs", programs},
                                  {"environment", nlohmann::json::parse(to_json_text(environment))},
                                  {"environment_hash", environment_hash(environment)}};
-        std::printf("%s\n", all.dump(2).c_str());
+        print_json("output_doctor_v1.json", std::move(all));
         return exit_pass;
     }
     std::printf("%s\n", id.c_str());

@@ -13,10 +13,12 @@
 
 #include "cli/commands.hpp"
 #include "cli/curve_file_choice.hpp"
+#include "cli/json_output.hpp"
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
 #include "core/shell_word.hpp"
+#include "core/subgraph_shapes.hpp"
 #include "core/value_rule.hpp"
 #include "estimator/fallback_chain.hpp"
 #include "storage/calibration_files.hpp"
@@ -25,6 +27,7 @@
 #include "storage/hardware_json.hpp"
 #include "storage/registry.hpp"
 #include "workloads/count_again.hpp"
+#include "workloads/descriptor.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"
 #include "workloads/program_warnings.hpp"
@@ -54,7 +57,7 @@ struct ModelToPrice {
     Precision precision = Precision::fp32;
     std::string partition;
     std::vector<Subgraph> subgraphs;
-    std::vector<std::string> warnings;
+    std::vector<Warning> warnings;
     UnknownWork unknown;  ///< nothing in a measurement file: its kernels were timed
 };
 
@@ -250,8 +253,14 @@ nlohmann::json to_json(SubgraphEstimate const& estimate, Subgraph const& subgrap
     bool const spread_known = estimate.source != CurveSource::legacy_hardcoded;
     double const spread = estimate.spread.value_or(most_spread);
     bool const has_interval = estimate.spread && spread <= most_spread;
+    auto const shapes = shapes_of(subgraph);
     return {
         {"subgraph_id", estimate.subgraph_id},
+        {"case", subgraph.descriptor.empty()
+                     ? nlohmann::json()
+                     : nlohmann::json(case_name(subgraph.type, subgraph.descriptor))},
+        {"input_shape", shapes ? nlohmann::json(shapes->input) : nlohmann::json()},
+        {"output_shape", shapes ? nlohmann::json(shapes->output) : nlohmann::json()},
         {"operation_type", to_string(subgraph.type)},
         {"fusion_pattern", subgraph.fusion_pattern},
         {"flops", subgraph.work.value()},
@@ -268,12 +277,6 @@ nlohmann::json to_json(SubgraphEstimate const& estimate, Subgraph const& subgrap
         {"bound", estimate.bound ? nlohmann::json(to_string(*estimate.bound)) : nlohmann::json()},
         {"extrapolated", estimate.extrapolated},
         {"unseen_regime", json_or_null(estimate.unseen_regime)}};
-}
-
-/// null where the calibration does not say.
-nlohmann::json allocator_json(Target const& target) {
-    auto const& allocator = target.calibrations.front().condition.allocator;
-    return allocator ? nlohmann::json(to_string(*allocator)) : nlohmann::json();
 }
 
 std::string percent(double fraction) {
@@ -370,6 +373,31 @@ nlohmann::json to_json(UnknownWork const& unknown) {
             {"possible_share_of_work", unknown.possible_share_of_work}};
 }
 
+struct TypeTotal {
+    int subgraphs = 0;
+    Flops work{};
+    Bytes traffic{};
+    double latency_ms = 0;
+};
+
+/// Slowest first.
+std::vector<std::pair<std::string_view, TypeTotal>> totals_of_types(ModelToPrice const& model,
+                                                                    ChainEstimate const& estimate) {
+    std::map<std::string_view, TypeTotal> totals;
+    for (std::size_t i = 0; i < model.subgraphs.size(); ++i) {
+        auto const& subgraph = model.subgraphs[i];
+        auto& total = totals[to_string(subgraph.type)];
+        ++total.subgraphs;
+        total.work = Flops{total.work.value() + subgraph.work.value()};
+        total.traffic = Bytes{total.traffic.value() + subgraph.traffic.total().value()};
+        total.latency_ms += estimate.subgraphs[i].latency_ms;
+    }
+    std::vector<std::pair<std::string_view, TypeTotal>> sorted(totals.begin(), totals.end());
+    std::ranges::stable_sort(sorted, std::ranges::greater{},
+                             [](auto const& entry) { return entry.second.latency_ms; });
+    return sorted;
+}
+
 nlohmann::json to_json(ModelToPrice const& model, Target const& target,
                        ChainEstimate const& estimate) {
     auto const& total = estimate.total;
@@ -378,7 +406,6 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
     nlohmann::json json{
         {"model", model.name},
         {"batch", json_or_null(model.batch)},
-        {"precision", to_string(model.precision)},
         {"hardware_id", target.hardware_id},
         {"latency_ms", total.latency_ms},
         {"latency_std_ms", known(spread, total.latency_std_ms)},
@@ -394,14 +421,15 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
         {"verdict", nullptr},
         {"provisional", false},
         {"calibrations", nlohmann::json::array()},
-        {"allocator", allocator_json(target)},
         {"extrapolated", total.extrapolated()},
         {"foreign_partition", total.foreign_partition},
         {"sources", nlohmann::json::array()},
-        {"warnings", estimate.warnings},
         {"unknown_operators", to_json(model.unknown)},
         {"width_from", nlohmann::json::array()},
+        {"operation_types", nlohmann::json::array()},
         {"subgraphs", nlohmann::json::array()}};
+    set_condition(json, &target.calibrations.front(), nullptr);
+    json["precision"] = to_string(model.precision);  // rules hold at several
     if (auto const source = estimate.source()) json["source"] = source_name(*source);
     auto const used = used_calibrations(target, estimate);
     if (!used.empty()) {  // of the one that prices most types; a provisional part makes the whole so
@@ -411,14 +439,24 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
     for (auto const& one : used) {
         if (one.provisional) json["provisional"] = true;
         json["calibrations"].push_back({{"file", one.file.string()},
+                                        {"sha256", sha256_of_file(one.file)},
                                         {"source", source_name(one.source)},
                                         {"trust_grade", json_or_null(one.trust_grade)},
                                         {"verdict", json_or_null(one.verdict)},
                                         {"provisional", one.provisional},
                                         {"validate_command", one.validate_command}});
     }
+    auto warnings = estimate.warnings;
     for (auto const& fault : target.passed_over) {
-        json["warnings"].push_back(std::string{"passed over: "} + fault.what());
+        warnings.push_back({WarningCode::passed_over, std::string{"passed over: "} + fault.what()});
+    }
+    set_warnings(json, warnings);
+    for (auto const& [type, total] : totals_of_types(model, estimate)) {
+        json["operation_types"].push_back({{"operation_type", type},
+                                           {"subgraphs", total.subgraphs},
+                                           {"flops", total.work.value()},
+                                           {"bytes", total.traffic.value()},
+                                           {"latency_ms", total.latency_ms}});
     }
     for (auto const& share : estimate.shares) {
         json["sources"].push_back({{"source", source_name(share.source)},
@@ -453,21 +491,8 @@ std::string place_text(Target const& target) {
 }
 
 void print_types(ModelToPrice const& model, ChainEstimate const& estimate) {
-    struct TypeTotal {
-        int subgraphs = 0;
-        double latency_ms = 0;
-    };
-    std::map<std::string_view, TypeTotal> totals;
-    for (std::size_t i = 0; i < model.subgraphs.size(); ++i) {
-        auto& total = totals[to_string(model.subgraphs[i].type)];
-        ++total.subgraphs;
-        total.latency_ms += estimate.subgraphs[i].latency_ms;
-    }
-    std::vector<std::pair<std::string_view, TypeTotal>> sorted(totals.begin(), totals.end());
-    std::ranges::stable_sort(sorted, std::ranges::greater{},
-                             [](auto const& entry) { return entry.second.latency_ms; });
     std::vector<TableRow> rows{{"type", "subgraphs", "latency", "share"}};
-    for (auto const& [type, total] : sorted) {
+    for (auto const& [type, total] : totals_of_types(model, estimate)) {
         rows.push_back({std::string{type}, std::to_string(total.subgraphs),
                         format_ms(total.latency_ms),
                         percent(total.latency_ms / estimate.total.latency_ms)});
@@ -756,7 +781,7 @@ ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
         throw InputError{"--allocator", "got '" + flags.allocator + "'", "pinned or default"};
     }
     auto const model = model_to_price(flags);
-    nlohmann::json results = nlohmann::json::array();
+    std::vector<nlohmann::json> results;
     auto targets = targets_of(flags, model.precision, common);
     for (auto& target : targets) keep_those_under(*allocator, target);
     for (auto const& target : targets) {
@@ -775,17 +800,17 @@ ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
                                model.warnings.end());
         for (auto const& calibration : target.calibrations) {
             if (auto note = value_rule_note(calibration, model.subgraphs)) {
-                result.warnings.push_back(*std::move(note));
+                result.warnings.push_back({WarningCode::value_rule, *std::move(note)});
                 break;
             }
         }
-        if (auto const warning = unknown_warning(model.unknown); !warning.empty() && common.json) {
-            result.warnings.push_back(warning);
+        if (auto warning = unknown_warning(model.unknown); !warning.empty() && common.json) {
+            result.warnings.push_back({WarningCode::unknown_operators, std::move(warning)});
         }
         warn_of(target.passed_over, common);
         if (!common.quiet) {
             for (auto const& warning : result.warnings) {
-                std::fprintf(stderr, "derate: warning: %s\n", warning.c_str());
+                std::fprintf(stderr, "derate: warning: %s\n", warning.text.c_str());
             }
         }
         std::optional<Explanation> explanation;
@@ -800,7 +825,7 @@ ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
         }
     }
     if (common.json) {
-        std::printf("%s\n", (results.size() == 1 ? results[0] : results).dump(2).c_str());
+        print_json("output_estimate_v1.json", with_others(std::move(results)));
     }
     return exit_pass;
 }

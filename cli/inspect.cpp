@@ -9,10 +9,12 @@
 
 #include "cli/commands.hpp"
 #include "cli/curve_file_choice.hpp"
+#include "cli/json_output.hpp"
 #include "cli/measuring.hpp"
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
+#include "core/subgraph_shapes.hpp"
 #include "core/value_rule.hpp"
 #include "storage/fields.hpp"
 #include "storage/file.hpp"
@@ -50,16 +52,9 @@ std::string shape_text(std::vector<std::int64_t> const& shape) {
 }
 
 /// "1x64x56x56 -> 1x128x28x28": the first kernel's first input, the last kernel's result.
-std::string shapes_of(Subgraph const& subgraph) {
-    SubgraphNode const* first = nullptr;
-    SubgraphNode const* last = nullptr;
-    for (auto const& node : subgraph.nodes) {
-        if (node.attributes.contains("view") && subgraph.type != OperationType::meta) continue;
-        if (first == nullptr) first = &node;
-        last = &node;
-    }
-    if (first == nullptr) return "-";  // a file made elsewhere need not name nodes
-    return shape_text(first->input_shape) + " -> " + shape_text(last->output_shape);
+std::string shapes_text(Subgraph const& subgraph) {
+    auto const shapes = shapes_of(subgraph);
+    return shapes ? shape_text(shapes->input) + " -> " + shape_text(shapes->output) : "-";
 }
 
 std::string intensity_text(Flops work, Bytes traffic) {
@@ -133,8 +128,10 @@ void add_subgraphs(nlohmann::json& json, Subgraphs const& subgraphs) {
 nlohmann::json to_json(LoadedModel const& model, Partition const& cut,
                        ProgramValues const& values_in) {
     auto warnings = warnings_of(model.program);
-    if (auto const words = unknown_words(model.program); !words.empty()) warnings.push_back(words);
-    warnings.insert(warnings.end(), values_in.notes.begin(), values_in.notes.end());
+    if (auto words = unknown_words(model.program); !words.empty()) {
+        warnings.push_back({WarningCode::unknown_operators, std::move(words)});
+    }
+    for (auto const& note : values_in.notes) warnings.push_back({WarningCode::unknown_values, note});
     nlohmann::json json{{"model", model.name},
                         {"model_family", model.family},
                         {"precision", to_string(model.precision)},
@@ -143,11 +140,11 @@ nlohmann::json to_json(LoadedModel const& model, Partition const& cut,
                         {"flop_rule", flop_rule},
                         {"torch_version", model.program.torch_version},
                         {"unknown_operators", unknown_operators(model.program)},
-                        {"warnings", std::move(warnings)},
                         {"value_rule", value_rule},
                         {"inputs", nlohmann::json::array()},
                         {"value_notes", values_in.notes},
                         {"subgraphs", nlohmann::json::array()}};
+    set_warnings(json, warnings);
     for (auto const& input : model.program.inputs) {
         if (!values_in.inputs.contains(input.value)) continue;
         auto const index = static_cast<std::size_t>(input.value);
@@ -202,7 +199,7 @@ void print_text(Heading const& heading, Subgraphs const& subgraphs,
         auto const& subgraph = *subgraphs[i];
         auto const traffic = subgraph.traffic.total();
         rows.push_back({std::to_string(subgraph.id), subgraph.fusion_pattern,
-                        std::string{to_string(subgraph.type)}, shapes_of(subgraph),
+                        std::string{to_string(subgraph.type)}, shapes_text(subgraph),
                         format_flops(subgraph.work), format_bytes(traffic),
                         intensity_text(subgraph.work, traffic)});
         if (!times.empty()) rows.back().push_back(times[i]);
@@ -243,7 +240,7 @@ ExitCode inspect_measurement(InspectFlags const& flags, CommonFlags const& commo
     }
     auto const measurement = read_measurement(flags.model);
     if (common.json) {
-        std::fputs(pretty_json(to_json(measurement)).c_str(), stdout);
+        print_json("output_inspect_v1.json", to_json(measurement));
         return exit_pass;
     }
     std::vector<std::string> times;
@@ -276,16 +273,14 @@ Run add_inspect(CLI::App& command) {
         auto const values = values_of(model.program);
         if (!common.quiet) {
             for (auto const& warning : warnings_of(model.program)) {
-                std::fprintf(stderr, "derate: warning: %s\n", warning.c_str());
+                std::fprintf(stderr, "derate: warning: %s\n", warning.text.c_str());
             }
             for (auto const& note : values.notes) {
                 std::fprintf(stderr, "derate: %s\n", note.c_str());
             }
         }
         if (common.json) {
-            // A file's name need not be UTF-8.
-            auto const replace = nlohmann::json::error_handler_t::replace;
-            std::puts(to_json(model, cut, values).dump(2, ' ', false, replace).c_str());
+            print_json("output_inspect_v1.json", to_json(model, cut, values));
         } else {
             print_text({.model = model.name, .batch = model.batch, .precision = model.precision},
                        subgraphs_of(cut), {});

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "cli/commands.hpp"
+#include "cli/json_output.hpp"
 #include "core/input_error.hpp"
 #include "workloads/model_set.hpp"
 
@@ -44,7 +45,7 @@ ExitCode list_models(CommonFlags const& common) {
                            {"role", to_string(entry.role)},
                            {"variants", files}});
         }
-        std::printf("%s\n", all.dump(2).c_str());
+        print_json("output_list_models_v1.json", std::move(all));
         return exit_pass;
     }
     std::printf("%-20s %-14s %-12s %s\n", "model", "family", "role", "batch sizes (precision)");

@@ -9,6 +9,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/curve_file_choice.hpp"
+#include "cli/json_output.hpp"
 #include "cli/text_table.hpp"
 #include "core/value_rule.hpp"
 #include "storage/fields.hpp"
@@ -144,7 +145,7 @@ ExitCode print_hardware(CommonFlags const& common) {
     }
     warn_of(passed_over, common);
     if (common.json) {
-        std::printf("%s\n", rows.dump(2).c_str());
+        print_json("output_list_hardware_v1.json", std::move(rows));
     } else {
         print_table(rows);
         auto const of_first_rule = std::ranges::count_if(rows, [](nlohmann::json const& row) {

@@ -12,6 +12,7 @@
 #include "campaign/session_checks.hpp"
 #include "campaign/trust_grade.hpp"
 #include "cli/commands.hpp"
+#include "cli/json_output.hpp"
 #include "cli/measuring.hpp"
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
@@ -165,22 +166,39 @@ DriftProbeTimes drift_of_launches(Samples const& samples) {
     return times;
 }
 
+bool is_timed(Measurement const& measurement) {
+    return measurement.whole_model || measurement.subgraphs.empty() ||
+           std::ranges::any_of(measurement.subgraphs, [](MeasuredSubgraph const& part) {
+               return part.isolated || part.in_context;
+           });
+}
+
+std::string untimed_text(Measurement const& measurement) {
+    return measurement.model + ": nothing of it could be timed (its file says why)";
+}
+
 /// A model that runs kernels of which not one has a time was not measured, whatever was written.
 /// \return exit_inconclusive where there is one, named on standard error
 ExitCode report_untimed(std::vector<Measurement> const& measurements) {
     auto code = exit_pass;
     for (auto const& measurement : measurements) {
-        bool const timed =
-            measurement.whole_model || measurement.subgraphs.empty() ||
-            std::ranges::any_of(measurement.subgraphs, [](MeasuredSubgraph const& part) {
-                return part.isolated || part.in_context;
-            });
-        if (timed) continue;
+        if (is_timed(measurement)) continue;
         code = exit_inconclusive;
-        std::fprintf(stderr, "derate: %s: nothing of it could be timed (its file says why)\n",
-                     measurement.model.c_str());
+        std::fprintf(stderr, "derate: %s\n", untimed_text(measurement).c_str());
     }
     return code;
+}
+
+nlohmann::json result_json(Measurement const& measurement, bool complete, fs::path const& samples) {
+    auto json = to_json(measurement);
+    json["device"] = to_string(measurement.hardware.kind);
+    std::vector<Warning> warnings;
+    if (!is_timed(measurement)) {
+        warnings.push_back({WarningCode::untimed_model, untimed_text(measurement)});
+    }
+    if (complete) warnings.push_back({WarningCode::nothing_measured, nothing_measured(samples)});
+    set_warnings(json, warnings);
+    return json;
 }
 
 ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
@@ -249,9 +267,11 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
         std::fprintf(stderr, "derate: %s\n", nothing_measured(samples).c_str());
     }
     if (common.json) {
-        nlohmann::json all = nlohmann::json::array();
-        for (auto const& measurement : measurements) all.push_back(to_json(measurement));
-        std::printf("%s", pretty_json(all.size() == 1 ? all[0] : all).c_str());
+        std::vector<nlohmann::json> all;
+        for (auto const& measurement : measurements) {
+            all.push_back(result_json(measurement, result.complete, samples));
+        }
+        print_json("output_measure_v1.json", with_others(std::move(all)));
         return code;
     }
     for (auto const& measurement : measurements) {

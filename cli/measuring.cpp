@@ -19,6 +19,7 @@
 #include "campaign/host_environment.hpp"
 #include "campaign/plan_making.hpp"
 #include "campaign/trust_grade.hpp"
+#include "cli/json_output.hpp"
 #include "cli/revision.hpp"
 #include "core/hardware.hpp"
 #include "core/input_error.hpp"
@@ -350,17 +351,17 @@ void print_dry_run(CampaignSettings const& settings, bool as_json) {
                             {"first_step", sequence},
                             {"repro", repro_line(settings, item)}});
         }
-        nlohmann::json warnings = nlohmann::json::array();
-        if (quota) warnings.push_back(quota->what);
-        nlohmann::json const all{{"cases", list},
-                                 {"models", models},
-                                 {"steps_of_first_launch", plan.steps.size()},
-                                 {"rules", to_string(settings.rules)},
-                                 {"seed", settings.seed},
-                                 {"threads", settings.threads},
-                                 {"expected_s", expected_s},
-                                 {"warnings", warnings}};
-        std::printf("%s\n", all.dump(2).c_str());
+        nlohmann::json all{{"cases", list},
+                           {"models", models},
+                           {"steps_of_first_launch", plan.steps.size()},
+                           {"rules", to_string(settings.rules)},
+                           {"seed", settings.seed},
+                           {"threads", settings.threads},
+                           {"expected_s", expected_s}};
+        std::vector<Warning> warnings;
+        if (quota) warnings.push_back({WarningCode::cpu_quota, quota->what});
+        set_warnings(all, warnings);
+        print_json("output_dry_run_v1.json", std::move(all));
         return;
     }
     for (auto const& [sequence, step] : order) {

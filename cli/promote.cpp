@@ -17,6 +17,7 @@
 #include "calibration/calibration_difference.hpp"
 #include "calibration/validation.hpp"
 #include "cli/commands.hpp"
+#include "cli/json_output.hpp"
 #include "cli/verdict_exit.hpp"
 #include "core/input_error.hpp"
 #include "reports/validation_report.hpp"
@@ -264,6 +265,8 @@ ExitCode run_promote(CommonFlags const& common, PromoteFlags const& flags) {
                 result["file"] = target.string();
                 result["replaces"] = replaced.has_value();
                 result["changes"] = changes;
+                set_condition(result, stored.calibration ? &*stored.calibration : nullptr,
+                              stored.evidence ? &*stored.evidence : nullptr);
                 results.push_back(std::move(result));
             } else {
                 std::fputs(validation_text(validation).c_str(), stdout);
@@ -288,11 +291,10 @@ ExitCode run_promote(CommonFlags const& common, PromoteFlags const& flags) {
         for (auto& replacement : replacements) replacement.keep();
     }
     if (common.json) {
-        std::puts(pretty_json({{"verdict", to_string(verdict)},
-                               {"promoted", promoted},
-                               {"registry", registry.string()},
-                               {"calibrations", results}})
-                      .c_str());
+        print_json("output_promote_v1.json", {{"verdict", to_string(verdict)},
+                                              {"promoted", promoted},
+                                              {"registry", registry.string()},
+                                              {"calibrations", results}});
     } else if (promoted) {
         std::printf("\nPromoted to %s:\n%s", registry.c_str(), changelog.c_str());
     } else if (code == exit_pass) {

@@ -18,6 +18,7 @@
 #include "cli/campaign_evidence.hpp"
 #include "cli/commands.hpp"
 #include "cli/curve_file_choice.hpp"
+#include "cli/json_output.hpp"
 #include "cli/measuring.hpp"
 #include "cli/step_summary.hpp"
 #include "cli/verdict_exit.hpp"
@@ -177,6 +178,27 @@ void refuse_mixtures(ValidateFlags const& flags) {
                      "one way of judging at a time"};
 }
 
+bool is_unjudged(Validation const& validation) {
+    return validation.gate.verdict() == Verdict::pass && validation.outcomes.empty();
+}
+
+std::string unjudged_text(fs::path const& file) {
+    return file.string() + ": no evidence, so nothing was judged but its schema";
+}
+
+nlohmann::json result_json(Validation const& validation, fs::path const& file) {
+    auto json = validation_json(validation);
+    auto const stored = read_stored_calibration(file);
+    json["calibration"] = file.string();
+    json["calibration_sha256"] = sha256_of_file(file);
+    set_condition(json, stored.calibration ? &*stored.calibration : nullptr,
+                  stored.evidence ? &*stored.evidence : nullptr);
+    std::vector<Warning> warnings;
+    if (is_unjudged(validation)) warnings.push_back({WarningCode::no_evidence, unjudged_text(file)});
+    set_warnings(json, warnings);
+    return json;
+}
+
 ExitCode run_validate(CommonFlags const& common, ValidateFlags const& flags) {
     auto const what = parse_leave_out(flags.leave_out);
     refuse_mixtures(flags);
@@ -211,7 +233,7 @@ ExitCode run_validate(CommonFlags const& common, ValidateFlags const& flags) {
     }
 
     if (common.json) {
-        std::puts(pretty_json(validation_json(validation)).c_str());
+        print_json("output_validate_v1.json", result_json(validation, file));
     } else {
         std::fputs(validation_text(validation).c_str(), stdout);
     }
@@ -221,11 +243,8 @@ ExitCode run_validate(CommonFlags const& common, ValidateFlags const& flags) {
     append_step_summary(markdown);
 
     auto const verdict = validation.gate.verdict();
-    if (verdict == Verdict::pass && validation.outcomes.empty()) {
-        if (!common.quiet) {
-            std::fprintf(stderr, "derate: %s: no evidence, so nothing was judged but its schema\n",
-                         file.c_str());
-        }
+    if (is_unjudged(validation)) {
+        if (!common.quiet) std::fprintf(stderr, "derate: %s\n", unjudged_text(file).c_str());
         return exit_inconclusive;
     }
     return exit_code_of(verdict);

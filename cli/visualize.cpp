@@ -12,6 +12,7 @@
 #include "calibration/cross_validate.hpp"
 #include "cli/commands.hpp"
 #include "cli/curve_file_choice.hpp"
+#include "cli/json_output.hpp"
 #include "core/input_error.hpp"
 #include "estimator/compiled_calibration.hpp"
 #include "estimator/prepared_model.hpp"
@@ -132,8 +133,8 @@ void print_text(std::vector<PageSection> const& sections) {
     }
 }
 
-void print_json(std::vector<PageSection> const& sections) {
-    auto json = nlohmann::ordered_json::array();
+nlohmann::json to_json(std::vector<PageSection> const& sections) {
+    auto json = nlohmann::json::array();
     for (auto const& section : sections) {
         for (auto const& plot : section.plots) {
             json.push_back(
@@ -141,10 +142,10 @@ void print_json(std::vector<PageSection> const& sections) {
                  {"id", plot.id},
                  {"title", plot.title},
                  {"caption", plot.caption},
-                 {"vega_lite", nlohmann::ordered_json::parse(vega_lite_specification(plot))}});
+                 {"vega_lite", nlohmann::json::parse(vega_lite_specification(plot))}});
         }
     }
-    std::printf("%s\n", json.dump(2).c_str());
+    return json;
 }
 
 ExitCode visualize(Arguments const& arguments, CommonFlags const& common) {
@@ -172,7 +173,7 @@ ExitCode visualize(Arguments const& arguments, CommonFlags const& common) {
         if (!common.quiet) std::fprintf(stderr, "wrote %s\n", arguments.output->c_str());
     }
     if (arguments.ascii) print_text(sections);
-    if (common.json) print_json(sections);
+    if (common.json) print_json("output_visualize_v1.json", to_json(sections));
     return exit_pass;
 }
 

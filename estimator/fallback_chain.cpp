@@ -286,10 +286,11 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
     auto const unseen = unseen_part(subgraphs, result.subgraphs);
     result.unseen_share = unseen.share;
     if (unseen.share > 0.5) {
-        result.warnings.push_back(percent(unseen.share) +
-                                  " of the time is of kernels that no calibration case shows (" +
-                                  listed(unseen.kinds) + "); `derate calibrate --models` with models that "
-                                  "hold them shows them.");
+        result.warnings.push_back(
+            {WarningCode::unseen_kernels,
+             percent(unseen.share) + " of the time is of kernels that no calibration case shows (" +
+                 listed(unseen.kinds) +
+                 "); `derate calibrate --models` with models that hold them shows them."});
     }
     if (result.spread_known) {
         result.why_spread_unknown =
@@ -298,17 +299,18 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
                            : why_too_wide(result.total, unseen);
         if (!result.why_spread_unknown.empty()) {
             result.spread_known = false;
-            result.warnings.push_back("the interval is not known: " + result.why_spread_unknown +
-                                      ".");
+            result.warnings.push_back(
+                {WarningCode::interval_unknown,
+                 "the interval is not known: " + result.why_spread_unknown + "."});
         }
     }
     if (!result.spread_known) result.total.efficiency_std.reset();
     return result;
 }
 
-std::vector<std::string> FallbackChain::warnings(std::span<Subgraph const> subgraphs,
-                                                 std::span<std::size_t const> step_of) const {
-    std::vector<std::string> lines;
+std::vector<Warning> FallbackChain::warnings(std::span<Subgraph const> subgraphs,
+                                             std::span<std::size_t const> step_of) const {
+    std::vector<Warning> lines;
     for (std::size_t s = 0; s < steps_.size(); ++s) {
         auto const source = steps_[s].source;
         bool const is_legacy = source == CurveSource::legacy_hardcoded;
@@ -342,7 +344,9 @@ std::vector<std::string> FallbackChain::warnings(std::span<Subgraph const> subgr
             .append(" --precision ")
             .append(lower_case(to_string(precision_)))
             .append("` replaces them (docs/migration.md).");
-        lines.push_back(std::move(line));
+        lines.push_back(
+            {is_legacy ? WarningCode::legacy_rules : WarningCode::conservative_default,
+             std::move(line)});
     }
     return lines;
 }

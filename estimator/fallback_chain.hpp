@@ -9,6 +9,7 @@
 #include "core/calibration.hpp"
 #include "core/hardware.hpp"
 #include "core/subgraph.hpp"
+#include "core/warning.hpp"
 #include "estimator/compiled_calibration.hpp"
 #include "estimator/latency_estimate.hpp"
 #include "estimator/legacy_latency.hpp"
@@ -39,7 +40,7 @@ struct ChainEstimate {
     std::vector<SubgraphEstimate> subgraphs;
     std::vector<SourceShare> shares;  ///< best source first
     /// One sentence for each step down from measured or imported curves, with what replaces it.
-    std::vector<std::string> warnings;
+    std::vector<Warning> warnings;
 
     /// The least trustworthy source that priced a subgraph; empty where there is none to price.
     [[nodiscard]] std::optional<CurveSource> source() const {
@@ -78,8 +79,8 @@ class FallbackChain {
         [[nodiscard]] bool prices(Subgraph const& subgraph) const;  ///< legacy rules price all
     };
 
-    [[nodiscard]] std::vector<std::string> warnings(std::span<Subgraph const> subgraphs,
-                                                    std::span<std::size_t const> step_of) const;
+    [[nodiscard]] std::vector<Warning> warnings(std::span<Subgraph const> subgraphs,
+                                                std::span<std::size_t const> step_of) const;
 
     std::vector<Step> steps_;
     std::string hardware_id_;

@@ -79,9 +79,9 @@ TEST(FallbackChain, HardwareWithLegacyRulesOnlySaysSo) {
         EXPECT_EQ(subgraph.source, CurveSource::legacy_hardcoded);
     }
     ASSERT_EQ(estimate.warnings.size(), 1U);
-    EXPECT_THAT(estimate.warnings[0], HasSubstr("32 of 32 subgraphs (conv2d, "));
-    EXPECT_THAT(estimate.warnings[0], HasSubstr("deprecated"));
-    EXPECT_THAT(estimate.warnings[0],
+    EXPECT_THAT(estimate.warnings[0].text, HasSubstr("32 of 32 subgraphs (conv2d, "));
+    EXPECT_THAT(estimate.warnings[0].text, HasSubstr("deprecated"));
+    EXPECT_THAT(estimate.warnings[0].text,
                 HasSubstr("derate calibrate --hardware-name jetson_orin_agx --precision fp32"));
 }
 
@@ -92,8 +92,8 @@ TEST(FallbackChain, HardwareWithNothingGetsTheDefaultAndAWideInterval) {
     EXPECT_GT(estimate.total.ci_95_upper_ms / estimate.total.latency_ms, 4);
     EXPECT_LT(estimate.total.ci_95_upper_ms / estimate.total.latency_ms, 20);
     ASSERT_EQ(estimate.warnings.size(), 1U);
-    EXPECT_THAT(estimate.warnings[0], HasSubstr("conservative default"));
-    EXPECT_THAT(estimate.warnings[0], HasSubstr("derate calibrate"));
+    EXPECT_THAT(estimate.warnings[0].text, HasSubstr("conservative default"));
+    EXPECT_THAT(estimate.warnings[0].text, HasSubstr("derate calibrate"));
 }
 
 TEST(FallbackChain, TheDefaultIsTheFilesFractionsOfTheHardwaresPeaks) {
@@ -153,7 +153,7 @@ TEST(FallbackChain, AnIntervalThatNobodyCanUseIsNotKnown) {
     auto const endless = of_one_kernel(1e4, false);
     EXPECT_FALSE(endless.spread_known);
     ASSERT_EQ(endless.warnings.size(), 1U);
-    EXPECT_EQ(endless.warnings[0],
+    EXPECT_EQ(endless.warnings[0].text,
               "the interval is not known: the time may be wrong by more than a factor of 10 "
               "either way.");
     EXPECT_FALSE(endless.total.efficiency_std);
@@ -178,7 +178,7 @@ TEST(FallbackChain, LargerTensorsThanItsFactorWasMadeOfAreNotKnown) {
     auto const larger = estimate_of(110, EstimateOf::whole_model);
     EXPECT_FALSE(larger.spread_known);
     ASSERT_EQ(larger.warnings.size(), 1U);
-    EXPECT_THAT(larger.warnings[0], HasSubstr("larger tensors"));
+    EXPECT_THAT(larger.warnings[0].text, HasSubstr("larger tensors"));
     EXPECT_TRUE(estimate_of(110, EstimateOf::sum_of_parts).spread_known);
 }
 
@@ -212,11 +212,11 @@ TEST(FallbackChain, AModelMostlyUnseenSaysSo) {
     for (auto const& estimate : {of_one_kernel(0.01, true), of_one_kernel(0.01, false, true)}) {
         EXPECT_EQ(estimate.unseen_share, 1);
         ASSERT_EQ(estimate.warnings.size(), 1U);
-        EXPECT_THAT(estimate.warnings[0],
+        EXPECT_THAT(estimate.warnings[0].text,
                     HasSubstr("100 % of the time is of kernels that no calibration case shows ("));
     }
-    EXPECT_THAT(of_one_kernel(0.01, true).warnings[0], HasSubstr("(conv2d)"));
-    EXPECT_THAT(of_one_kernel(0.01, false, true).warnings[0], HasSubstr("(plain)"));
+    EXPECT_THAT(of_one_kernel(0.01, true).warnings[0].text, HasSubstr("(conv2d)"));
+    EXPECT_THAT(of_one_kernel(0.01, false, true).warnings[0].text, HasSubstr("(plain)"));
 }
 
 TEST(FallbackChain, EachTypeTakesTheFirstCalibrationThatHasIt) {
@@ -234,7 +234,7 @@ TEST(FallbackChain, EachTypeTakesTheFirstCalibrationThatHasIt) {
     EXPECT_DOUBLE_EQ(estimate.shares[0].latency_ms + estimate.shares[1].latency_ms,
                      estimate.total.latency_ms);
     ASSERT_EQ(estimate.warnings.size(), 1U);
-    EXPECT_THAT(estimate.warnings[0], testing::Not(HasSubstr("conv2d,")));
+    EXPECT_THAT(estimate.warnings[0].text, testing::Not(HasSubstr("conv2d,")));
 }
 
 TEST(FallbackChain, WidthsOfMixedSourcesAddUp) {
@@ -377,7 +377,7 @@ TEST(CompiledCalibration, PricesNothingByACurveOfAnotherKind) {
     ASSERT_EQ(estimate.shares.size(), 2U);
     EXPECT_EQ(estimate.shares[0].subgraphs, 1);
     EXPECT_EQ(estimate.shares[1].subgraphs, 2);
-    EXPECT_THAT(estimate.warnings, testing::Contains(HasSubstr("2 of 3 subgraphs (conv2d, pool)")));
+    EXPECT_THAT(texts_of(estimate.warnings), testing::Contains(HasSubstr("2 of 3 subgraphs (conv2d, pool)")));
 }
 
 TEST(CompiledCalibration, FallsBackToParentThenDeviceEachWithOrWithoutFlops) {

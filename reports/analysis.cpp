@@ -440,8 +440,8 @@ std::string analysis_text(Calibration const& calibration, CalibrationDiagnostics
     return text;
 }
 
-std::string analysis_json(Calibration const& calibration,
-                          CalibrationDiagnostics const& diagnostics) {
+nlohmann::json analysis_json(Calibration const& calibration,
+                             CalibrationDiagnostics const& diagnostics) {
     nlohmann::json curves = nlohmann::json::array();
     for (auto const& curve : diagnostics.curves) {
         nlohmann::json outliers = nlohmann::json::array();
@@ -473,16 +473,15 @@ std::string analysis_json(Calibration const& calibration,
     }
     auto above_peak = nlohmann::json::array();
     for (auto const& above : diagnostics.above_peak) above_peak.push_back(in_words(above));
-    nlohmann::json const json{{"hardware_id", calibration.hardware_id},
-                              {"precision", to_string(calibration.condition.precision)},
-                              {"summary", analysis_in_words(calibration, diagnostics)},
-                              {"kernels", diagnostics.kernels},
-                              {"models", diagnostics.models},
-                              {"variance", json_of(diagnostics.variance)},
-                              {"consistency", json_of(diagnostics.consistency)},
-                              {"rates_above_peak", std::move(above_peak)},
-                              {"curves", std::move(curves)}};
-    return json.dump(2);
+    return {{"hardware_id", calibration.hardware_id},
+            {"precision", to_string(calibration.condition.precision)},
+            {"summary", analysis_in_words(calibration, diagnostics)},
+            {"kernels", diagnostics.kernels},
+            {"models", diagnostics.models},
+            {"variance", json_of(diagnostics.variance)},
+            {"consistency", json_of(diagnostics.consistency)},
+            {"rates_above_peak", std::move(above_peak)},
+            {"curves", std::move(curves)}};
 }
 
 }  // namespace derate

@@ -1,4 +1,5 @@
 #pragma once
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -33,8 +34,8 @@ namespace derate {
                                         CalibrationDiagnostics const& diagnostics,
                                         int columns = 100);
 
-/// All figures of the report as JSON text.
-[[nodiscard]] std::string analysis_json(Calibration const& calibration,
-                                        CalibrationDiagnostics const& diagnostics);
+/// All figures of the report.
+[[nodiscard]] nlohmann::json analysis_json(Calibration const& calibration,
+                                           CalibrationDiagnostics const& diagnostics);
 
 }  // namespace derate

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -258,7 +259,7 @@ struct Audit {
 /// The report for a terminal of `columns` letters.
 [[nodiscard]] std::string audit_text(Audit const& audit, int columns = 100);
 
-/// All figures of the report as JSON text.
-[[nodiscard]] std::string audit_json(Audit const& audit);
+/// All figures of the report.
+[[nodiscard]] nlohmann::json audit_json(Audit const& audit);
 
 }  // namespace derate

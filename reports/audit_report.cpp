@@ -646,18 +646,17 @@ std::string audit_text(Audit const& audit, int columns) {
     return text;
 }
 
-std::string audit_json(Audit const& audit) {
+nlohmann::json audit_json(Audit const& audit) {
     nlohmann::json calibrations = nlohmann::json::array();
     for (auto const& one : audit.calibrations) calibrations.push_back(json_of(one));
-    nlohmann::json const json{{"hardware_id", audit.hardware_id},
-                              {"date", audit.date},
-                              {"summary", audit_in_words(audit)},
-                              {"chain_broken", audit.is_broken()},
-                              {"audited_models", audit.audited_models},
-                              {"stale_after_days", audit.limits.stale_days},
-                              {"half_width_limit", audit.limits.half_width},
-                              {"calibrations", std::move(calibrations)}};
-    return json.dump(2);
+    return {{"hardware_id", audit.hardware_id},
+            {"date", audit.date},
+            {"summary", audit_in_words(audit)},
+            {"chain_broken", audit.is_broken()},
+            {"audited_models", audit.audited_models},
+            {"stale_after_days", audit.limits.stale_days},
+            {"half_width_limit", audit.limits.half_width},
+            {"calibrations", std::move(calibrations)}};
 }
 
 }  // namespace derate

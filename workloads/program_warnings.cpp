@@ -42,7 +42,7 @@ std::string names_of(std::vector<std::string> const& names) {
     return text;
 }
 
-std::vector<std::string> training_warning(ExportedProgram const& program) {
+std::vector<Warning> training_warning(ExportedProgram const& program) {
     std::map<std::string, int> calls;
     for (auto const& node : program.nodes) {
         if (runs_as_in_training(node)) ++calls[std::string{operator_name(node)}];
@@ -50,13 +50,14 @@ std::vector<std::string> training_warning(ExportedProgram const& program) {
     if (calls.empty()) return {};
     std::vector<std::string> counted;
     for (auto const& [name, count] : calls) counted.push_back(std::to_string(count) + " " + name);
-    return {"exported in training mode (" + names_of(counted) +
-            "): call model.eval() before torch.export to price inference"};
+    return {{WarningCode::training_mode,
+             "exported in training mode (" + names_of(counted) +
+                 "): call model.eval() before torch.export to price inference"}};
 }
 
 }  // namespace
 
-std::vector<std::string> warnings_of(ExportedProgram const& program) {
+std::vector<Warning> warnings_of(ExportedProgram const& program) {
     std::vector<bool> is_used(program.values.size(), false);
     auto const use = [&](ValueId id) { is_used[static_cast<std::size_t>(id)] = true; };
     for (auto const& node : program.nodes) std::ranges::for_each(tensors_read(node), use);
@@ -79,12 +80,15 @@ std::vector<std::string> warnings_of(ExportedProgram const& program) {
         }
     }
     if (!unread.empty()) {
-        warnings.push_back("nothing reads the input " + names_of(unread) +
-                           "; one tensor given for several inputs is merged by torch.export");
+        warnings.push_back(
+            {WarningCode::unread_input,
+             "nothing reads the input " + names_of(unread) +
+                 "; one tensor given for several inputs is merged by torch.export"});
     }
     if (!unknown.empty()) {
-        warnings.push_back("the values of " + names_of(unknown) +
-                           " are not in the file; others stand in when it is timed");
+        warnings.push_back({WarningCode::unknown_values,
+                            "the values of " + names_of(unknown) +
+                                " are not in the file; others stand in when it is timed"});
     }
     return warnings;
 }

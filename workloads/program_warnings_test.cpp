@@ -12,6 +12,10 @@
 namespace derate {
 namespace {
 
+std::vector<std::string> sentences_of(ExportedProgram const& program) {
+    return texts_of(warnings_of(program));
+}
+
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -37,26 +41,26 @@ ExportedProgram program_of(std::string const& target, std::vector<NamedArgument>
 }
 
 TEST(WarningsOf, NamesAModelExportedInTrainingMode) {
-    EXPECT_THAT(warnings_of(read("training.pt2")),
+    EXPECT_THAT(sentences_of(read("training.pt2")),
                 ElementsAre(HasSubstr("training mode (1 batch_norm, 1 dropout)")));
-    EXPECT_THAT(warnings_of(program_of("dropout", {{"p", 0.5}, {"train", true}})),
+    EXPECT_THAT(sentences_of(program_of("dropout", {{"p", 0.5}, {"train", true}})),
                 ElementsAre(HasSubstr("training mode (1 dropout)")));
-    EXPECT_THAT(warnings_of(program_of("scaled_dot_product_attention", {{"dropout_p", 0.1}})),
+    EXPECT_THAT(sentences_of(program_of("scaled_dot_product_attention", {{"dropout_p", 0.1}})),
                 ElementsAre(HasSubstr("training mode")));
-    EXPECT_THAT(warnings_of(program_of("lstm", {{"dropout", 0.1}, {"train", true}})),
+    EXPECT_THAT(sentences_of(program_of("lstm", {{"dropout", 0.1}, {"train", true}})),
                 ElementsAre(HasSubstr("training mode (1 lstm)")));
 }
 
 TEST(WarningsOf, TakesNoModelInEvalModeForATrainedOne) {
-    EXPECT_THAT(warnings_of(read("tiny_cnn.pt2")), IsEmpty());
-    EXPECT_THAT(warnings_of(program_of("dropout", {{"p", 0.5}, {"train", false}})), IsEmpty());
-    EXPECT_THAT(warnings_of(program_of("dropout", {{"p", 0.0}, {"train", true}})), IsEmpty());
+    EXPECT_THAT(sentences_of(read("tiny_cnn.pt2")), IsEmpty());
+    EXPECT_THAT(sentences_of(program_of("dropout", {{"p", 0.5}, {"train", false}})), IsEmpty());
+    EXPECT_THAT(sentences_of(program_of("dropout", {{"p", 0.0}, {"train", true}})), IsEmpty());
     // nn.BatchNorm2d(8, track_running_stats=False) takes the batch's statistics in eval mode too.
-    EXPECT_THAT(warnings_of(program_of("batch_norm",
+    EXPECT_THAT(sentences_of(program_of("batch_norm",
                                        {{"running_mean", std::monostate{}}, {"training", true}})),
                 IsEmpty());
     for (auto const* const name : {"resnet18", "vit_b_16", "gpt2", "swin_t", "efficientnet_b0"}) {
-        EXPECT_THAT(warnings_of(load_model(name).program), IsEmpty()) << name;
+        EXPECT_THAT(sentences_of(load_model(name).program), IsEmpty()) << name;
     }
 }
 
@@ -64,10 +68,10 @@ TEST(WarningsOf, NamesInputsThatNothingReadsAndTablesWithoutValues) {
     auto program = program_of("relu", {});
     program.values.push_back(program.values[0]);
     program.inputs.push_back({.kind = InputKind::user_input, .value = 2, .name = "key"});
-    EXPECT_THAT(warnings_of(program), ElementsAre(HasSubstr("nothing reads the input key")));
-    EXPECT_THAT(warnings_of(read("meta_device_2_15.pt2")),
+    EXPECT_THAT(sentences_of(program), ElementsAre(HasSubstr("nothing reads the input key")));
+    EXPECT_THAT(sentences_of(read("meta_device_2_15.pt2")),
                 ElementsAre(HasSubstr("the values of order are not in the file")));
-    EXPECT_THAT(warnings_of(read("torch_2_6.pt2")), IsEmpty());
+    EXPECT_THAT(sentences_of(read("torch_2_6.pt2")), IsEmpty());
 }
 
 TEST(ReadExportedProgram, CountsNoTrafficForTheWeightsOfATensorSubclass) {

@@ -1,0 +1,64 @@
+#include "cli/json_output.hpp"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "storage/fields.hpp"
+
+namespace derate::cli {
+
+using nlohmann::json;
+
+void print_json(std::string_view schema, json result) {
+    auto const sign = [&](json& object) {
+        object["$schema"] = schema;
+        object["derate_version"] = DERATE_VERSION;
+    };
+    if (result.is_array()) {
+        for (auto& row : result) row["derate_version"] = DERATE_VERSION;
+    } else {
+        sign(result);
+        if (auto const others = result.find("others"); others != result.end()) {
+            for (auto& other : *others) sign(other);
+        }
+    }
+    // Names of files need not be UTF-8.
+    std::puts(result.dump(2, ' ', false, json::error_handler_t::replace).c_str());
+}
+
+json with_others(std::vector<json> results) {
+    auto first = std::move(results.front());
+    results.erase(results.begin());
+    first["others"] = std::move(results);
+    return first;
+}
+
+void set_condition(json& result, Calibration const* calibration, Evidence const* evidence) {
+    for (auto const* field : {"threads", "precision", "device", "allocator", "cache_state"}) {
+        result[field] = nullptr;
+    }
+    if (calibration != nullptr) {
+        auto const& condition = calibration->condition;
+        result["threads"] = json_or_null(condition.threads);
+        result["precision"] = to_string(condition.precision);
+        result["device"] = to_string(calibration->kind);
+        if (condition.allocator) result["allocator"] = to_string(*condition.allocator);
+    }
+    // A curve file does not say; what it was made from does.
+    if (evidence != nullptr && evidence->condition.cache_state != CacheState::unknown) {
+        result["cache_state"] = to_string(evidence->condition.cache_state);
+    }
+}
+
+void set_warnings(json& result, std::span<Warning const> warnings) {
+    result["warnings"] = texts_of(warnings);
+    auto coded = json::array();
+    for (auto const& [code, text] : warnings) {
+        coded.push_back({{"code", to_string(code)}, {"text", text}});
+    }
+    result["coded_warnings"] = std::move(coded);
+}
+
+}  // namespace derate::cli
