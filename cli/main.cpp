@@ -161,7 +161,7 @@ int run_program(int argc, char** argv) {
         auto* sub = app.add_subcommand(command.name, command.summary);
         sub->footer(std::string{"Examples:\n"} + command.examples);
         if (command.takes != Takes::quiet_only) {
-            sub->add_flag("--json", flags.json, "Print the result as JSON on standard output");
+            sub->add_flag("--json", flags.json, "Print the result as JSON on standard output (docs/schemas/output.md)");
         }
         sub->add_flag("--quiet", flags.quiet, "No progress on standard error");
         if (command.takes == Takes::json_and_registry) {

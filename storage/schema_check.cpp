@@ -230,7 +230,10 @@ std::string_view to_string(SchemaName name) {
 }
 
 std::vector<Violation> check_schema(json const& document, SchemaName name) {
-    auto const schema_document = parse_json(schema_text(name), to_string(name));
+    return check_schema(document, parse_json(schema_text(name), to_string(name)));
+}
+
+std::vector<Violation> check_schema(json const& document, json const& schema_document) {
     Walk walk{schema_document};
     walk.visit(document, schema_document, "");
     auto violations = std::move(walk.violations);

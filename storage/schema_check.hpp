@@ -30,4 +30,8 @@ enum class SchemaName { efficiency_calibration, hardware, measurement };
 /// An unknown key comes with the known key that was probably meant.
 [[nodiscard]] std::vector<Violation> check_schema(nlohmann::json const& json, SchemaName name);
 
+/// The same by the text of a schema, whose references all begin with "#".
+[[nodiscard]] std::vector<Violation> check_schema(nlohmann::json const& json,
+                                                  nlohmann::json const& schema);
+
 }  // namespace derate

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "core/input_error.hpp"
+#include "core/warning.hpp"
 #include "storage/calibration_json.hpp"
 #include "storage/file.hpp"
 #include "storage/hardware_json.hpp"
@@ -375,15 +376,15 @@ void write_rows(json const& schema, json const& node, std::string const& path, s
 }
 
 /// One table for the file and one for each part that several fields share.
-std::string field_tables(SchemaName name) {
-    auto const schema = schema_of(name);
+std::string field_tables(json const& schema) {
     std::ostringstream out;
     auto const table = [&](json const& node) {
         out << "| field | required | type | meaning (unit) |\n|---|---|---|---|\n";
         write_rows(schema, node, "", out);
     };
     table(schema);
-    for (auto const& [part, node] : schema["definitions"].items()) {
+    auto const parts = schema.value("definitions", json::object());
+    for (auto const& [part, node] : parts.items()) {
         if (!node.contains("properties")) continue;
         out << "\n### " << part << "\n\n";
         table(node);
@@ -391,27 +392,67 @@ std::string field_tables(SchemaName name) {
     return out.str();
 }
 
-TEST(SchemaInStep, DocumentationHoldsEveryField) {
+void expect_page_holds(std::string const& page, std::string const& tables) {
     constexpr std::string_view begin = "<!-- fields, from the schema -->\n";
     constexpr std::string_view end = "<!-- end of fields -->";
+    auto const path = fs::path{DERATE_SOURCE_DIR} / "docs/schemas" / page;
+    auto text = read_text(path);
+    auto const from = text.find(begin);
+    auto const to = text.find(end);
+    ASSERT_TRUE(from != std::string::npos && to != std::string::npos) << page;
+    auto const start = from + begin.size();
+    if (std::getenv("DERATE_UPDATE_DOCS") != nullptr) {
+        write_atomically(path, text.replace(start, to - start, tables));
+    } else {
+        EXPECT_EQ(text.substr(start, to - start), tables)
+            << page << ": run storage_tests with DERATE_UPDATE_DOCS=1";
+    }
+}
+
+TEST(SchemaInStep, DocumentationHoldsEveryField) {
     for (auto const& [name, page] :
          {std::pair{SchemaName::efficiency_calibration, "efficiency_calibration.md"},
           std::pair{SchemaName::hardware, "hardware.md"},
           std::pair{SchemaName::measurement, "measurement.md"}}) {
-        auto const path = fs::path{DERATE_SOURCE_DIR} / "docs/schemas" / page;
-        auto text = read_text(path);
-        auto const from = text.find(begin);
-        auto const to = text.find(end);
-        ASSERT_TRUE(from != std::string::npos && to != std::string::npos) << page;
-        auto const start = from + begin.size();
-        auto const tables = field_tables(name);
-        if (std::getenv("DERATE_UPDATE_DOCS") != nullptr) {
-            write_atomically(path, text.replace(start, to - start, tables));
-        } else {
-            EXPECT_EQ(text.substr(start, to - start), tables)
-                << page << ": run core_tests with DERATE_UPDATE_DOCS=1";
+        expect_page_holds(page, field_tables(schema_of(name)));
+    }
+}
+
+/// The schemas of what commands print.
+std::set<fs::path> output_schemas() {
+    std::set<fs::path> files;
+    for (auto const& entry :
+         fs::directory_iterator{fs::path{DERATE_SOURCE_DIR} / "hardware_registry/schema"}) {
+        if (entry.path().filename().string().starts_with("output_")) files.insert(entry.path());
+    }
+    return files;
+}
+
+TEST(SchemaInStep, CommandsMayPrintEveryWarningCode) {
+    json codes = json::array();
+    for (int code = 0; !to_string(WarningCode{code}).empty(); ++code) {
+        codes.push_back(to_string(WarningCode{code}));
+    }
+    json::json_pointer const place{"/properties/coded_warnings/items/properties/code/enum"};
+    for (auto const& file : output_schemas()) {
+        auto const schema = read_json(file);
+        if (schema.contains(place)) {
+            EXPECT_EQ(schema.at(place), codes) << file;
         }
     }
+}
+
+TEST(SchemaInStep, DocumentationHoldsWhatCommandsPrint) {
+    std::string sections;
+    for (auto const& file : output_schemas()) {
+        auto const schema = read_json(file);
+        auto const name = file.filename().string();
+        if (!sections.empty()) sections += "\n";
+        sections += "## " + schema.at("title").get<std::string>() + "\n\n" +
+                    schema.at("description").get<std::string>() + " Schema: [`" + name +
+                    "`](../../hardware_registry/schema/" + name + ").\n\n" + field_tables(schema);
+    }
+    expect_page_holds("output.md", sections);
 }
 
 }  // namespace
