@@ -451,12 +451,12 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
         warnings.push_back({WarningCode::passed_over, std::string{"passed over: "} + fault.what()});
     }
     set_warnings(json, warnings);
-    for (auto const& [type, total] : totals_of_types(model, estimate)) {
+    for (auto const& [type, of_type] : totals_of_types(model, estimate)) {
         json["operation_types"].push_back({{"operation_type", type},
-                                           {"subgraphs", total.subgraphs},
-                                           {"flops", total.work.value()},
-                                           {"bytes", total.traffic.value()},
-                                           {"latency_ms", total.latency_ms}});
+                                           {"subgraphs", of_type.subgraphs},
+                                           {"flops", of_type.work.value()},
+                                           {"bytes", of_type.traffic.value()},
+                                           {"latency_ms", of_type.latency_ms}});
     }
     for (auto const& share : estimate.shares) {
         json["sources"].push_back({{"source", source_name(share.source)},
