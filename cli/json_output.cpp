@@ -39,17 +39,18 @@ void set_condition(json& result, Calibration const* calibration, Evidence const*
     for (auto const* field : {"threads", "precision", "device", "allocator", "cache_state"}) {
         result[field] = nullptr;
     }
+    auto state = CacheState::unknown;
     if (calibration != nullptr) {
         auto const& condition = calibration->condition;
         result["threads"] = json_or_null(condition.threads);
         result["precision"] = to_string(condition.precision);
         result["device"] = to_string(calibration->kind);
         if (condition.allocator) result["allocator"] = to_string(*condition.allocator);
+        state = condition.cache_state;
     }
-    // A curve file does not say; what it was made from does.
-    if (evidence != nullptr && evidence->condition.cache_state != CacheState::unknown) {
-        result["cache_state"] = to_string(evidence->condition.cache_state);
-    }
+    // An older curve file does not say; what it was made from does.
+    if (state == CacheState::unknown && evidence != nullptr) state = evidence->condition.cache_state;
+    if (state != CacheState::unknown) result["cache_state"] = to_string(state);
 }
 
 void set_warnings(json& result, std::span<Warning const> warnings) {
