@@ -9,18 +9,18 @@
 #include <string>
 #include <vector>
 
-#include "calibration/claims.hpp"
 #include "calibration/fit_calibration.hpp"
 #include "calibration/rates_above_peak.hpp"
 #include "cli/commands.hpp"
-#include "cli/json_output.hpp"
 #include "cli/evidence_inputs.hpp"
+#include "cli/json_output.hpp"
 #include "cli/measuring.hpp"
 #include "cli/revision.hpp"
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
 #include "core/shell_word.hpp"
+#include "gate/claims.hpp"
 #include "reports/report_text.hpp"
 #include "storage/calibration_files.hpp"
 #include "storage/calibration_json.hpp"

@@ -6,10 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "calibration/claims.hpp"
 #include "calibration/cross_validate.hpp"
 #include "calibration/fit_calibration.hpp"
-#include "calibration/gate.hpp"
 #include "campaign/child_process.hpp"
 #include "campaign/host_environment.hpp"
 #include "campaign/measurement_of_samples.hpp"
@@ -23,6 +21,8 @@
 #include "cli/verdict_exit.hpp"
 #include "core/input_error.hpp"
 #include "core/shell_word.hpp"
+#include "gate/claims.hpp"
+#include "gate/gate.hpp"
 #include "storage/calibration_files.hpp"
 #include "storage/environment_json.hpp"
 #include "storage/file.hpp"

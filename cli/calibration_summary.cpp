@@ -5,11 +5,11 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "calibration/gate_text.hpp"
 #include "campaign/imprecise_cases.hpp"
 #include "campaign/session_checks.hpp"
 #include "campaign/stop_rule.hpp"
 #include "cli/measuring.hpp"
+#include "gate/gate_text.hpp"
 #include "reports/report_text.hpp"
 #include "statistics/quantiles.hpp"
 #include "storage/fields.hpp"

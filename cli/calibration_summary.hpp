@@ -4,14 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "calibration/claims.hpp"
 #include "calibration/cross_validate.hpp"
-#include "calibration/gate.hpp"
 #include "calibration/model_outcome.hpp"
 #include "campaign/measurement_of_samples.hpp"
 #include "campaign/trust_grade.hpp"
 #include "core/calibration.hpp"
 #include "core/evidence.hpp"
+#include "gate/claims.hpp"
+#include "gate/gate.hpp"
 
 namespace derate::cli {
 

@@ -6,14 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "calibration/comparison.hpp"
-#include "calibration/validation.hpp"
 #include "cli/commands.hpp"
 #include "cli/json_output.hpp"
 #include "cli/step_summary.hpp"
 #include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
+#include "gate/comparison.hpp"
+#include "gate/validation.hpp"
 #include "storage/file.hpp"
 #include "storage/stored_calibration.hpp"
 

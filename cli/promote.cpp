@@ -14,12 +14,12 @@
 #include <string>
 #include <vector>
 
-#include "calibration/calibration_difference.hpp"
-#include "calibration/validation.hpp"
 #include "cli/commands.hpp"
 #include "cli/json_output.hpp"
 #include "cli/verdict_exit.hpp"
 #include "core/input_error.hpp"
+#include "gate/calibration_difference.hpp"
+#include "gate/validation.hpp"
 #include "reports/validation_report.hpp"
 #include "storage/calibration_json.hpp"
 #include "storage/file.hpp"

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "calibration/ingest.hpp"
-#include "calibration/validation.hpp"
 #include "campaign/child_process.hpp"
 #include "campaign/host_environment.hpp"
 #include "campaign/measurement_of_samples.hpp"
@@ -23,6 +22,7 @@
 #include "cli/step_summary.hpp"
 #include "cli/verdict_exit.hpp"
 #include "core/input_error.hpp"
+#include "gate/validation.hpp"
 #include "reports/validation_report.hpp"
 #include "storage/calibration_files.hpp"
 #include "storage/file.hpp"

@@ -1,6 +1,6 @@
 #pragma once
-#include "calibration/gate.hpp"
 #include "cli/commands.hpp"
+#include "gate/gate.hpp"
 
 namespace derate::cli {
 

@@ -10,9 +10,9 @@
 
 #include "calibration/bins.hpp"
 #include "calibration/rates_above_peak.hpp"
-#include "calibration/validation.hpp"
 #include "core/calibration.hpp"
 #include "core/hardware.hpp"
+#include "gate/validation.hpp"
 #include "measuring/environment.hpp"
 #include "storage/stored_calibration.hpp"
 
@@ -215,7 +215,7 @@ struct ChainLink {
                                                  std::string_view hardware_id,
                                                  AuditLimits const& limits = {});
 
-/// What would narrow the audited models' intervals most: recommend() of calibration/validation.hpp
+/// What would narrow the audited models' intervals most: recommend() of gate/validation.hpp
 /// on these models instead of the evidence's.
 [[nodiscard]] std::vector<Recommendation> recommend_for(Calibration const& calibration,
                                                         std::span<AuditedModel const> models,

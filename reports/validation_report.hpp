@@ -2,7 +2,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "calibration/validation.hpp"
+#include "gate/validation.hpp"
 
 namespace derate {
 

@@ -10,7 +10,7 @@
 #include <map>
 #include <string>
 
-#include "calibration/validation.hpp"
+#include "gate/validation.hpp"
 #include "storage/calibration_files.hpp"
 
 namespace derate {

@@ -1,6 +1,6 @@
 // What a calibration says of its own accuracy: computed, not made up, and stored without touching
 // what is served.
-#include "calibration/claims.hpp"
+#include "gate/claims.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "calibration/fit_calibration.hpp"
-#include "calibration/gate.hpp"
 #include "ctest/program_run.hpp"
+#include "gate/gate.hpp"
 #include "storage/calibration_files.hpp"
 #include "storage/calibration_json.hpp"
 #include "storage/file.hpp"

@@ -16,8 +16,8 @@
 #include <thread>
 #include <vector>
 
-#include "calibration/gate.hpp"
 #include "core/input_error.hpp"
+#include "gate/gate.hpp"
 #include "validation_tests/resampled_corpus.hpp"
 #include "validation_tests/simulated_models.hpp"
 

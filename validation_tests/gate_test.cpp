@@ -1,5 +1,5 @@
 // The gate itself is tested: what it says of calibrations of known quality.
-#include "calibration/gate.hpp"
+#include "gate/gate.hpp"
 
 #include <gtest/gtest.h>
 

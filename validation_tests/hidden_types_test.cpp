@@ -16,8 +16,8 @@
 #include <string>
 
 #include "calibration/fit_calibration.hpp"
-#include "calibration/gate_text.hpp"
 #include "estimator/fallback_chain.hpp"
+#include "gate/gate_text.hpp"
 #include "storage/calibration_files.hpp"
 #include "storage/file.hpp"
 

@@ -10,8 +10,8 @@
 #include <string>
 
 #include "calibration/cross_validate.hpp"
-#include "calibration/gate_text.hpp"
 #include "calibration/model_outcome.hpp"
+#include "gate/gate_text.hpp"
 #include "storage/calibration_files.hpp"
 #include "storage/file.hpp"
 

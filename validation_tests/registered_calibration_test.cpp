@@ -14,8 +14,8 @@
 #include <memory>
 #include <string>
 
-#include "calibration/validation.hpp"
 #include "core/input_error.hpp"
+#include "gate/validation.hpp"
 #include "storage/stored_calibration.hpp"
 
 namespace derate {

@@ -2,8 +2,8 @@
 #include <filesystem>
 #include <vector>
 
-#include "calibration/gate.hpp"
 #include "calibration/model_outcome.hpp"
+#include "gate/gate.hpp"
 #include "validation_tests/simulated_models.hpp"
 
 namespace derate {

@@ -3,9 +3,9 @@
 #include <optional>
 #include <vector>
 
-#include "calibration/gate.hpp"
 #include "calibration/model_outcome.hpp"
 #include "core/operation_type.hpp"
+#include "gate/gate.hpp"
 
 namespace derate {
 

@@ -1,11 +1,11 @@
-#include "calibration/calibration_difference.hpp"
+#include "gate/calibration_difference.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
 
-#include "calibration/gate_text.hpp"
+#include "gate/gate_text.hpp"
 
 namespace derate {
 namespace {

@@ -1,4 +1,4 @@
-#include "calibration/gate.hpp"
+#include "gate/gate.hpp"
 
 #include <algorithm>
 #include <array>

@@ -5,8 +5,8 @@
 #include <map>
 #include <set>
 
-#include "calibration/gate.hpp"
-#include "calibration/gate_text.hpp"
+#include "gate/gate.hpp"
+#include "gate/gate_text.hpp"
 #include "statistics/distributions.hpp"
 #include "statistics/interval_of_mean.hpp"
 #include "statistics/multiple_testing.hpp"

@@ -1,10 +1,10 @@
-#include "calibration/claims.hpp"
+#include "gate/claims.hpp"
 
 #include <set>
 #include <string>
 
-#include "calibration/validation.hpp"
 #include "core/input_error.hpp"
+#include "gate/validation.hpp"
 #include "storage/calibration_files.hpp"
 #include "storage/stored_calibration.hpp"
 

@@ -4,7 +4,7 @@
 #include <set>
 #include <utility>
 
-#include "calibration/gate.hpp"
+#include "gate/gate.hpp"
 #include "statistics/sample_summary.hpp"
 
 namespace derate {

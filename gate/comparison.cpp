@@ -1,4 +1,4 @@
-#include "calibration/comparison.hpp"
+#include "gate/comparison.hpp"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include <span>
 #include <utility>
 
-#include "calibration/gate_text.hpp"
+#include "gate/gate_text.hpp"
 #include "statistics/distributions.hpp"
 #include "statistics/multiple_testing.hpp"
 #include "statistics/quantiles.hpp"

@@ -1,4 +1,4 @@
-#include "calibration/gate_text.hpp"
+#include "gate/gate_text.hpp"
 
 #include <cstdarg>
 #include <cstdio>

@@ -1,4 +1,4 @@
-#include "calibration/validation.hpp"
+#include "gate/validation.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "calibration/gate.hpp"
+#include "gate/gate.hpp"
 #include "statistics/interval.hpp"
 #include "storage/timing_table.hpp"
 

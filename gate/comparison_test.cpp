@@ -1,4 +1,4 @@
-#include "calibration/comparison.hpp"
+#include "gate/comparison.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -4,8 +4,8 @@
 #include <limits>
 #include <set>
 
-#include "calibration/gate.hpp"
-#include "calibration/gate_text.hpp"
+#include "gate/gate.hpp"
+#include "gate/gate_text.hpp"
 
 namespace derate {
 namespace {

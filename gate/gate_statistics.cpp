@@ -6,8 +6,8 @@
 #include <limits>
 #include <set>
 
-#include "calibration/gate.hpp"
-#include "calibration/gate_text.hpp"
+#include "gate/gate.hpp"
+#include "gate/gate_text.hpp"
 #include "statistics/bootstrap.hpp"
 #include "statistics/distributions.hpp"
 #include "statistics/mean_tests.hpp"

@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "calibration/cross_validate.hpp"
-#include "calibration/gate.hpp"
 #include "calibration/model_outcome.hpp"
 #include "core/calibration.hpp"
 #include "core/evidence.hpp"
+#include "gate/gate.hpp"
 
 namespace derate {
 

@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
-#include "calibration/gate.hpp"
 #include "calibration/model_outcome.hpp"
+#include "gate/gate.hpp"
 #include "statistics/normality.hpp"
 #include "storage/stored_calibration.hpp"
 
