@@ -222,9 +222,14 @@ std::vector<UsedCalibration> used_calibrations(Target const& target,
     return used;
 }
 
+/// Rules have neither curves nor evidence that a gate could look at.
+bool is_judged(UsedCalibration const& used) {
+    return used.trust_grade || used.verdict || used.provisional;
+}
+
 /// What its maker found, in words, and the command that shows each rule; empty where nobody judged.
 std::string judgement_text(UsedCalibration const& used) {
-    if (!used.trust_grade && !used.verdict && !used.provisional) return {};
+    if (!is_judged(used)) return {};
     std::string text = used.file.filename().string() + ": trust grade " +
                        used.trust_grade.value_or("unknown") + ", gate " +
                        used.verdict.value_or("unknown") +
@@ -444,7 +449,8 @@ nlohmann::json to_json(ModelToPrice const& model, Target const& target,
                                         {"trust_grade", json_or_null(one.trust_grade)},
                                         {"verdict", json_or_null(one.verdict)},
                                         {"provisional", one.provisional},
-                                        {"validate_command", one.validate_command}});
+                                        {"validate_command", is_judged(one) ? nlohmann::json(one.validate_command)
+                                                                            : nlohmann::json()}});
     }
     auto warnings = estimate.warnings;
     for (auto const& fault : target.passed_over) {
