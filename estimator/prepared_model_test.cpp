@@ -439,6 +439,22 @@ TEST(Estimate, KernelsShareWhatTheResidualModelDoesNotKnow) {
     EXPECT_NEAR(estimate(compiled, model).log_variance, std::log1p(relative), 1e-12);
 }
 
+TEST(EstimateSubgraphs, ShareWhatTheResidualModelDoesNotKnow) {
+    // As above, of 4 and 6 us: four fifths of each variance correlate by k, one fifth not at all.
+    auto calibration = two_types();
+    calibration.intervals.same_type_correlation = calibration.intervals.cross_type_correlation = 0;
+    calibration.curves[0].regimes = {"plain"};
+    calibration.curves[0].residual_model = ignorant_model();
+    CompiledCalibration const compiled{calibration};
+    std::vector<Subgraph> const subgraphs{convolution(2e6, 1e4, 16), convolution(4e6, 1e4, 32)};
+    auto const parts = estimate_subgraphs(compiled, prepare(compiled, subgraphs, "derate_1"));
+    double const k = std::exp(-2 * std::log(2.0) * std::log(2.0));
+    double const of_first = 4 * (4 + 0.8 * k * 6);
+    double const of_second = 6 * (6 + 0.8 * k * 4);
+    EXPECT_NEAR(*parts[0].variance_share, of_first / (of_first + of_second), 1e-9);
+    EXPECT_NEAR(*parts[1].variance_share, of_second / (of_first + of_second), 1e-9);
+}
+
 TEST(Estimate, KernelsOfOneRegimeShareItsTrendWhateverTheirShapes) {
     // The two convolutions above, log(2) apart: over a length of 0.1 the near part, 30 %, is gone;
     // over a length of 6 the trend, 70 %, has hardly begun to fall.
