@@ -56,6 +56,7 @@ struct WholeAndParts {
     double whole_seconds = 0;
     double parts_seconds = 0;
     double operators = 0;
+    double bytes = 0;
 };
 
 /// Of log(whole / (parts + operator_seconds * operators)).
@@ -97,6 +98,8 @@ ContextFactor fitted_context(std::vector<WholeAndParts> const& models) {
         }
     }
     context.factor = std::exp(best.mean);
+    double const least = std::ranges::min_element(models, {}, &WholeAndParts::bytes)->bytes;
+    if (least > 0) context.least_model_bytes = least;
     return context;
 }
 
@@ -129,10 +132,16 @@ ContextFactor context_factor(FitInput const& input, std::vector<char> const& mod
         auto const parts_ms = sum_of_parts_ms(evidence, model);
         if (!parts_ms) continue;
         double operators = 0;
-        for (int const index : model.cases) operators += input.row(index).terms.kernels;
+        double bytes = 0;
+        for (int const index : model.cases) {
+            auto const& terms = input.row(index).terms;
+            operators += terms.kernels;
+            bytes += terms.bytes;
+        }
         timed.push_back({.whole_seconds = (model.*whole)->center_ms / ms_per_second,
                          .parts_seconds = *parts_ms / ms_per_second,
-                         .operators = operators});
+                         .operators = operators,
+                         .bytes = bytes});
     }
     if (timed.empty()) return {};
     auto context = fitted_context(timed);
@@ -143,6 +152,7 @@ ContextFactor context_factor(FitInput const& input, std::vector<char> const& mod
         others.erase(others.begin() + static_cast<std::ptrdiff_t>(left_out));
         auto const fit = fitted_context(others);
         auto const& model = timed[left_out];
+        // In full for the smallest too: what one beyond the others adds is widened for apart.
         double const error =
             std::log(model.whole_seconds /
                      (fit.factor * (model.parts_seconds + fit.operator_seconds * model.operators)));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -291,6 +292,21 @@ TEST(FitCalibration, DefaultAllocatorHasAContextFactorOfItsOwn) {
     EXPECT_FALSE(under_allocator(*priced, Allocator::pinned).has_value());
     EXPECT_FALSE(under_allocator(fit_calibration(Machine{11}.measure(4, 3)), Allocator::untouched)
                      .has_value());
+}
+
+TEST(FitCalibration, SaysHowLittleTheSmallestModelMoves) {
+    auto const evidence = Machine{3}.measure(4, 2);
+    double least = std::numeric_limits<double>::infinity();
+    for (auto const& model : evidence.models) {
+        double bytes = 0;
+        for (int const index : model.cases) {
+            bytes +=
+                evidence.cases[static_cast<std::size_t>(index)].subgraph.traffic.total().value();
+        }
+        least = std::min(least, bytes);
+    }
+    ASSERT_GT(least, 0);
+    EXPECT_DOUBLE_EQ(fit_calibration(evidence).context.least_model_bytes.value(), least);
 }
 
 TEST(FitCalibration, FewModelsTellOfNoOperatorCost) {

@@ -1,5 +1,7 @@
 #include "core/calibration.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "core/name_table.hpp"
@@ -45,6 +47,16 @@ std::string_view to_string(CurveSource source) {
 
 std::optional<CurveSource> parse_curve_source(std::string_view text) {
     return value_named(text, source_names);
+}
+
+double log_distance_below(ContextFactor const& context, double model_bytes) {
+    constexpr double alike = 1.01;  // files round it
+    if (!context.least_model_bytes || alike * model_bytes >= *context.least_model_bytes) return 0;
+    return std::log(*context.least_model_bytes / std::max(model_bytes, 1.0));
+}
+
+double operator_seconds_in(ContextFactor const& context, double model_bytes) {
+    return context.operator_seconds * std::exp(-log_distance_below(context, model_bytes));
 }
 
 std::optional<Calibration> under_allocator(Calibration calibration, Allocator allocator) {

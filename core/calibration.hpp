@@ -152,7 +152,8 @@ struct IntervalModel {
     double model_log_variance = 0;  ///< whole-model term, beside the context factor's
     double degrees_of_freedom = 1;  ///< calibration models - 1
     double t_quantile = 12.706204736432095;  ///< 0.975 quantile of Student's t
-    /// Added to a kernel's log variance times its squared log distance from the fitted range.
+    /// Added to a kernel's log variance times its squared log distance from the fitted range, and
+    /// to a model's times that from the models that the context factor was learnt from.
     double extrapolation_log_variance = 0;
     /// Added where no calibration case shows the regime; four times as much where the kernel is
     /// unlike all that its type's curve was made of (is_unlike_products); times the squared share of
@@ -162,7 +163,7 @@ struct IntervalModel {
 };
 
 /// What a whole model takes beyond its isolated parts, on calibration models only:
-/// whole = factor * (sum of parts + operator_seconds * operators that run).
+/// whole = factor * (sum of parts + operator_seconds_in(...) * operators that run).
 struct ContextFactor {
     double factor = 1;
     /// Seconds, >= 0: inside a model an operator finds its code out of the caches, alone it does
@@ -173,7 +174,19 @@ struct ContextFactor {
     /// What the largest kernel of those models writes, where larger tensors cost more than this
     /// factor says: of glibc's default allocator, whose page faults begin at some size.
     std::optional<double> largest_output_bytes{};
+    /// What the smallest of those models moves (sum over its kernels). One that moves less may stay
+    /// in caches from run to run, where kernels take less than alone and find their code.
+    std::optional<double> least_model_bytes{};
 };
+
+/// What an operator costs more in a model that moves so many bytes: in full from the smallest model
+/// that the factor was learnt from, below in proportion, since it is that traffic which drives
+/// operators' code out of the caches. Seconds.
+[[nodiscard]] double operator_seconds_in(ContextFactor const& context, double model_bytes);
+
+/// Natural logarithm of how many times less such a model moves than any that the factor was learnt
+/// from; 0 where it does not or where that is unknown.
+[[nodiscard]] double log_distance_below(ContextFactor const& context, double model_bytes);
 
 struct EvidenceFile {
     std::string file;    ///< base name, in evidence/ beside the calibration

@@ -25,6 +25,7 @@ enum class WarningCode {
     left_out,              ///< a part of an input file is not used
     rate_above_peak,       ///< a kernel is faster than the hardware is said to be
     no_evidence,           ///< nothing was judged but the file's form
+    small_model,           ///< it moves less than any model that showed what whole models take
 };
 
 /// "legacy_rules", ...

@@ -244,8 +244,10 @@ double model_wide_variance(CompiledCalibration const& calibration, PreparedModel
     auto const& intervals = calibration.intervals();
     double variance = intervals.model_log_variance;
     if (what == EstimateOf::whole_model) {
-        double const spread = calibration.context().relative_std.value_or(0);
-        variance += spread * spread;
+        auto const& context = calibration.context();
+        double const spread = context.relative_std.value_or(0);
+        double const distance = log_distance_below(context, model.total_bytes);
+        variance += spread * spread + intervals.extrapolation_log_variance * distance * distance;
     }
     if (model.foreign_partition) variance += intervals.foreign_partition_log_variance;
     return variance;
@@ -257,8 +259,9 @@ LatencyEstimate estimate(CompiledCalibration const& calibration, PreparedModel c
     auto const& intervals = calibration.intervals();
     bool const in_context = what == EstimateOf::whole_model;
     double const parts_and_operators =
-        totals.total +
-        (in_context ? calibration.context().operator_seconds * model.total_operators : 0);
+        totals.total + (in_context ? operator_seconds_in(calibration.context(), model.total_bytes) *
+                                         model.total_operators
+                                   : 0);
     double const square = parts_and_operators * parts_and_operators;
     double const learnt =
         (totals.shared + totals.sum_squares +

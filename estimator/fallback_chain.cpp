@@ -6,6 +6,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
 #include "core/quantity.hpp"
 #include "estimator/default_calibration.hpp"
@@ -167,6 +168,18 @@ bool exceeds_context(ContextFactor const& context, std::span<Subgraph const> sub
     });
 }
 
+// Of a model nearer than a factor of two the wider interval says enough.
+constexpr double least_told_distance = 0.7;
+
+Warning small_model_warning(ContextFactor const& context, double model_bytes) {
+    return {WarningCode::small_model,
+            "the model moves " + format_bytes(Bytes{model_bytes}) +
+                " in a run, the smallest that was calibrated on " +
+                format_bytes(Bytes{*context.least_model_bytes}) +
+                ": it may run from caches, in less time than this, and the interval is wider for "
+                "that."};
+}
+
 std::string lower_case(std::string_view text) {
     std::string lower{text};
     for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -227,6 +240,7 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
     std::vector<LatencyEstimate> parts;
     std::vector<std::vector<std::size_t>> positions;  // of each part's subgraphs, legacy left out
     bool beyond_context = false;
+    std::optional<Warning> too_small;
     for (std::size_t s = 0; s < steps_.size(); ++s) {
         std::vector<Subgraph> priced;
         std::vector<std::size_t> position;
@@ -251,8 +265,13 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
             auto const& calibration = std::get<CompiledCalibration>(steps_[s].pricing);
             auto const model = prepare(calibration, priced, partition);
             part = derate::estimate(calibration, model, what);
-            beyond_context = beyond_context || (what == EstimateOf::whole_model &&
-                                                exceeds_context(calibration.context(), priced));
+            if (what == EstimateOf::whole_model) {
+                auto const& context = calibration.context();
+                beyond_context = beyond_context || exceeds_context(context, priced);
+                if (log_distance_below(context, model.total_bytes) > least_told_distance) {
+                    too_small = small_model_warning(context, model.total_bytes);
+                }
+            }
             auto const each = estimate_subgraphs(calibration, model, what);
             for (std::size_t i = 0; i < position.size(); ++i) {
                 result.subgraphs[position[i]] = each[i];
@@ -283,6 +302,7 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
             total_flops * ms_per_second / (result.total.latency_ms * *peak_flops_);
     }
     result.warnings = warnings(subgraphs, step_of);
+    if (too_small) result.warnings.push_back(*too_small);
     auto const unseen = unseen_part(subgraphs, result.subgraphs);
     result.unseen_share = unseen.share;
     if (unseen.share > 0.5) {

@@ -182,6 +182,28 @@ TEST(FallbackChain, LargerTensorsThanItsFactorWasMadeOfAreNotKnown) {
     EXPECT_TRUE(estimate_of(110, EstimateOf::sum_of_parts).spread_known);
 }
 
+TEST(FallbackChain, NamesAModelMuchSmallerThanThoseCalibratedOn) {
+    auto calibration = conv_only();
+    calibration.context = {
+        .factor = 1.02, .relative_std = 0.03, .models = 14, .least_model_bytes = 1000};
+    FallbackChain const chain{std::vector{calibration}, std::nullopt, Precision::fp32};
+    auto const warnings_of = [&](double bytes, EstimateOf what) {
+        Subgraph const conv{.type = OperationType::conv2d,
+                            .nodes = {{.name = "c", .op = "conv2d"}},
+                            .work = Flops{1},
+                            .traffic = {.output = Bytes{bytes}}};
+        return chain.estimate(std::vector{conv}, "foreign", what).warnings;
+    };
+    EXPECT_TRUE(warnings_of(1000, EstimateOf::whole_model).empty());
+    EXPECT_TRUE(warnings_of(510, EstimateOf::whole_model).empty());
+    auto const told = warnings_of(100, EstimateOf::whole_model);
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_EQ(told[0].code, WarningCode::small_model);
+    EXPECT_THAT(told[0].text,
+                HasSubstr("100 B in a run, the smallest that was calibrated on 1000 B"));
+    EXPECT_TRUE(warnings_of(100, EstimateOf::sum_of_parts).empty());
+}
+
 // A GRU of 100 steps took 1.106 ms where the curve of linear layers said 0.053 (torch 2.15.0, Xeon):
 // a deviation of a factor e, enough for other unseen regimes, left it outside.
 TEST(FallbackChain, ARecurrentLayerThatNothingShowsIsNotKnown) {

@@ -231,6 +231,7 @@ PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph
         model.flops.push_back(terms.flops);
         model.bytes.push_back(terms.bytes);
         model.total_flops += terms.flops;
+        model.total_bytes += terms.bytes;
         model.total_operators += terms.kernels;
         model.extrapolated.push_back(kernel.extrapolated ? 1 : 0);
         model.extrapolated_subgraphs += kernel.extrapolated ? 1 : 0;
@@ -313,6 +314,7 @@ std::vector<SubgraphEstimate> estimate_subgraphs(CompiledCalibration const& cali
         sum.learnt += learnt;
         sum.unlearnt += unlearnt;
     }
+    double const operator_seconds = operator_seconds_in(context, model.total_bytes);
     auto const total = estimate(calibration, model, what);
     double const of_whole_models = model_wide_variance(calibration, model, what);
     double const seconds = total.latency_ms / ms_per_second / context.factor;
@@ -330,7 +332,7 @@ std::vector<SubgraphEstimate> estimate_subgraphs(CompiledCalibration const& cali
         SubgraphEstimate part;
         part.subgraph_id = model.subgraph_id[i];
         part.latency_ms = context.factor *
-                          (kernel.mean_seconds + context.operator_seconds * model.kernels[j]) *
+                          (kernel.mean_seconds + operator_seconds * model.kernels[j]) *
                           ms_per_second;
         part.log_variance = kernel.variance;
         part.latency_std_ms = part.latency_ms * std::sqrt(std::expm1(kernel.variance));
@@ -357,7 +359,7 @@ std::vector<SubgraphEstimate> estimate_subgraphs(CompiledCalibration const& cali
         }
         part.source = curve.source;
         part.curve = curve.name;
-        double const operators = context.operator_seconds * model.kernels[j];
+        double const operators = operator_seconds * model.kernels[j];
         part.bound = bound_of(
             calibration, model.flops[i], model.bytes[i],
             kernel.terms.overhead + operators > kernel.terms.compute + kernel.terms.memory);

@@ -51,6 +51,7 @@ struct PreparedModel {
 
     double total_flops = 0;
     double total_operators = 0;  ///< that run, views left out
+    double total_bytes = 0;
     int extrapolated_subgraphs = 0;
     int unseen_regimes = 0;
     bool foreign_partition = false;
@@ -78,7 +79,7 @@ enum class EstimateOf {
 };
 
 /// What adds to the log variance of any model, whatever its kernels: whole-model term, context
-/// factor's spread, another partition.
+/// factor's spread and distance, another partition.
 [[nodiscard]] double model_wide_variance(CompiledCalibration const& calibration,
                                          PreparedModel const& model, EstimateOf what);
 

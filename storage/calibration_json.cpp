@@ -333,6 +333,9 @@ ContextFactor context_from_json(JsonFields fields) {
     if (fields.find("largest_output_bytes")) {
         context.largest_output_bytes = fields.positive("largest_output_bytes");
     }
+    if (fields.find("least_model_bytes")) {
+        context.least_model_bytes = fields.positive("least_model_bytes");
+    }
     fields.reject_unknown();
     return context;
 }
@@ -343,6 +346,7 @@ json to_json(ContextFactor const& context) {
                  {"relative_std", json_or_null(context.relative_std)},
                  {"models", context.models}};
     if (auto const& bytes = context.largest_output_bytes) written["largest_output_bytes"] = *bytes;
+    if (auto const& bytes = context.least_model_bytes) written["least_model_bytes"] = *bytes;
     return written;
 }
 

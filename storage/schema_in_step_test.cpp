@@ -182,12 +182,17 @@ json full_calibration() {
         calibration.parent_curves.emplace(std::string{parent}.append("|0"), full_curve(true));
     }
     calibration.intervals.t_quantile = 2.2;
-    calibration.context = {.factor = 1.013, .operator_seconds = 2e-6, .relative_std = 0.025, .models = 14};
+    calibration.context = {.factor = 1.013,
+                           .operator_seconds = 2e-6,
+                           .relative_std = 0.025,
+                           .models = 14,
+                           .least_model_bytes = 2e7};
     calibration.default_allocator_context = {.factor = 1.4,
                                              .operator_seconds = 0,
                                              .relative_std = 0.3,
                                              .models = 14,
-                                             .largest_output_bytes = 1.3e7};
+                                             .largest_output_bytes = 1.3e7,
+                                             .least_model_bytes = 2e7};
     calibration.joined_operators = {"relu", "silu"};
     calibration.provenance = {.date = "2026-11-22T18:00:00Z",
                               .oldest_date = "2026-11-20T18:00:00Z",

@@ -10,7 +10,10 @@
 namespace derate {
 namespace {
 
-constexpr std::string_view counted_before = "derate_1";
+/// Files of today's rule too: a count that was a fault then is none now.
+bool is_counted_here(Condition const& condition) {
+    return condition.flop_rule == "derate_1" || condition.flop_rule == flop_rule;
+}
 
 }  // namespace
 
@@ -32,13 +35,13 @@ Subgraph counted_again(Subgraph subgraph) {
 }
 
 void count_again(Evidence& evidence) {
-    if (evidence.condition.flop_rule != counted_before) return;
+    if (!is_counted_here(evidence.condition)) return;
     for (auto& kernel : evidence.cases) kernel.subgraph = counted_again(std::move(kernel.subgraph));
     evidence.condition.flop_rule = flop_rule;
 }
 
 void count_again(Measurement& measurement) {
-    if (measurement.condition.flop_rule != counted_before) return;
+    if (!is_counted_here(measurement.condition)) return;
     for (auto& measured : measurement.subgraphs) {
         measured.subgraph = counted_again(std::move(measured.subgraph));
     }

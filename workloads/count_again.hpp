@@ -6,8 +6,8 @@
 
 namespace derate {
 
-/// Counts work and traffic by the rule of today (`flop_rule`) where older files of derate hold those
-/// of "derate_1": the descriptor of a kernel says all that is counted. Operation type and attributes
+/// Counts work and traffic of derate's own files by the rule of today (`flop_rule`), whenever they
+/// were written: the descriptor of a kernel says all that is counted. Operation type and attributes
 /// are taken anew with them, times stay. Kernels without a descriptor, which only foreign files
 /// have, and files of foreign rules stay as they are.
 ///

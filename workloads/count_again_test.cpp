@@ -41,6 +41,19 @@ TEST(CountAgain, GivesOldEvidenceTheCountsOfToday) {
     EXPECT_EQ(subgraph.nodes.front().attributes.at("k"), AttributeValue{16.0});
 }
 
+// A mistake in a count is no other rule: files written before it was mended say "derate_2" too.
+TEST(CountAgain, MendsTheCountsOfFilesOfTodaysRule) {
+    Evidence evidence;
+    evidence.condition.flop_rule = flop_rule;
+    evidence.cases = {{.subgraph = only_subgraph("x0:float32[64,49,96] | t0:float32[14,14]="
+                                                 "aten.new_zeros(self=x0,size=[14,14]) | t0"),
+                       .timing = {},
+                       .failure = "none"}};
+    evidence.cases.front().subgraph.traffic.input = Bytes{1204224};
+    count_again(evidence);
+    EXPECT_EQ(evidence.cases.front().subgraph.traffic.total().value(), 784);
+}
+
 TEST(CountAgain, GivesOldMeasurementsTheTrafficOfToday) {
     Measurement measurement;
     measurement.condition.flop_rule = "derate_1";

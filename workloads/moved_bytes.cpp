@@ -81,6 +81,14 @@ double looked_up_bytes(ExportedProgram const& program, ProgramNode const& node,
     return result == nullptr ? whole : std::min(whole, elements(*result) * element_bytes(table));
 }
 
+/// Of its first tensor such a call takes shape or type, and no element: new_zeros, ones_like,
+/// fill_.
+bool takes_only_form(ProgramNode const& node) {
+    auto const name = plain_name(node);
+    return name == "fill" || name == "zero" || name.starts_with("new_") ||
+           name.starts_with("_new_") || name.ends_with("_like");
+}
+
 }  // namespace
 
 std::optional<ValueId> written_argument(ExportedProgram const& program, ProgramNode const& node) {
@@ -165,9 +173,10 @@ MovedBytes moved_bytes(ExportedProgram const& program, ProgramNode const& node) 
         }
     }
     if (auto const name = operator_name(node);
-        name == "fill_" || name == "zero_" || name == "copy_" || name == "masked_fill_") {
+        name == "copy_" || name == "masked_fill_" || takes_only_form(node)) {
         moved.read.front() = 0;
     }
+    if (plain_name(node) == "type_as" && moved.read.size() > 1) moved.read[1] = 0;
     return moved;
 }
 

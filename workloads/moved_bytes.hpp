@@ -19,9 +19,10 @@ struct MovedBytes {
 [[nodiscard]] std::optional<ValueId> written_argument(ExportedProgram const& program,
                                                       ProgramNode const& node);
 
-/// A call that looks rows up reads at most one row an index, and never more than the table. One that
-/// changes a part of a tensor in place writes that part alone, and reads it only where it adds to
-/// what was there. Out of place it copies the whole tensor first. An expanded dimension counts once.
+/// A call that looks rows up reads at most one row an index, and never more than the table. One
+/// that changes a part of a tensor in place writes that part alone, and reads it only where it adds
+/// to what was there. Out of place it copies the whole tensor first. A tensor that lends its shape
+/// or type alone is not read. An expanded dimension counts once.
 [[nodiscard]] MovedBytes moved_bytes(ExportedProgram const& program, ProgramNode const& node);
 
 /// Elements of its first tensor that a call of the kind `scatter` writes (of a mask whose values

@@ -123,6 +123,32 @@ TEST(ScatteredWrites, OutOfPlaceCopyTheWholeTensor) {
                4096 + 64, 4096);
 }
 
+// 1.2 MB of swin_t's windows were counted where a mask of 784 bytes is filled.
+TEST(MovedBytes, ATensorThatLendsItsFormIsNotRead) {
+    std::string const given = "x0:float32[64,49,96] | ";
+    for (auto const* call :
+         {"t0:float32[14,14]=aten.new_zeros(self=x0,size=[14,14]) | t0",
+          "t0:float32[14,14]=aten.new_ones(self=x0,size=[14,14]) | t0",
+          "t0:float32[14,14]=aten.new_full(self=x0,size=[14,14],fill_value=2) | t0",
+          "t0:float32[14,14]=aten.new_empty(self=x0,size=[14,14]) | t0"}) {
+        expect_row(given + call, 0, 784);
+    }
+    std::string const small = "x0:float32[7,7] | ";
+    for (auto const* call : {"t0:float32[7,7]=aten.zeros_like(self=x0) | t0",
+                             "t0:float32[7,7]=aten.full_like(self=x0,fill_value=1) | t0",
+                             "t0:float32[7,7]=aten.rand_like(self=x0) | t0",
+                             "t0:float32[7,7]=aten.fill.Scalar(self=x0,value=1) | t0"}) {
+        expect_row(small + call, 0, 196);
+    }
+    expect_row(
+        "x0:float32[7,7] x1:float64[50,50] | t0:float64[7,7]=aten.type_as(self=x0,other=x1) | t0",
+        196, 392);
+    // A value that is filled in is read.
+    expect_row(
+        "x0:float32[7,7] x1:float32[] | t0:float32[7,7]=aten.fill.Tensor(self=x0,value=x1) | t0", 4,
+        196);
+}
+
 TEST(LookUps, ReadTheRowsThatAreRead) {
     std::string const table = "w0:float32[1000,16] ";
     expect_row("x0:int64[6] " + table +
