@@ -151,9 +151,24 @@ std::string mark_of(CaseComparison const& one) {
     return one.slower_as_measured ? "slower as measured" : "";
 }
 
+constexpr std::size_t shown_unless_all = 10;
+
+/// One line a case that a file alone holds; of many the first ones and how many more.
+std::string unpaired_text(std::vector<std::string> const& names, std::string const& which,
+                          bool all) {
+    std::string text;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (!all && i == shown_unless_all) {
+            return text + "only in the " + which + " file: " + std::to_string(names.size() - i) +
+                   " more (--all names them)\n";
+        }
+        text += "only in the " + which + " file: " + names[i] + "\n";
+    }
+    return text;
+}
+
 std::string to_text(Comparison const& comparison, std::optional<RuleResult> const& predictions,
                     Conclusion const& conclusion, std::string const& time, bool all) {
-    constexpr std::size_t shown_unless_all = 10;
     auto text = std::string{to_string(conclusion.verdict)} + ": " + conclusion.reason + "\n";
     if (predictions) {
         text += "timings " + std::string{to_string(comparison.verdict)} + ": " + comparison.reason +
@@ -171,8 +186,8 @@ std::string to_text(Comparison const& comparison, std::optional<RuleResult> cons
     for (auto const& [name, reason] : comparison.left_out) {
         text += "left out: " + name + " (" + reason + ")\n";
     }
-    for (auto const& name : comparison.only_before) text += "only in the old file: " + name + "\n";
-    for (auto const& name : comparison.only_after) text += "only in the new file: " + name + "\n";
+    text += unpaired_text(comparison.only_before, "old", all);
+    text += unpaired_text(comparison.only_after, "new", all);
     if (comparison.cases.empty()) return text;
 
     bool const is_shifted = std::abs(comparison.shift.ratio - 1) >= 0.0005;

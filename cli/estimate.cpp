@@ -46,7 +46,7 @@ struct EstimateFlags {
     std::optional<std::string> precision;
     std::optional<int> threads;
     std::optional<std::string> source;
-    std::string allocator = "pinned";
+    std::optional<std::string> allocator;
     std::optional<int> explain;
 };
 
@@ -59,6 +59,7 @@ struct ModelToPrice {
     std::vector<Subgraph> subgraphs;
     std::vector<Warning> warnings;
     UnknownWork unknown;  ///< nothing in a measurement file: its kernels were timed
+    std::optional<Allocator> allocator{};  ///< that a measurement was taken under
 };
 
 /// What it is priced with.
@@ -89,7 +90,8 @@ ModelToPrice measured_model(fs::path const& file, EstimateFlags const& flags) {
     ModelToPrice model{.name = measurement.model,
                        .batch = measurement.batch,
                        .precision = precision,
-                       .partition = measurement.condition.partition};
+                       .partition = measurement.condition.partition,
+                       .allocator = measurement.condition.allocator};
     for (auto const& measured : measurement.subgraphs) model.subgraphs.push_back(measured.subgraph);
     return model;
 }
@@ -174,7 +176,7 @@ Target from_registry(std::string const& id, EstimateFlags const& flags, Precisio
         target.calibrations.push_back(std::move(registered.calibration));
         target.files.push_back(std::move(registered.path));
     }
-    if (!flags.source && flags.allocator == to_string(Allocator::pinned)) {
+    if (!flags.source) {
         target.chosen_by = "--hardware " + entry.id;
         if (precision != Precision::fp32) {
             target.chosen_by += " --precision " + std::string{to_string(precision)};
@@ -584,14 +586,14 @@ void print_text(ModelToPrice const& model, Target const& target, ChainEstimate c
         std::printf("most of the width: %s of its variance\n", text_of(sources).c_str());
     }
     for (auto const& share : estimate.shares) {
-        std::printf("from %s curves: %d subgraphs, %s\n",
+        std::printf("from %s curves: %d subgraphs, %s%s\n",
                     std::string{source_name(share.source)}.c_str(), share.subgraphs,
-                    format_ms(share.latency_ms).c_str());
+                    format_ms(share.latency_ms).c_str(),
+                    estimate.unseen_share > 0.5 ? ", most of it by curves of other kernels" : "");
     }
     for (auto const& one : used_calibrations(target, estimate)) {
         std::fputs(judgement_text(one).c_str(), stdout);
     }
-    if (model.subgraphs.empty()) std::printf("it calls no operator: there is nothing to price\n");
     if (total.foreign_partition) {
         std::printf("the curves were made on another partition of models: the interval is wider\n");
     }
@@ -600,10 +602,8 @@ void print_text(ModelToPrice const& model, Target const& target, ChainEstimate c
         std::printf("%d subgraph%s outside the range %s curve was made on\n",
                     total.extrapolated_subgraphs, one ? " lies" : "s lie", one ? "its" : "their");
     }
-    if (!model.subgraphs.empty()) {
-        print_types(model, estimate);
-        print_slowest(model, estimate);
-    }
+    print_types(model, estimate);
+    print_slowest(model, estimate);
     std::printf(
         "\nTime of the ATen operators through LibTorch's dispatcher: not of Python, not of "
         "torch.compile.\n%s",
@@ -759,8 +759,17 @@ std::vector<Target> targets_of(EstimateFlags const& flags, Precision precision,
     return targets;
 }
 
+/// The state of malloc that is asked for: without a flag that of a measurement file.
+Allocator allocator_of(EstimateFlags const& flags, ModelToPrice const& model) {
+    if (!flags.allocator) return model.allocator.value_or(Allocator::pinned);
+    if (auto const allocator = parse_allocator(*flags.allocator)) return *allocator;
+    throw InputError{"--allocator", "got '" + *flags.allocator + "'", "pinned or default"};
+}
+
 /// Calibrations that price the asked state of malloc; the others would pass for it unseen.
-void keep_those_under(Allocator allocator, Target& target) {
+///
+/// \param where  who asks for it
+void keep_those_under(Allocator allocator, std::string const& where, Target& target) {
     std::vector<Calibration> kept;
     std::vector<fs::path> files;
     for (std::size_t i = 0; i < target.calibrations.size(); ++i) {
@@ -769,27 +778,35 @@ void keep_those_under(Allocator allocator, Target& target) {
         if (is_rules && allocator != Allocator::pinned) continue;
         if (auto other = under_allocator(std::move(calibration), allocator)) {
             kept.push_back(std::move(*other));
-            files.push_back(std::move(target.files[i]));
+            files.push_back(target.files[i]);
         }
     }
     if (kept.empty()) {
-        throw InputError{"--allocator " + std::string{to_string(allocator)},
-                         "nothing of " + target.hardware_id + " was timed under it",
-                         "a calibration that says so, as derate calibrate makes it"};
+        throw InputError{
+            where,
+            "nothing of " + target.hardware_id + " was timed under " +
+                (allocator == Allocator::pinned ? "pinned thresholds of malloc"
+                                                : "malloc's default thresholds"),
+            "a calibration that says so, as derate calibrate makes it, or "
+            "--allocator " +
+                std::string{to_string(allocator == Allocator::pinned ? Allocator::untouched
+                                                                     : Allocator::pinned)}};
     }
+    // Another file first than the one that derate validate would choose.
+    if (files.front() != target.files.front()) target.chosen_by.clear();
     target.calibrations = std::move(kept);
     target.files = std::move(files);
 }
 
 ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
-    auto const allocator = parse_allocator(flags.allocator);
-    if (!allocator) {
-        throw InputError{"--allocator", "got '" + flags.allocator + "'", "pinned or default"};
-    }
     auto const model = model_to_price(flags);
+    auto const allocator = allocator_of(flags, model);
     std::vector<nlohmann::json> results;
     auto targets = targets_of(flags, model.precision, common);
-    for (auto& target : targets) keep_those_under(*allocator, target);
+    auto const who_asks = flags.allocator
+                              ? "--allocator " + *flags.allocator
+                              : flags.model + "#/allocator: " + std::string{to_string(allocator)};
+    for (auto& target : targets) keep_those_under(allocator, who_asks, target);
     for (auto const& target : targets) {
         ChainEstimate result;
         try {
@@ -804,8 +821,10 @@ ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
         }
         result.warnings.insert(result.warnings.begin(), model.warnings.begin(),
                                model.warnings.end());
+        std::vector<double> latency_ms;
+        for (auto const& part : result.subgraphs) latency_ms.push_back(part.latency_ms);
         for (auto const& calibration : target.calibrations) {
-            if (auto note = value_rule_note(calibration, model.subgraphs)) {
+            if (auto note = value_rule_note(calibration, model.subgraphs, latency_ms)) {
                 result.warnings.push_back({WarningCode::value_rule, *std::move(note)});
                 break;
             }
@@ -861,11 +880,11 @@ Run add_estimate(CLI::App& command) {
                     "default")
         ->needs(hardware);
     command.get_option("--registry")->needs(hardware);
-    command
-        .add_option("--allocator", flags->allocator,
-                    "State of malloc to price: pinned, as MALLOC_MMAP_THRESHOLD_ and "
-                    "MALLOC_TRIM_THRESHOLD_ make it, or default")
-        ->capture_default_str();
+    command.add_option(
+        "--allocator", flags->allocator,
+        "State of malloc to price: pinned, as MALLOC_MMAP_THRESHOLD_ and "
+        "MALLOC_TRIM_THRESHOLD_ make it, or default (default: a measurement's own, else "
+        "pinned)");
     command.add_option("--explain", flags->explain, "Say how this subgraph was priced");
     return [flags](CommonFlags const& common) { return estimate(*flags, common); };
 }

@@ -283,6 +283,12 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
                 static_cast<long long>(result.samples.repetitions), result.samples.launches_begun(),
                 wall_s, wall_s > 0 ? 100 * result.samples.timed_s() / wall_s : 0,
                 stop_summary(result).c_str());
+    if (auto const budget_s = settings.rules.budget_s; budget_s && wall_s > 1.2 * *budget_s) {
+        std::printf(
+            "longer than the budget of %.0f s: %d launches are the least that show how far "
+            "they differ\n",
+            *budget_s, settings.rules.min_launches);
+    }
     std::printf("%.0f %% of the isolated time within 3 %%; %s\n", 100 * precise_share(result, 0.03),
                 to_string(compare_with_itself(result.samples.isolated)).c_str());
     std::printf("%s\n", to_string(classify_outliers(result.samples.isolated)).c_str());
@@ -313,7 +319,8 @@ Run add_measure(CLI::App& command) {
         ->expected(2);
     command.add_option("--output", flags->output,
                        "Measurement file X.json (X.samples.jsonl is written beside it), or a "
-                       "folder, as several models or cache states need");
+                       "folder, as several models or cache states need; required, but for "
+                       "--dry-run");
     add_measuring_flags(command, flags->measuring, "--runs");
     return [flags](CommonFlags const& common) { return measure(common, *flags); };
 }

@@ -188,6 +188,26 @@ TEST_F(RegistryCommands, AllocatorDefaultIsNotOfferedWhereItIsRefused) {
                                         HasSubstr("`derate calibrate` on that machine")));
 }
 
+TEST_F(RegistryCommands, AMeasurementIsPricedUnderTheAllocatorItWasTakenUnder) {
+    auto measurement = read_json(resnet18);
+    measurement["allocator"] = "default";
+    auto const file = (folder_ / "untouched.json").string();
+    write_atomically(file, measurement.dump());
+    auto const priced = [&](std::string const& more) {
+        return run("estimate --model " + file + " --hardware " + more + " --json");
+    };
+    auto const own = priced("kvm-intel-xeon-emeraldrapids-2c");
+    ASSERT_EQ(own.code, 0) << own.errors;
+    EXPECT_EQ(own.parsed().at("allocator"), "default");
+    auto const pinned = priced("kvm-intel-xeon-emeraldrapids-2c --allocator pinned");
+    EXPECT_EQ(pinned.parsed().at("allocator"), "pinned");
+    EXPECT_GT(own.parsed().at("latency_ms"), pinned.parsed().at("latency_ms"));
+    auto const refused = priced("kvm-amd-epyc-zen5-2c");
+    EXPECT_EQ(refused.code, 2);
+    EXPECT_THAT(refused.errors, AllOf(HasSubstr("untouched.json#/allocator: default: nothing of"),
+                                      HasSubstr("--allocator pinned")));
+}
+
 TEST_F(RegistryCommands, AMeasurementFileIsInspectedWithItsTimes) {
     auto const text = run("inspect --model " + resnet18);
     EXPECT_EQ(text.code, 0) << text.errors;

@@ -1,7 +1,8 @@
 #include "core/value_rule.hpp"
 
-#include <algorithm>
 #include <set>
+
+#include "core/format_quantity.hpp"
 
 namespace derate {
 
@@ -16,21 +17,30 @@ bool depends_on_values(Subgraph const& subgraph) {
 }
 
 std::optional<std::string> value_rule_note(Calibration const& calibration,
-                                           std::span<Subgraph const> subgraphs) {
+                                           std::span<Subgraph const> subgraphs,
+                                           std::span<double const> latency_ms) {
     if (calibration.provenance.value_rule != first_value_rule) return std::nullopt;
-    auto const count = std::ranges::count_if(subgraphs, depends_on_values);
-    if (count == 0) return std::nullopt;
+    int count = 0;
+    double total = 0;
+    double depending = 0;
     std::set<std::string_view> types;
-    for (auto const& subgraph : subgraphs) {
-        if (depends_on_values(subgraph)) types.insert(to_string(subgraph.type));
+    for (std::size_t i = 0; i < subgraphs.size(); ++i) {
+        total += latency_ms[i];
+        if (!depends_on_values(subgraphs[i])) continue;
+        ++count;
+        depending += latency_ms[i];
+        types.insert(to_string(subgraphs[i].type));
     }
+    if (count == 0) return std::nullopt;
     std::string listed;
-    for (auto const type : types) listed.append(listed.empty() ? "" : ", ").append(type);
-    return std::to_string(count) +
-           (count == 1 ? " kernel's time (" : " kernels' times (") + listed +
-           (count == 1 ? ") depends" : ") depend") + " on values, and " + calibration.hardware_id +
-           " was timed by value rule " + std::string{first_value_rule} +
-           ", where ids may be 0 and 1, and masks and maps under pools are noise";
+    for (auto const type : types) listed.append(type).append(", ");
+    return std::to_string(count) + (count == 1 ? " kernel's time (" : " kernels' times (") +
+           listed + format_significant(total > 0 ? 100 * depending / total : 0, 2) +
+           " % of the whole" + (count == 1 ? ") depends" : ") depend") + " on values, and " +
+           calibration.hardware_id + " was timed by value rule " + std::string{first_value_rule} +
+           ", where ids may be 0 and 1, and masks and maps under pools are noise; `derate "
+           "calibrate` "
+           "on that machine times them anew.";
 }
 
 }  // namespace derate

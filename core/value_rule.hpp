@@ -24,7 +24,10 @@ inline constexpr std::string_view first_value_rule = "derate_1";
 
 /// One line where the calibration was timed by an earlier rule and some of the subgraphs depend on
 /// values; empty otherwise, and where the rule is a foreign one.
+///
+/// \param latency_ms  of each subgraph
 [[nodiscard]] std::optional<std::string> value_rule_note(Calibration const& calibration,
-                                                         std::span<Subgraph const> subgraphs);
+                                                         std::span<Subgraph const> subgraphs,
+                                                         std::span<double const> latency_ms);
 
 }  // namespace derate

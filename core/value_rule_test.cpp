@@ -35,14 +35,19 @@ TEST(ValueRule, OnlyTheFirstRuleIsNoted) {
                                 with_descriptor("x0:int64[8] | t0:int64[8]=a.b(x=x0) | t0")};
     Calibration calibration;
     calibration.hardware_id = "some-cpu";
-    EXPECT_EQ(value_rule_note(calibration, subgraphs), std::nullopt) << "a foreign rule";
+    std::vector const latency_ms{1.0, 3.0};
+    EXPECT_EQ(value_rule_note(calibration, subgraphs, latency_ms), std::nullopt)
+        << "a foreign rule";
     calibration.provenance.value_rule = value_rule;
-    EXPECT_EQ(value_rule_note(calibration, subgraphs), std::nullopt);
+    EXPECT_EQ(value_rule_note(calibration, subgraphs, latency_ms), std::nullopt);
     calibration.provenance.value_rule = first_value_rule;
-    EXPECT_EQ(value_rule_note(calibration, subgraphs),
-              "1 kernel's time (embedding) depends on values, and some-cpu was timed by value rule "
-              "derate_1, where ids may be 0 and 1, and masks and maps under pools are noise");
-    EXPECT_EQ(value_rule_note(calibration, std::span{subgraphs}.subspan(1)), std::nullopt);
+    EXPECT_EQ(value_rule_note(calibration, subgraphs, latency_ms),
+              "1 kernel's time (embedding, 25 % of the whole) depends on values, and some-cpu was "
+              "timed by value rule derate_1, where ids may be 0 and 1, and masks and maps under "
+              "pools are noise; `derate calibrate` on that machine times them anew.");
+    EXPECT_EQ(value_rule_note(calibration, std::span{subgraphs}.subspan(1),
+                              std::span{latency_ms}.subspan(1)),
+              std::nullopt);
 }
 
 }  // namespace

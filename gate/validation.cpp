@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -275,6 +276,25 @@ std::vector<Recommendation> recommend(std::span<ModelOutcome const> outcomes,
     return recommendations;
 }
 
+namespace {
+
+/// A model that is calibrated on needs no advice to be calibrated on: left out for the judgement,
+/// its kernels only seem unseen.
+std::vector<ModelOutcome> of_held_out_models(std::span<ModelOutcome const> outcomes,
+                                             Evidence const& evidence) {
+    std::set<std::string_view> held_out;
+    for (auto const& model : evidence.models) {
+        if (model.role == ModelRole::held_out) held_out.insert(model.name);
+    }
+    std::vector<ModelOutcome> chosen;
+    std::ranges::copy_if(outcomes, std::back_inserter(chosen), [&](ModelOutcome const& outcome) {
+        return held_out.contains(outcome.model);
+    });
+    return chosen;
+}
+
+}  // namespace
+
 Validation validate(GateSubject const& subject, std::optional<GateComputation> const& computation,
                     std::span<PairedKernel const> replaced, GateLimits const& limits) {
     Validation validation{.hardware_id = subject.calibration.hardware_id};
@@ -288,7 +308,8 @@ Validation validate(GateSubject const& subject, std::optional<GateComputation> c
         "leaving out each " + std::string{to_string(computation->left_out.left_out)};
     validation.outcomes = outcomes_of(computation->left_out, *subject.evidence);
     validation.floor = noise_floor(*subject.evidence);
-    validation.recommendations = recommend(validation.outcomes, *subject.evidence);
+    validation.recommendations =
+        recommend(of_held_out_models(validation.outcomes, *subject.evidence), *subject.evidence);
     add_statistics(validation, *subject.evidence);
     return validation;
 }

@@ -69,7 +69,8 @@ struct Validation {
     std::vector<TypeValidation> types;  ///< by share of time
     std::vector<SizeValidation> sizes;  ///< FLOPs then bytes, by size
     std::vector<ErrorDecomposition> decompositions;
-    std::vector<Recommendation> recommendations;  ///< unseen regimes first, then by variance share
+    /// Of models that the calibration does not hold: unseen regimes first, then by variance share.
+    std::vector<Recommendation> recommendations;
     std::optional<NoiseFloor> floor;
     std::optional<ShapiroWilk> normality;  ///< of the models' standardised errors; information only
 };

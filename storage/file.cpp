@@ -240,6 +240,9 @@ std::string read_text(fs::path const& path, std::size_t size_limit) {
 }
 
 nlohmann::json parse_json(std::string_view text, std::string_view where) {
+    if (text.starts_with("PK\x03\x04")) {
+        throw InputError{where, "is a ZIP archive, as models of torch.export are", "a JSON file"};
+    }
     StrictBuilder builder{where};
     nlohmann::json::sax_parse(text, &builder);
     return std::move(builder.root);

@@ -40,6 +40,8 @@ TEST(ParseJson, ReadsEveryKindOfValue) {
 }
 
 TEST(ParseJson, RefusesAKeyTwice) {
+    EXPECT_THAT(refusal([] { (void)parse_json("PK\x03\x04...", "m"); }),
+                HasSubstr("m: is a ZIP archive"));
     EXPECT_EQ(refusal([] { (void)parse_json(R"({"a": {"b": 1, "b": 2}})", "f.json"); }),
               "f.json: key \"b\" stands twice in one object (each key once)");
     EXPECT_EQ(refusal([] { (void)parse_json(R"([{"b": 1}, {"b": 2}])", "f.json"); }), "");

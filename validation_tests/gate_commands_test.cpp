@@ -11,6 +11,7 @@
 #include <future>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -107,7 +108,23 @@ TEST_F(GateCommands, ValidateAnswersEveryQuestionAsJson) {
     }
     EXPECT_EQ(json.at("bias_test").at("verdict"), "PASS");
     EXPECT_EQ(json.at("variance_test").at("dof"), models);
-    EXPECT_GT(json.at("recommendations").at(0).at("seconds").get<double>(), 0);
+    // It was calibrated on every model that it was timed with.
+    EXPECT_TRUE(json.at("recommendations").empty());
+}
+
+TEST_F(GateCommands, ValidateRecommendsNoModelThatItWasCalibratedOn) {
+    auto const outcome = run("validate --json --quiet --hardware kvm-amd-epyc-zen5-2c");
+    auto const json = nlohmann::json::parse(outcome.output);
+    auto const& recommendations = json.at("recommendations");
+    ASSERT_FALSE(recommendations.empty());
+    auto const used = read_json(json.at("calibration").get<std::string>())
+                          .at("calibration_metadata")
+                          .at("models_used")
+                          .get<std::set<std::string>>();
+    for (auto const& one : recommendations) {
+        EXPECT_GT(one.at("seconds").get<double>(), 0);
+        for (auto const& model : one.at("models")) EXPECT_FALSE(used.contains(model)) << model;
+    }
 }
 
 TEST_F(GateCommands, ValidateWritesJUnitAndMarkdown) {
