@@ -81,7 +81,8 @@ void refuse_malloc_settings() {
 
 Allocator allocator_of(BenchFlags const& flags) {
     if (!flags.plan) return flags.allocator;
-    return plan_from_json(read_text(*flags.plan), flags.plan->string()).allocator;
+    auto const plan = plan_from_json(read_text(*flags.plan), flags.plan->string());
+    return plan.execution.allocator.value_or(Allocator::pinned);
 }
 
 void run_plan(BenchFlags const& flags, MakeDevice const& make_device) {
@@ -92,13 +93,14 @@ void run_plan(BenchFlags const& flags, MakeDevice const& make_device) {
         throw InputError{flags.plan->string(), "it is for value rule " + plan.value_rule,
                          "value rule " + std::string{value_rule} + " of this program"};
     }
-    set_affinity(plan.cpus);
-    set_threads(plan.threads);
+    set_affinity(plan.execution.cpus);
+    set_threads(plan.execution.threads.value_or(1));
     SamplesWriter const samples{*flags.samples};
     auto const device =
         make_device(plan.models.empty() ? Precision::fp32 : plan.models.front().precision);
-    if (device->name() != plan.device) {
-        throw InputError{flags.plan->string(), "it is for device " + plan.device,
+    if (device->name() != torch_name(plan.execution.device)) {
+        throw InputError{flags.plan->string(),
+                         "it is for device " + std::string{torch_name(plan.execution.device)},
                          "device " + device->name() + " of this program"};
     }
     LibTorchMachine machine{plan, *device};

@@ -90,9 +90,10 @@ Calibration fit_calibration(Evidence const& given, FitOptions const& options) {
     auto calibration = fit_curves(input, all, options);
     if (options.nested_intervals) fit_intervals(calibration, input, all, options);
 
-    calibration.peak_flops =
-        evidence.hardware.compute_peak(evidence.condition.precision, evidence.condition.threads);
-    calibration.peak_bandwidth = evidence.hardware.bandwidth_peak(evidence.condition.threads);
+    calibration.peak_flops = evidence.hardware.compute_peak(evidence.condition.precision,
+                                                            evidence.condition.execution.threads);
+    calibration.peak_bandwidth =
+        evidence.hardware.bandwidth_peak(evidence.condition.execution.threads);
     // Data points show what the fit rests on; cases of held-out models alone are not among it.
     for (auto& curve : calibration.curves) {
         auto const& peak =

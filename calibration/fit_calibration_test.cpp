@@ -29,7 +29,7 @@ class Machine {
         Evidence evidence;
         evidence.hardware.id = "simulated";
         evidence.condition.partition = evidence.condition.flop_rule = "derate_1";
-        evidence.condition.threads = 1;
+        evidence.condition.execution.threads = 1;
         evidence.campaigns.push_back({.id = "only",
                                       .date = "2026-01-01",
                                       .origin = "simulation",
@@ -262,7 +262,7 @@ TEST(FitCalibration, FindsWhatAnOperatorCostsInsideAModel) {
 
 TEST(FitCalibration, DefaultAllocatorHasAContextFactorOfItsOwn) {
     auto evidence = Machine{11}.measure(4, 3);
-    evidence.condition.allocator = Allocator::pinned;
+    evidence.condition.execution.allocator = Allocator::pinned;
     EXPECT_FALSE(fit_calibration(evidence).default_allocator_context.has_value());
     // Half of the models take as long as before, half take twice as long: factor sqrt(2).
     for (std::size_t m = 0; m < evidence.models.size(); ++m) {
@@ -501,7 +501,7 @@ Evidence haphazard(unsigned seed) {
     evidence.hardware.compute_peaks = {{Precision::fp32, 1, {.per_second = 1e11, .source = "stated"}}};
     evidence.hardware.bandwidth_peaks = {{1, {.per_second = 2e10, .source = "stated"}}};
     evidence.condition.partition = evidence.condition.flop_rule = "foreign";
-    evidence.condition.threads = 1;
+    evidence.condition.execution.threads = 1;
     evidence.campaigns.push_back({.id = "c", .date = "2026-01-01", .origin = "x", .imported = true});
     auto const timing = [&](double ms, bool launched) {
         if (!launched) {

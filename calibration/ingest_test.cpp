@@ -80,7 +80,7 @@ void expect_same(Evidence const& a, Evidence const& b) {
     EXPECT_TRUE(a.models == b.models);
     EXPECT_EQ(a.hardware.id, b.hardware.id);
     EXPECT_EQ(a.condition.precision, b.condition.precision);
-    EXPECT_EQ(a.condition.threads, b.condition.threads);
+    EXPECT_EQ(a.condition.execution.threads, b.condition.execution.threads);
 }
 
 TEST(EvidenceOf, SharesOneCaseAmongEqualKernels) {
@@ -230,7 +230,7 @@ TEST(Merge, RefusesMixturesAndNamesBothFiles) {
                 testing::StartsWith("b.json: hardware id is \"cpu-b\", in a.json \"cpu-a\" ("));
     EXPECT_THAT(with([](Measurement& m) { m.condition.precision = Precision::fp16; }),
                 HasSubstr("precision is \"FP16\", in a.json \"FP32\""));
-    EXPECT_THAT(with([](Measurement& m) { m.condition.threads = 2; }),
+    EXPECT_THAT(with([](Measurement& m) { m.condition.execution.threads = 2; }),
                 HasSubstr("thread count is \"2\""));
     EXPECT_THAT(with([](Measurement& m) { m.condition.cache_state = CacheState::hot; }),
                 HasSubstr("cache state is \"hot\""));

@@ -72,10 +72,7 @@ struct CampaignRules {
 
 struct CampaignSettings {
     std::uint64_t seed = 1;
-    int threads = 1;
-    std::vector<int> cpus{};
-    std::string device = "cpu";
-    Allocator allocator = Allocator::pinned;
+    Execution execution{.threads = 1, .allocator = Allocator::pinned};
     std::vector<CacheState> states{CacheState::cold_all};
     RepetitionPolicy repetition{};
     bool peaks = false;

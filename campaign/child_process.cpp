@@ -103,13 +103,13 @@ std::optional<ChildExit> ChildProcess::wait(int milliseconds) {
     }
 }
 
-fs::path find_bench_program(std::string const& device) {
+fs::path find_bench_program(DeviceKind device) {
     if (auto const* named = std::getenv("DERATE_BENCH"); named != nullptr && *named != '\0') {
         if (::access(named, X_OK) == 0) return fs::absolute(named);
         throw EnvironmentRefused{"DERATE_BENCH", std::string{named} + " is not a program",
                                  "the path of derate-bench"};
     }
-    auto const name = device == "cuda" ? "derate-bench-cuda" : "derate-bench";
+    auto const name = device == DeviceKind::gpu ? "derate-bench-cuda" : "derate-bench";
     std::error_code error;
     auto const self = fs::read_symlink("/proc/self/exe", error);
     auto const beside = self.parent_path() / name;
@@ -117,7 +117,7 @@ fs::path find_bench_program(std::string const& device) {
 #if !defined(__x86_64__)
     auto const* required = "an x86-64 machine: LibTorch's pinned wheel is built for no other";
 #else
-    auto const* required = device == "cuda"
+    auto const* required = device == DeviceKind::gpu
                                ? "a build with -D DERATE_ENABLE_CUDA=ON, which needs a CUDA toolkit"
                                : "a build with LibTorch: -D DERATE_ENABLE_TORCH=ON";
 #endif

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/device_kind.hpp"
 #include "measuring/environment.hpp"
 
 namespace derate {
@@ -41,11 +42,11 @@ class ChildProcess {
     std::string last_words_;
 };
 
-/// The program that times: DERATE_BENCH, or derate-bench (derate-bench-cuda for "cuda") beside the
+/// The program that times: DERATE_BENCH, or derate-bench (derate-bench-cuda for a GPU) beside the
 /// running program.
 ///
 /// \throws EnvironmentRefused  not there, saying what is missing
-[[nodiscard]] std::filesystem::path find_bench_program(std::string const& device);
+[[nodiscard]] std::filesystem::path find_bench_program(DeviceKind device);
 
 /// The libraries' half of the environment block, as the program that times tells it; empty where it
 /// does not answer.

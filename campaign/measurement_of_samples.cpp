@@ -95,9 +95,12 @@ Measurement measurement_of(CampaignResult const& result, CampaignSettings const&
                                        .value_rule = std::string{value_rule}},
                             .whole_model = {},
                             .subgraphs = {}};
-    if (settings.device == "cpu") {
-        measurement.condition.threads = settings.threads;
-        measurement.condition.allocator = settings.allocator;
+    auto& execution = measurement.condition.execution;
+    execution = settings.execution;
+    execution.cpus.clear();  // files of measurements do not say
+    if (execution.device == DeviceKind::gpu) {
+        execution.threads.reset();
+        execution.allocator.reset();
     }
     if (auto const found = samples.whole.find(label); found != samples.whole.end()) {
         measurement.whole_model = timing_of(found->second, compared);
@@ -129,8 +132,8 @@ Measurement measurement_of(CampaignResult const& result, CampaignSettings const&
     return measurement;
 }
 
-Hardware hardware_of(Samples const& samples, std::string const& hardware_id, int threads,
-                     Precision precision) {
+Hardware hardware_of(Samples const& samples, std::string const& hardware_id,
+                     Execution const& execution, Precision precision) {
     auto const& environment = samples.environment;
     bool const gpu = environment.gpu_name.has_value();
     Hardware hardware{
@@ -138,13 +141,13 @@ Hardware hardware_of(Samples const& samples, std::string const& hardware_id, int
         .kind = gpu ? DeviceKind::gpu : DeviceKind::cpu,
         .name = gpu ? *environment.gpu_name : environment.cpu_name.value_or("unknown processor")};
     if (!gpu) hardware.last_level_cache_bytes = environment.last_level_cache_bytes;
-    int const threads_of_peak = gpu ? 0 : threads;
+    auto const threads = gpu ? std::nullopt : execution.threads;
     if (auto const peak = best_peak(samples.peak_flops)) {
         hardware.compute_peaks.push_back(
-            {.precision = precision, .threads = threads_of_peak, .rate = *peak});
+            {.precision = precision, .threads = threads, .rate = *peak});
     }
     if (auto const peak = best_peak(samples.peak_bandwidth)) {
-        hardware.bandwidth_peaks.push_back({.threads = threads_of_peak, .rate = *peak});
+        hardware.bandwidth_peaks.push_back({.threads = threads, .rate = *peak});
     }
     return hardware;
 }

@@ -24,7 +24,7 @@ namespace derate {
 
 /// The machine as an environment block and the peak probes show it.
 [[nodiscard]] Hardware hardware_of(Samples const& samples, std::string const& hardware_id,
-                                   int threads, Precision precision);
+                                   Execution const& execution, Precision precision);
 
 /// Whole over the sum of its isolated parts, and over the sum of its in-context parts; empty where
 /// something was not timed.

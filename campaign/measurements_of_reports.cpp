@@ -190,11 +190,7 @@ MeasuredSubgraph measured(Subgraph subgraph, TimedCases const& timed) {
 Measurement frame_of(std::span<BenchmarkReport const> reports, Hardware const& hardware) {
     auto const& first = reports.front();
     Measurement measurement;
-    measurement.condition.precision = first.precision;
-    if (first.threads > 0) measurement.condition.threads = first.threads;
-    measurement.condition.cache_state = first.cache_state;
-    measurement.condition.allocator = first.allocator;
-    measurement.condition.partition = first.partition;
+    measurement.condition = first.condition;
     measurement.condition.flop_rule = flop_rule;
     measurement.hardware = hardware;
     auto& source = measurement.source;
@@ -213,8 +209,8 @@ Measurement frame_of(std::span<BenchmarkReport const> reports, Hardware const& h
 ReportedMeasurements measurements_of_reports(std::span<BenchmarkReport const> reports,
                                              Hardware const& hardware) {
     auto const& first = reports.front();
-    if (first.partition != partition_rule) {
-        throw InputError{first.where, "its partition is '" + first.partition + "'",
+    if (first.condition.partition != partition_rule) {
+        throw InputError{first.where, "its partition is '" + first.condition.partition + "'",
                          std::string{partition_rule}};
     }
     ReportedMeasurements result;

@@ -60,8 +60,7 @@ int share_of_round(int total, int rounds, int round) {
 
 std::string key_of_case(CampaignSettings const& settings, CampaignModel const& model,
                         Subgraph const& subgraph, CacheState state) {
-    return case_key(subgraph.descriptor, state, settings.threads, cpu_list(settings.cpus),
-                    model.precision, settings.allocator);
+    return case_key(subgraph.descriptor, state, settings.execution, model.precision);
 }
 
 std::vector<DistinctCase> distinct_cases(CampaignSettings const& settings) {
@@ -74,12 +73,13 @@ std::vector<DistinctCase> distinct_cases(CampaignSettings const& settings) {
             for (auto const state : settings.states) {
                 auto key = key_of_case(settings, model, subgraph, state);
                 if (!seen.insert(key).second) continue;
-                cases.push_back({.key = std::move(key),
-                                 .name = case_name(subgraph.type, subgraph.descriptor),
-                                 .model = m,
-                                 .subgraph = subgraph.id,
-                                 .state = state,
-                                 .expected_ms = guess_ms(subgraph, settings.threads)});
+                cases.push_back(
+                    {.key = std::move(key),
+                     .name = case_name(subgraph.type, subgraph.descriptor),
+                     .model = m,
+                     .subgraph = subgraph.id,
+                     .state = state,
+                     .expected_ms = guess_ms(subgraph, settings.execution.threads.value_or(1))});
             }
         }
     }
@@ -87,7 +87,7 @@ std::vector<DistinctCase> distinct_cases(CampaignSettings const& settings) {
 }
 
 LaunchContent everything_of(CampaignSettings const& settings, std::span<DistinctCase const> cases) {
-    LaunchContent content{.allocator = settings.allocator};
+    LaunchContent content{.allocator = settings.execution.allocator.value_or(Allocator::pinned)};
     for (std::size_t i = 0; i < cases.size(); ++i) content.cases.push_back(i);
     for (std::size_t m = 0; m < settings.models.size(); ++m) {
         if (settings.models[m].whole) content.whole_models.push_back(m);
@@ -101,10 +101,7 @@ Plan plan_without_steps(CampaignSettings const& settings, std::span<DistinctCase
     Plan plan{.campaign = campaign,
               .seed = settings.seed,
               .value_rule = std::string{value_rule},
-              .threads = settings.threads,
-              .cpus = settings.cpus,
-              .device = settings.device,
-              .allocator = settings.allocator,
+              .execution = settings.execution,
               .repetition = settings.repetition,
               .peaks = settings.peaks};
     for (auto const& model : settings.models) {
@@ -126,7 +123,7 @@ Plan make_plan(CampaignSettings const& settings, std::span<DistinctCase const> c
                double memory_bytes) {
     auto plan = plan_without_steps(settings, cases, campaign);
     plan.launch = launch;
-    plan.allocator = content.allocator;
+    plan.execution.allocator = content.allocator;
     plan.peaks = settings.peaks && launch < launches_with_peaks;
     std::mt19937_64 random{settings.seed * 1000003 + static_cast<std::uint64_t>(launch)};
 
@@ -204,7 +201,7 @@ double expected_seconds(PlannedStep const& step, CampaignSettings const& setting
         once = *known_ms;
     } else {
         for (auto const& subgraph : settings.models[step.index].subgraphs) {
-            once += guess_ms(subgraph, settings.threads);
+            once += guess_ms(subgraph, settings.execution.threads.value_or(1));
         }
     }
     return repetition_ms(once) / ms_per_second;

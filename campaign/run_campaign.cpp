@@ -112,7 +112,8 @@ class Campaign {
         header.settings = to_json_text(plan_without_steps(settings_, cases_, ""));
         header.rules = to_string(settings_.rules);
         header.reason = date;
-        if (settings_.allocator != Allocator::pinned) header.allocator = settings_.allocator;
+        if (settings_.execution.allocator != Allocator::pinned)
+            header.allocator = settings_.execution.allocator;
         append(header);
         append_machine(machine);
     }
@@ -125,7 +126,8 @@ class Campaign {
 
     /// With the CPUs of the process that times, not of the one that waits for it.
     [[nodiscard]] Environment as_timed_on(Environment machine) const {
-        if (!settings_.cpus.empty()) machine.affinity = cpu_list(settings_.cpus);
+        if (!settings_.execution.cpus.empty())
+            machine.affinity = cpu_list(settings_.execution.cpus);
         return machine;
     }
 
@@ -173,16 +175,13 @@ class Campaign {
         auto const found = plan_from_json(*samples_.settings, files_.samples.string() + ":1");
         bool const same = found == wanted && samples_.rules == to_string(settings_.rules);
         if (!same) {
-            throw InputError{files_.samples.string(),
-                             "holds repetitions of another measurement (" +
-                                 samples_.rules.value_or("?") + ", " +
-                                 std::to_string(found.models.size()) + " models, " +
-                                 std::to_string(found.cases.size()) + " cases, " + found.device +
-                                 ", threads " + std::to_string(found.threads) + ", CPUs " +
-                                 cpu_list(found.cpus) + ", seed " + std::to_string(found.seed) +
-                                 ", allocator " + std::string{to_string(found.allocator)} +
-                                 ", values " + found.value_rule + ")",
-                             "the same models and flags to resume it, or another --output"};
+            throw InputError{
+                files_.samples.string(),
+                "holds repetitions of another measurement (" + samples_.rules.value_or("?") + ", " +
+                    std::to_string(found.models.size()) + " models, " +
+                    std::to_string(found.cases.size()) + " cases, " + to_text(found.execution) +
+                    ", seed " + std::to_string(found.seed) + ", values " + found.value_rule + ")",
+                "the same models and flags to resume it, or another --output"};
         }
     }
 
@@ -238,7 +237,8 @@ class Campaign {
         if (ended >= settings_.rules.max_launches) return std::nullopt;
         if (least_done && budget_is_spent()) return std::nullopt;
 
-        LaunchContent content{.allocator = settings_.allocator};
+        LaunchContent content{.allocator =
+                                  settings_.execution.allocator.value_or(Allocator::pinned)};
         std::vector<bool> active(settings_.models.size(), !least_done);
         for (std::size_t i = 0; i < cases_.size(); ++i) {
             auto const owner = label(settings_.models[cases_[i].model]);
@@ -350,7 +350,7 @@ class Campaign {
         // Plans of ever fewer repetitions a launch.
         std::vector<Plan> plans;
         auto settings = settings_;
-        if (content.allocator != settings_.allocator) {
+        if (content.allocator != settings_.execution.allocator) {
             settings.rules.rounds = 1;
             settings.rules.whole_repetitions = 2;
             auto plan = make_plan(settings, cases_, content, samples_.campaign, launch,
@@ -421,7 +421,7 @@ class Campaign {
         report();
         if (end->code == 0 && !unfinished_launch()) {
             crashes_ = 0;
-            if (plan_.allocator == settings_.allocator) note_slowness();
+            if (plan_.execution.allocator == settings_.execution.allocator) note_slowness();
             return;
         }
         handle_crash(*end, samples_.launches[plan_.launch].done.size() > records_before);

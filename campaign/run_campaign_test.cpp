@@ -83,7 +83,7 @@ CampaignSettings small_settings() {
 }
 
 std::string key_of(std::string const& descriptor) {
-    return case_key(descriptor, CacheState::cold_all, 1, "", Precision::fp32);
+    return case_key(descriptor, CacheState::cold_all, {.threads = 1}, Precision::fp32);
 }
 
 /// Every repetition by its place, without its times of day.
@@ -119,7 +119,7 @@ TEST_F(RunCampaign, TimesEachDistinctSubgraphOnceForAllModels) {
 
 TEST_F(RunCampaign, RecordsTheCpusOfTheProcessThatTimes) {
     auto settings = small_settings();
-    settings.cpus = {0};
+    settings.execution.cpus = {0};
     auto const result = run_campaign(settings, files(), {.affinity = "0-63"});
     EXPECT_EQ(result.samples.environment.affinity, "0");
 }
@@ -166,15 +166,15 @@ TEST_F(RunCampaign, TimesWholeModelsBesideUnderTheDefaultAllocator) {
 
 TEST_F(RunCampaign, AllocatorIsPartOfKeysAndOfWhatMustAgree) {
     auto settings = small_settings();
-    settings.allocator = Allocator::untouched;
+    settings.execution.allocator = Allocator::untouched;
     auto const result = run_campaign(settings, files(), {});
     EXPECT_TRUE(result.samples.isolated.contains(key_of("a") + "/default_malloc"));
     EXPECT_EQ(result.samples.whole.size(), 2U) << "the campaign's own state, nothing beside";
     EXPECT_TRUE(result.samples.whole_default_allocator.empty());
     auto const measurement = measurement_of(result, settings, settings.models[0],
                                             CacheState::cold_all, {}, "x.samples.jsonl", "0");
-    EXPECT_EQ(measurement.condition.allocator, Allocator::untouched);
-    settings.allocator = Allocator::pinned;
+    EXPECT_EQ(measurement.condition.execution.allocator, Allocator::untouched);
+    settings.execution.allocator = Allocator::pinned;
     EXPECT_THROW((void)run_campaign(settings, files(), {}), InputError);
 }
 
@@ -192,7 +192,7 @@ TEST_F(RunCampaign, FinishedOutputIsReturnedAsItIs) {
 TEST_F(RunCampaign, OtherSettingsOnTheSameOutputAreRefused) {
     (void)run_campaign(small_settings(), files(), {});
     auto other = small_settings();
-    other.threads = 2;
+    other.execution.threads = 2;
     EXPECT_THROW((void)run_campaign(other, files(), {}), InputError);
     other = small_settings();
     other.rules.max_launches = 4;

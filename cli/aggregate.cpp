@@ -113,7 +113,7 @@ std::string estimate_line(Calibration const& calibration, fs::path const& output
         line += " --registry " + shell_word(output.string()) + " --hardware " +
                 calibration.hardware_id;
         // Another registry may hold fewer threads of the same hardware, which would come first.
-        if (auto const threads = calibration.condition.threads) {
+        if (auto const threads = calibration.condition.execution.threads) {
             line += " --threads " + std::to_string(*threads);
         }
         return line;

@@ -100,7 +100,7 @@ void find_served_file(AuditSubject& subject, HardwareEntry const& entry) {
     auto const& calibration = subject.stored.calibration;
     if (!calibration) return;
     CalibrationRequest request{.precision = calibration->condition.precision};
-    request.threads = calibration->condition.threads;
+    request.threads = calibration->condition.execution.threads;
     try {
         PassedOver neighbours;  // audited beside it, with what is wrong with them
         subject.served_first = calibrations_for(entry, request, &neighbours).front().path;

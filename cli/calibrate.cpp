@@ -127,7 +127,8 @@ CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& cho
     if (!measuring.quick && !measuring.publish && !measuring.runs && measuring.budget.empty()) {
         settings.rules.budget_s = default_budget_s;
     }
-    if (settings.device == "cpu" && settings.allocator == Allocator::pinned) {
+    if (settings.execution.device == DeviceKind::cpu &&
+        settings.execution.allocator == Allocator::pinned) {
         settings.rules.default_allocator_launches = measuring.quick ? 1 : 3;
     }
     auto const load = [&](std::string const& name) {
@@ -153,7 +154,7 @@ CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& cho
 Calibration calibration_of(Evidence const& evidence, Hardware const& hardware, bool provisional) {
     auto calibration = fit_calibration(evidence);
     calibration.hardware_id = hardware.id;
-    calibration.kind = hardware.kind;
+    calibration.condition.execution.device = hardware.kind;
     calibration.source = CurveSource::measured;
     calibration.provenance.tool_version = DERATE_VERSION;
     calibration.provenance.git_revision = git_revision();
@@ -173,7 +174,7 @@ void refuse_reference_blas(fs::path const& bench_program) {
 /// Flags that ask for what this calibration does not do.
 void refuse_flags_without_effect(CalibrateFlags const& flags, Precision precision) {
     if (!flags.hardware_name.empty()) require_hardware_id(flags.hardware_name, "--hardware-name");
-    if (flags.reference_blas && flags.measuring.device != "cpu") {
+    if (flags.reference_blas && flags.measuring.device != torch_name(DeviceKind::cpu)) {
         throw InputError{"--reference-blas", "matrix products of a GPU run on no BLAS of the host",
                          "--device cpu"};
     }
@@ -233,16 +234,15 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
         return exit_pass;
     }
     require_writable(flags.output / "any_file");  // said now, not after minutes of measuring
-    auto const bench_program = find_bench_program(flags.measuring.device);
-    if (!flags.reference_blas && flags.measuring.device == "cpu") {
+    auto const bench_program = find_bench_program(settings.execution.device);
+    if (!flags.reference_blas && settings.execution.device == DeviceKind::cpu) {
         refuse_reference_blas(bench_program);
     }
     auto const machine = machine_environment(settings, bench_program);
     auto const id = flags.hardware_name.empty() ? hardware_id_of(machine) : flags.hardware_name;
-    auto const folder = flags.output / (flags.measuring.device == "cuda" ? "gpu" : "cpu") / id;
-    auto const curves = folder / calibration_file_name({.precision = precision,
-                                                        .threads = settings.threads,
-                                                        .allocator = settings.allocator});
+    auto const folder = flags.output / to_string(settings.execution.device) / id;
+    auto const curves =
+        folder / calibration_file_name({.execution = settings.execution, .precision = precision});
     auto samples = curves;
     samples.replace_extension(".samples.jsonl");
 
@@ -262,7 +262,7 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
 
     auto const quality = quality_of(result, flags.measuring.quick);
     auto const trust = judge_trust(result.samples.environment, quality);
-    auto const hardware = hardware_of(result.samples, id, settings.threads, precision);
+    auto const hardware = hardware_of(result.samples, id, settings.execution, precision);
     auto const evidence = evidence_of_campaign(result, settings, hardware, samples, trust);
     if (!common.quiet) std::fprintf(stderr, "fitting and cross-validating\n");
     auto calibration = calibration_of(evidence, hardware, flags.measuring.quick);

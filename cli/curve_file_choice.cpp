@@ -50,7 +50,8 @@ std::filesystem::path chosen_curve_file(CurveFileFlags const& flags, CommonFlags
     for (auto const& registered : answering) {
         auto const& calibration = registered.calibration;
         if (calibration.legacy_rules || calibration.default_rules) continue;
-        if (calibration.condition.allocator != Allocator::untouched) return registered.path;
+        if (calibration.condition.execution.allocator != Allocator::untouched)
+            return registered.path;
     }
     throw InputError{"--hardware " + entry.id,
                      "no curves for " + std::string{to_string(request.precision)} +

@@ -18,16 +18,16 @@ namespace {
 
 /// Where derate-bench lies, or why it cannot time anything.
 struct BenchState {
-    std::string device;
+    DeviceKind device = DeviceKind::cpu;
     std::string path;   ///< empty: not there
     std::string fault;  ///< empty: it is there
 };
 
-BenchState look_for_bench(std::string const& device) {
+BenchState look_for_bench(DeviceKind device) {
     try {
         auto const path = find_bench_program(device);
         // A program that was built on another machine may find no GPU here.
-        bool const answers = device == "cpu" || ask_for_environment(path).has_value();
+        bool const answers = device == DeviceKind::cpu || ask_for_environment(path).has_value();
         return {.device = device,
                 .path = path.string(),
                 .fault = answers ? "" : "it finds no GPU, or no driver for it"};
@@ -60,7 +60,7 @@ std::string bytes_text(std::optional<double> const& bytes) {
 }
 
 ExitCode examine(CommonFlags const& common) {
-    BenchState const benches[]{look_for_bench("cpu"), look_for_bench("cuda")};
+    BenchState const benches[]{look_for_bench(DeviceKind::cpu), look_for_bench(DeviceKind::gpu)};
     auto environment = machine_environment();
     if (benches[0].fault.empty()) {
         if (auto const libraries = ask_for_environment(benches[0].path)) {
@@ -79,7 +79,7 @@ ExitCode examine(CommonFlags const& common) {
         nlohmann::json programs = nlohmann::json::array();
         for (auto const& bench : benches) {
             programs.push_back(
-                {{"device", bench.device},
+                {{"device", torch_name(bench.device)},
                  {"path", bench.path.empty() ? nlohmann::json() : nlohmann::json(bench.path)},
                  {"fault", bench.fault.empty() ? nlohmann::json() : nlohmann::json(bench.fault)}});
         }
@@ -119,7 +119,7 @@ ExitCode examine(CommonFlags const& common) {
     row("load average", shown(environment.load_average));
     row("LibTorch, BLAS", shown(environment.libtorch) + ", " + shown(environment.blas));
     for (auto const& bench : benches) {
-        row(("measures " + bench.device).c_str(),
+        row(("measures " + std::string{torch_name(bench.device)}).c_str(),
             bench.fault.empty() ? "yes" : "no: " + bench.fault);
     }
     std::printf("\nbest trust grade a measurement can reach here now: %s\n",

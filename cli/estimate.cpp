@@ -91,7 +91,7 @@ ModelToPrice measured_model(fs::path const& file, EstimateFlags const& flags) {
                        .batch = measurement.batch,
                        .precision = precision,
                        .partition = measurement.condition.partition,
-                       .allocator = measurement.condition.allocator};
+                       .allocator = measurement.condition.execution.allocator};
     for (auto const& measured : measurement.subgraphs) model.subgraphs.push_back(measured.subgraph);
     return model;
 }
@@ -121,7 +121,8 @@ Target from_file(fs::path const& file, Precision precision) {
                          std::string{"the model's, "}.append(to_string(precision))};
     }
     target.hardware_id = calibration.hardware_id;
-    HardwareEntry neighbours{.id = calibration.hardware_id, .kind = calibration.kind};
+    HardwareEntry neighbours{.id = calibration.hardware_id,
+                             .kind = calibration.condition.execution.device};
     auto const beside = file.parent_path() / "hardware.json";
     if (std::error_code error; fs::exists(beside, error)) neighbours.hardware_file = beside;
     target.hardware = read_hardware(neighbours, &target.passed_over);
@@ -141,7 +142,8 @@ void refuse_other_threads(HardwareEntry const& entry, CalibrationRequest const& 
         if (has_curves && calibration.condition.precision == request.precision &&
             (!request.only || calibration.source == *request.only)) {
             // An import that does not say counts for none.
-            if (auto const threads = calibration.condition.threads) calibrated.insert(*threads);
+            if (auto const threads = calibration.condition.execution.threads)
+                calibrated.insert(*threads);
         }
     }
     if (calibrated.contains(*request.threads)) return;
@@ -494,7 +496,7 @@ std::string model_text(ModelToPrice const& model) {
 std::string place_text(Target const& target) {
     auto text = target.hardware_id;
     if (target.calibrations.empty()) return text;
-    auto const threads = target.calibrations.front().condition.threads;
+    auto const threads = target.calibrations.front().condition.execution.threads;
     return threads ? text + ", " + threads_text(threads) : text;
 }
 
@@ -533,8 +535,10 @@ void print_slowest(ModelToPrice const& model, ChainEstimate const& estimate) {
 /// What a run needs to take the time that was predicted, where malloc serves its tensors.
 std::string allocator_note(Target const& target) {
     auto const& calibration = target.calibrations.front();
-    if (calibration.kind != DeviceKind::cpu || !calibration.condition.allocator) return {};
-    if (calibration.condition.allocator == Allocator::untouched) {
+    if (calibration.condition.execution.device != DeviceKind::cpu ||
+        !calibration.condition.execution.allocator)
+        return {};
+    if (calibration.condition.execution.allocator == Allocator::untouched) {
         return "With glibc's default malloc; a run without its page faults is --allocator "
                "pinned.\n";
     }

@@ -77,10 +77,7 @@ EvidencePart part_of_samples(fs::path const& path, std::optional<std::string> co
 
     if (plan.models.empty()) throw InputError{path.string(), "its plan has no models", accepted};
     CampaignSettings settings;
-    settings.threads = plan.threads;
-    settings.cpus = plan.cpus;
-    settings.device = plan.device;
-    settings.allocator = plan.allocator;
+    settings.execution = plan.execution;
     settings.states = {state_to_use(plan)};
     std::set<std::string> planned_keys;
     for (auto const& item : plan.cases) planned_keys.insert(item.key);
@@ -96,9 +93,8 @@ EvidencePart part_of_samples(fs::path const& path, std::optional<std::string> co
         settings.models.push_back(std::move(model));
     }
     result.cases = distinct_cases(settings);
-    auto const hardware =
-        hardware_of(samples, hardware_id.value_or(id_in(samples, path)),
-                    plan.threads, plan.models.front().precision);
+    auto const hardware = hardware_of(samples, hardware_id.value_or(id_in(samples, path)),
+                                      plan.execution, plan.models.front().precision);
     // Whether it was --quick the file does not say; three launches tell as much.
     auto const trust = judge_trust(samples.environment, quality_of(result, false));
     return {path.string(), evidence_of_campaign(result, settings, hardware, path, trust)};
@@ -142,8 +138,7 @@ Hardware hardware_of(BenchmarkReport const& report, std::optional<std::string> c
         auto hardware = hardware_from_json(read_json(beside), beside.string());
         if (hardware.id == *id) return hardware;
     }
-    return {
-        .id = *id, .kind = report.device == "cpu" ? DeviceKind::cpu : DeviceKind::gpu, .name = *id};
+    return {.id = *id, .kind = report.condition.execution.device, .name = *id};
 }
 
 /// Reports by campaign. A launch that is there already counts once.

@@ -42,10 +42,11 @@ void set_condition(json& result, Calibration const* calibration, Evidence const*
     auto state = CacheState::unknown;
     if (calibration != nullptr) {
         auto const& condition = calibration->condition;
-        result["threads"] = json_or_null(condition.threads);
+        result["threads"] = json_or_null(condition.execution.threads);
         result["precision"] = to_string(condition.precision);
-        result["device"] = to_string(calibration->kind);
-        if (condition.allocator) result["allocator"] = to_string(*condition.allocator);
+        result["device"] = to_string(condition.execution.device);
+        if (condition.execution.allocator)
+            result["allocator"] = to_string(*condition.execution.allocator);
         state = condition.cache_state;
     }
     // An older curve file does not say; what it was made from does.

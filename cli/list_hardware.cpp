@@ -38,10 +38,10 @@ nlohmann::json row_of(HardwareEntry const& entry, RegisteredCalibration const& r
         {"hardware_id", entry.id},
         {"kind", to_string(entry.kind)},
         {"precision", precisions_of(calibration)},
-        {"threads", json_or_null(calibration.condition.threads)},
+        {"threads", json_or_null(calibration.condition.execution.threads)},
         {"source", to_string(calibration.source)},
-        {"allocator", calibration.condition.allocator
-                          ? nlohmann::json(to_string(*calibration.condition.allocator))
+        {"allocator", calibration.condition.execution.allocator
+                          ? nlohmann::json(to_string(*calibration.condition.execution.allocator))
                           : nullptr},
         {"prices_default_allocator",
          under_allocator(calibration, Allocator::untouched).has_value()},

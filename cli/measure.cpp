@@ -76,11 +76,9 @@ std::string table_of(CampaignResult const& result, CampaignSettings const& setti
         std::snprintf(line, sizeof line, "  %-24s %s\n", what, value.c_str());
         text += line;
     };
-    std::snprintf(line, sizeof line, "%s, %s, %d thread%s, %s\n", label.c_str(),
-                  std::string{to_string(measurement.condition.precision)}.c_str(), settings.threads,
-                  settings.threads == 1 ? "" : "s",
-                  std::string{to_string(measurement.condition.cache_state)}.c_str());
-    text += line;
+    text += label + ", " + std::string{to_string(measurement.condition.precision)} + ", " +
+            threads_text(settings.execution.threads) + ", " +
+            std::string{to_string(measurement.condition.cache_state)} + "\n";
     double parts_ms = 0;
     double in_context_ms = 0;
     int failed = 0;
@@ -231,7 +229,7 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
                              ? samples_beside(flags.output)
                              : flags.output / "measurement.samples.jsonl";
     CampaignFiles const files{.samples = samples,
-                              .bench_program = find_bench_program(flags.measuring.device)};
+                              .bench_program = find_bench_program(settings.execution.device)};
     auto const machine = machine_environment(settings, files.bench_program);
     auto printer = std::make_unique<ProgressPrinter>(common.quiet);
     auto const result = run_campaign(settings, files, machine,
@@ -240,7 +238,7 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
 
     auto const hardware_id =
         flags.hardware.empty() ? hardware_id_of(result.samples.environment) : flags.hardware;
-    auto const hardware = hardware_of(result.samples, hardware_id, settings.threads, precision);
+    auto const hardware = hardware_of(result.samples, hardware_id, settings.execution, precision);
     auto const trust = judge_trust(result.samples.environment,
                                    quality_of(result, flags.measuring.quick));
     std::vector<Measurement> measurements;

@@ -147,33 +147,32 @@ Precision precision_to_measure(std::string const& name) {
 }
 
 CampaignSettings settings_of(MeasuringFlags const& flags) {
-    if (flags.device != "cpu" && flags.device != "cuda") {
-        throw InputError{"--device", "got '" + flags.device + "'", "cpu or cuda"};
-    }
+    auto const device = parse_torch_name(flags.device);
+    if (!device) throw InputError{"--device", "got '" + flags.device + "'", "cpu or cuda"};
     if (flags.threads < 1) throw InputError{"--threads", "less than one", "1 or more"};
     if (flags.runs && *flags.runs < 1) throw InputError{"--runs", "less than one", "1 or more"};
     if (flags.launches && *flags.launches < 1) {
         throw InputError{"--launches", "less than one", "1 or more"};
     }
-    if (flags.device == "cuda" && flags.threads != 1) {
+    if (device == DeviceKind::gpu && flags.threads != 1) {
         throw InputError{"--threads", "a GPU's kernels have none", "no --threads beside --device cuda"};
     }
     (void)precision_to_measure(flags.precision);
 
     CampaignSettings settings;
     settings.seed = flags.seed;
-    settings.device = flags.device;
-    settings.threads = flags.threads;
-    settings.cpus = cpus_for(settings.threads);
+    settings.execution.device = *device;
+    settings.execution.threads = flags.threads;
+    settings.execution.cpus = cpus_for(flags.threads);
     settings.peaks = true;
     auto const allocator = parse_allocator(flags.allocator);
     if (!allocator) {
         throw InputError{"--allocator", "got '" + flags.allocator + "'", "pinned or default"};
     }
-    if (flags.device == "cuda" && *allocator != Allocator::pinned) {
+    if (device == DeviceKind::gpu && *allocator != Allocator::pinned) {
         throw InputError{"--allocator", "a GPU's memory is not malloc's", "--device cpu"};
     }
-    settings.allocator = *allocator;
+    settings.execution.allocator = *allocator;
     settings.states.clear();
     for (auto const& name : flags.cache_states) {
         auto const state = parse_cache_state(name);
@@ -212,8 +211,8 @@ Environment machine_environment(std::span<int const> cpus) {
 }
 
 Environment machine_environment(CampaignSettings const& settings, fs::path const& bench_program) {
-    auto environment = machine_environment(settings.cpus);
-    if (settings.device == "cpu") return environment;
+    auto environment = machine_environment(settings.execution.cpus);
+    if (settings.execution.device == DeviceKind::cpu) return environment;
     // Which GPU it is names the hardware and bounds the models in memory: known before the first
     // launch.
     auto const told = ask_for_environment(bench_program);
@@ -228,8 +227,9 @@ Environment machine_environment(CampaignSettings const& settings, fs::path const
 
 std::string repro_line(CampaignSettings const& settings, DistinctCase const& item) {
     auto const& model = settings.models[item.model];
-    auto line =
-        std::string{settings.device == "cpu" ? "derate-bench" : "derate-bench-cuda"} + " --model ";
+    auto line = std::string{settings.execution.device == DeviceKind::cpu ? "derate-bench"
+                                                                         : "derate-bench-cuda"} +
+                " --model ";
     // A shipped model by its name; the probes have none, and a person's file is where it is.
     if (model.file.parent_path() == models_directory() && model.name != "probes") {
         line += model.name +
@@ -239,15 +239,16 @@ std::string repro_line(CampaignSettings const& settings, DistinctCase const& ite
     } else {
         line += shell_word(fs::absolute(model.file).string());
     }
-    line += " --threads " + std::to_string(settings.threads) + " --cache-state " +
-            std::string{to_string(item.state)} + " --seed " + std::to_string(settings.seed);
-    if (settings.allocator != Allocator::pinned) {
-        line += " --allocator " + std::string{to_string(settings.allocator)};
+    line += " --threads " + std::to_string(settings.execution.threads.value_or(1)) +
+            " --cache-state " + std::string{to_string(item.state)} + " --seed " +
+            std::to_string(settings.seed);
+    if (auto const allocator = settings.execution.allocator; allocator != Allocator::pinned) {
+        line += " --allocator " + std::string{to_string(*allocator)};
     }
-    if (!settings.cpus.empty()) {
+    if (!settings.execution.cpus.empty()) {
         line += " --cpus ";
-        for (auto const cpu : settings.cpus) {
-            line += (cpu == settings.cpus.front() ? "" : ",") + std::to_string(cpu);
+        for (auto const cpu : settings.execution.cpus) {
+            line += (cpu == settings.execution.cpus.front() ? "" : ",") + std::to_string(cpu);
         }
     }
     return line + " --benchmark_filter='^" + item.name + "/'";
@@ -321,7 +322,7 @@ void print_dry_run(CampaignSettings const& settings, bool as_json) {
     double const expected_s = expected_campaign_seconds(settings);
     auto const plan =
         make_plan(settings, cases, everything_of(settings, cases), "", 0, usable_memory_bytes());
-    auto const quota = short_quota(cpu_quota(), settings.threads);
+    auto const quota = short_quota(cpu_quota(), settings.execution.threads.value_or(1));
     // Where each case and whole model comes first.
     std::vector<std::pair<std::size_t, PlannedStep>> order;
     std::set<std::pair<StepKind, std::size_t>> seen;
@@ -356,7 +357,7 @@ void print_dry_run(CampaignSettings const& settings, bool as_json) {
                            {"steps_of_first_launch", plan.steps.size()},
                            {"rules", to_string(settings.rules)},
                            {"seed", settings.seed},
-                           {"threads", settings.threads},
+                           {"threads", settings.execution.threads.value_or(1)},
                            {"expected_s", expected_s}};
         std::vector<Warning> warnings;
         if (quota) warnings.push_back({WarningCode::cpu_quota, quota->what});

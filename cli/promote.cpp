@@ -72,7 +72,7 @@ std::vector<StagedHardware> read_staged(fs::path const& staged) {
     for (auto const& curves : calibration_files_below(staged)) {
         auto const place = fs::relative(curves.parent_path(), staged);
         auto const kind = place.begin() == place.end() ? fs::path{} : *place.begin();
-        if ((kind != "cpu" && kind != "gpu") || std::distance(place.begin(), place.end()) != 2) {
+        if (!parse_device_kind(kind.string()) || std::distance(place.begin(), place.end()) != 2) {
             throw InputError{curves.string(), "not in <cpu|gpu>/<hardware id>/",
                              "a folder staged by derate calibrate"};
         }

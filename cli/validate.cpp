@@ -102,14 +102,14 @@ CampaignSettings campaign_of_test(ValidateFlags const& flags, Calibration const&
                          "models that it was not made from"};
     }
     auto measuring = flags.measuring;
-    auto const device = calibration.kind == DeviceKind::gpu ? "cuda" : "cpu";
+    auto const device = std::string{torch_name(calibration.condition.execution.device)};
     if (measuring.device.empty()) measuring.device = device;
     if (measuring.device != device) {
         throw InputError{"--device", measuring.device + ", but the calibration is of another kind",
                          device};
     }
     measuring.precision = to_string(calibration.condition.precision);
-    measuring.threads = calibration.condition.threads.value_or(1);
+    measuring.threads = calibration.condition.execution.threads.value_or(1);
     auto const precision = precision_to_measure(measuring.precision);
     auto settings = settings_of(measuring);
     settings.peaks = false;  // times are compared, not efficiencies
@@ -142,7 +142,7 @@ void refuse_other_machine(std::string const& hardware_name, Calibration const& c
 Evidence measure_test_models(CommonFlags const& common, ValidateFlags const& flags,
                              Calibration const& calibration, fs::path const& file,
                              CampaignSettings const& settings) {
-    auto const bench_program = find_bench_program(settings.device);
+    auto const bench_program = find_bench_program(settings.execution.device);
     auto const machine = machine_environment(settings, bench_program);
     refuse_other_machine(flags.hardware_name, calibration, file, machine);
     TemporaryFolder const temporary;
@@ -159,7 +159,7 @@ Evidence measure_test_models(CommonFlags const& common, ValidateFlags const& fla
                                   .quick = flags.measuring.quick,
                                   .precise_share = precise_share(result, 0.02),
                                   .drift = analyse_drift(result.samples.drift)};
-    auto const hardware = hardware_of(result.samples, calibration.hardware_id, settings.threads,
+    auto const hardware = hardware_of(result.samples, calibration.hardware_id, settings.execution,
                                       calibration.condition.precision);
     return evidence_of_campaign(result, settings, hardware, samples,
                                 judge_trust(result.samples.environment, quality));

@@ -41,7 +41,7 @@ std::string label_of(Calibration const& calibration, std::filesystem::path const
                      std::set<std::string>& taken) {
     auto label =
         calibration.hardware_id + " " + std::string{to_string(calibration.condition.precision)};
-    if (auto const threads = calibration.condition.threads)
+    if (auto const threads = calibration.condition.execution.threads)
         label += " t" + std::to_string(*threads);
     if (taken.contains(label)) label += " (" + file.string() + ")";
     taken.insert(label);

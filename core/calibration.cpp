@@ -60,13 +60,13 @@ double operator_seconds_in(ContextFactor const& context, double model_bytes) {
 }
 
 std::optional<Calibration> under_allocator(Calibration calibration, Allocator allocator) {
-    if (calibration.condition.allocator.value_or(Allocator::pinned) == allocator)
+    if (calibration.condition.execution.allocator.value_or(Allocator::pinned) == allocator)
         return calibration;
     if (allocator == Allocator::pinned || !calibration.default_allocator_context) {
         return std::nullopt;
     }
     calibration.context = *calibration.default_allocator_context;
-    calibration.condition.allocator = allocator;
+    calibration.condition.execution.allocator = allocator;
     return calibration;
 }
 

@@ -235,7 +235,6 @@ struct ValidationClaim {
 /// One condition of one device: content of efficiency_curves.json.
 struct Calibration {
     std::string hardware_id;
-    DeviceKind kind = DeviceKind::cpu;
     Condition condition;
     CurveSource source = CurveSource::measured;
     std::optional<PeakRate> peak_flops;      ///< denominator of compute efficiencies

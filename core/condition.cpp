@@ -25,9 +25,15 @@ std::optional<CacheState> parse_cache_state(std::string_view text) {
     return value_named(text, cache_state_names);
 }
 
+std::string_view to_string(Backend) { return "eager"; }
+
 std::vector<ConditionPart> parts_of(Condition const& condition) {
-    auto const& [precision, threads, cache_state, allocator, partition, flop_rule] = condition;
-    return {{"precision", "precision", std::string{to_string(precision)}},
+    auto const& [execution, precision, cache_state, partition, flop_rule] = condition;
+    auto const& [device, backend, threads, cpus, allocator] = execution;
+    return {{"device_kind", "device", std::string{to_string(device)}},
+            {"backend", "back end", std::string{to_string(backend)}},
+            {"affinity", "affinity", cpus.empty() ? "unknown" : cpu_list(cpus)},
+            {"precision", "precision", std::string{to_string(precision)}},
             {"threads", "thread count", threads ? std::to_string(*threads) : "unknown"},
             {"cache_state", "cache state", std::string{to_string(cache_state)}},
             {"allocator", "allocator",
@@ -36,13 +42,34 @@ std::vector<ConditionPart> parts_of(Condition const& condition) {
             {"flop_rule", "FLOP rule", flop_rule}};
 }
 
+std::string cpu_list(std::span<int const> cpus) {
+    std::string text;
+    for (std::size_t first = 0; first < cpus.size();) {
+        auto last = first;
+        while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) ++last;
+        if (!text.empty()) text += ",";
+        text += std::to_string(cpus[first]);
+        if (last > first) text += "-" + std::to_string(cpus[last]);
+        first = last + 1;
+    }
+    return text;
+}
+
 std::string threads_text(std::optional<int> threads) {
     if (!threads) return "threads unknown";
     return std::to_string(*threads) + (*threads == 1 ? " thread" : " threads");
 }
 
+std::string to_text(Execution const& execution) {
+    return std::string{to_string(execution.device)} + ", " + threads_text(execution.threads) +
+           (execution.cpus.empty() ? ", not bound" : ", CPUs " + cpu_list(execution.cpus)) +
+           ", allocator " +
+           (execution.allocator ? std::string{to_string(*execution.allocator)} : "unknown");
+}
+
 std::string to_text(Condition const& condition) {
-    return std::string{to_string(condition.precision)} + ", " + threads_text(condition.threads);
+    return std::string{to_string(condition.precision)} + ", " +
+           threads_text(condition.execution.threads);
 }
 
 std::string file_suffix(Condition const& condition) {
@@ -53,10 +80,10 @@ std::string file_suffix(Condition const& condition) {
             suffix += static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
         }
     }
-    if (condition.threads && *condition.threads > 1) {
-        suffix += "_t" + std::to_string(*condition.threads);
+    if (condition.execution.threads && *condition.execution.threads > 1) {
+        suffix += "_t" + std::to_string(*condition.execution.threads);
     }
-    if (condition.allocator == Allocator::untouched) suffix += "_default_malloc";
+    if (condition.execution.allocator == Allocator::untouched) suffix += "_default_malloc";
     return suffix;
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/allocator.hpp"
+#include "core/device_kind.hpp"
 #include "core/precision.hpp"
 
 namespace derate {
@@ -15,12 +17,29 @@ enum class CacheState { hot, cold_activations, cold_all, in_context, unknown };
 [[nodiscard]] std::string_view to_string(CacheState state);
 [[nodiscard]] std::optional<CacheState> parse_cache_state(std::string_view name);
 
+/// What cuts a model into kernels, makes one of them runnable and runs it.
+enum class Backend {
+    eager,  ///< operators one by one through LibTorch's dispatcher
+};
+
+[[nodiscard]] std::string_view to_string(Backend backend);
+
+/// How a process runs what it times: decided once, before it starts.
+struct Execution {
+    DeviceKind device = DeviceKind::cpu;
+    Backend backend = Backend::eager;
+    std::optional<int> threads{};  ///< 1 or more; empty: unknown, or a GPU, where it means nothing
+    std::vector<int> cpus{};       ///< affinity, ascending; empty: not bound, or unknown
+    std::optional<Allocator> allocator{};  ///< empty: unknown
+
+    friend bool operator==(Execution const&, Execution const&) = default;
+};
+
 /// What the timings of one piece of hardware, and the curves made of them, hold under.
 struct Condition {
+    Execution execution{};
     Precision precision = Precision::fp32;
-    std::optional<int> threads{};  ///< 1 or more; empty: unknown, or a GPU, where it means nothing
     CacheState cache_state = CacheState::unknown;  ///< of kernels timed alone
-    std::optional<Allocator> allocator{};          ///< empty: unknown
     std::string
         partition{};  ///< the rule that cuts models into subgraphs: "derate_1", or a foreign name
     std::string
@@ -37,8 +56,14 @@ struct ConditionPart {
 };
 [[nodiscard]] std::vector<ConditionPart> parts_of(Condition const& condition);
 
+/// "0-1,4" for CPUs 0, 1 and 4. \param cpus  ascending
+[[nodiscard]] std::string cpu_list(std::span<int const> cpus);
+
 /// "2 threads", "threads unknown"
 [[nodiscard]] std::string threads_text(std::optional<int> threads);
+
+/// For people: "cpu, 2 threads, CPUs 0-1, allocator pinned".
+[[nodiscard]] std::string to_text(Execution const& execution);
 
 /// For people: "FP32, 2 threads".
 [[nodiscard]] std::string to_text(Condition const& condition);

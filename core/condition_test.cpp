@@ -9,33 +9,37 @@ TEST(Condition, IsToldInWordsAndInAFilesName) {
     Condition condition;
     EXPECT_EQ(to_text(condition), "FP32, threads unknown");
     EXPECT_EQ(file_suffix(condition), "");
-    condition.threads = 1;
+    condition.execution.threads = 1;
     EXPECT_EQ(to_text(condition), "FP32, 1 thread");
     EXPECT_EQ(file_suffix(condition), "") << "the default";
-    condition.threads = 2;
+    condition.execution.threads = 2;
     condition.precision = Precision::bf16;
-    condition.allocator = Allocator::untouched;
+    condition.execution.allocator = Allocator::untouched;
     EXPECT_EQ(to_text(condition), "BF16, 2 threads");
     EXPECT_EQ(file_suffix(condition), "_bf16_t2_default_malloc");
 }
 
 TEST(Condition, DiffersInEachOfItsParts) {
-    Condition const first{.threads = 1, .partition = "p", .flop_rule = "f"};
-    Condition other{.precision = Precision::fp16,
-                    .threads = {},
-                    .cache_state = CacheState::hot,
-                    .allocator = Allocator::pinned,
-                    .partition = "q",
-                    .flop_rule = "g"};
+    Condition const first{
+        .execution = {.threads = 1, .cpus = {0, 1, 3}}, .partition = "p", .flop_rule = "f"};
+    Condition const other{.execution = {.device = DeviceKind::gpu, .allocator = Allocator::pinned},
+                          .precision = Precision::fp16,
+                          .cache_state = CacheState::hot,
+                          .partition = "q",
+                          .flop_rule = "g"};
     auto const parts = parts_of(first);
     auto const others = parts_of(other);
-    ASSERT_EQ(parts.size(), 6U);
+    ASSERT_EQ(parts.size(), 9U);
     for (std::size_t i = 0; i < parts.size(); ++i) {
         EXPECT_EQ(parts[i].key, others[i].key);
+        if (parts[i].key == "backend") continue;  // there is one
         EXPECT_NE(parts[i].value, others[i].value) << parts[i].name;
     }
-    EXPECT_EQ(others[1].value, "unknown");
+    EXPECT_EQ(parts[2].value, "0-1,3");
+    EXPECT_EQ(others[4].value, "unknown");
     EXPECT_NE(first, other);
+    EXPECT_EQ(to_text(first.execution), "cpu, 1 thread, CPUs 0-1,3, allocator unknown");
+    EXPECT_EQ(to_text(other.execution), "gpu, threads unknown, not bound, allocator pinned");
 }
 
 }  // namespace

@@ -141,7 +141,7 @@ TEST(Evidence, OneCampaignHoldsItsModelsAndTheirCases) {
 
 TEST(Evidence, ReadsWhatItWrites) {
     auto evidence = two_models();  // files that do not say these are of before they were said
-    evidence.condition.allocator = Allocator::untouched;
+    evidence.condition.execution.allocator = Allocator::untouched;
     for (auto& campaign : evidence.campaigns) campaign.value_rule = "derate_2";
     auto const written = to_json(evidence);
     EXPECT_EQ(to_json(evidence_from_json(written, "e.json")), written);

@@ -2,15 +2,6 @@
 
 namespace derate {
 
-std::string_view to_string(DeviceKind kind) { return kind == DeviceKind::cpu ? "cpu" : "gpu"; }
-
-std::optional<DeviceKind> parse_device_kind(std::string_view name) {
-    for (auto const kind : {DeviceKind::cpu, DeviceKind::gpu}) {
-        if (to_string(kind) == name) return kind;
-    }
-    return std::nullopt;
-}
-
 std::optional<std::string> parse_hardware_id(std::string_view text) {
     constexpr std::string_view letters =
         "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._-";

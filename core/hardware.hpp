@@ -4,15 +4,11 @@
 #include <string_view>
 #include <vector>
 
+#include "core/device_kind.hpp"
 #include "core/precision.hpp"
 #include "core/quantity.hpp"
 
 namespace derate {
-
-enum class DeviceKind { cpu, gpu };
-
-[[nodiscard]] std::string_view to_string(DeviceKind kind);  ///< "cpu", "gpu"
-[[nodiscard]] std::optional<DeviceKind> parse_device_kind(std::string_view name);
 
 /// What a hardware id may be: a folder's name, a word of a command line and a key.
 inline constexpr std::string_view hardware_id_rule =

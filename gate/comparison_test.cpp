@@ -43,7 +43,7 @@ TimingTable noisy_export(std::uint64_t seed, double first_case_slowdown = 1) {
 
 /// The same times as the file that `derate measure --export gbench` writes: a row a case.
 std::string as_our_export(TimingTable const& table) {
-    Measurement measurement{.model = "model", .condition = {.threads = 1}};
+    Measurement measurement{.model = "model", .condition = {.execution = {.threads = 1}}};
     for (auto const& one : table.cases) {
         std::vector<LaunchTimes> launches;
         for (double const median : one.times_ms) {

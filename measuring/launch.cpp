@@ -83,7 +83,8 @@ class Launch {
         record.kind = kind;
         record.launch = plan_.launch;
         record.time_ns = machine_.now_ns();
-        if (plan_.allocator != Allocator::pinned) record.allocator = plan_.allocator;
+        if (plan_.execution.allocator != Allocator::pinned)
+            record.allocator = plan_.execution.allocator;
         return record;
     }
 

@@ -18,25 +18,13 @@ std::string_view to_string(StepKind kind) {
     return {};
 }
 
-std::string case_key(std::string_view descriptor, CacheState state, int threads,
-                     std::string const& cpus, Precision precision, Allocator allocator) {
+std::string case_key(std::string_view descriptor, CacheState state, Execution const& execution,
+                     Precision precision) {
     return descriptor_hash(descriptor) + "/" + std::string{to_string(state)} + "/t" +
-           std::to_string(threads) + (cpus.empty() ? "" : "@" + cpus) + "/" +
+           std::to_string(execution.threads.value_or(1)) +
+           (execution.cpus.empty() ? "" : "@" + cpu_list(execution.cpus)) + "/" +
            std::string{to_string(precision)} +
-           (allocator == Allocator::pinned ? "" : "/default_malloc");
-}
-
-std::string cpu_list(std::span<int const> cpus) {
-    std::string text;
-    for (std::size_t first = 0; first < cpus.size();) {
-        auto last = first;
-        while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) ++last;
-        if (!text.empty()) text += ",";
-        text += std::to_string(cpus[first]);
-        if (last > first) text += "-" + std::to_string(cpus[last]);
-        first = last + 1;
-    }
-    return text;
+           (execution.allocator == Allocator::untouched ? "/default_malloc" : "");
 }
 
 }  // namespace derate

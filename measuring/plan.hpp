@@ -73,10 +73,7 @@ struct Plan {
     int launch = 0;            ///< from 0
     std::uint64_t seed = 0;    ///< of weights, inputs; the order was drawn from it too
     std::string value_rule{};  ///< by which weights and inputs get their values; "derate_2"
-    int threads = 1;
-    std::vector<int> cpus{};     ///< affinity; empty: leave it
-    std::string device = "cpu";  ///< "cpu" or "cuda"
-    Allocator allocator = Allocator::pinned;
+    Execution execution{.threads = 1, .allocator = Allocator::pinned};
     RepetitionPolicy repetition;
     double time_limit_s = 0;  ///< of the steps: end at the first boundary after this; 0: none
     bool peaks = false;       ///< run the peak probes before the first step
@@ -91,15 +88,8 @@ struct Plan {
 
 /// "<descriptor hash>/<cache state>/t<threads>@<CPUs>/<precision>", e.g.
 /// "9b2f00c3a1d4e587/cold_all/t1@1/FP32": all that a kernel's time depends on beside the machine.
-///
-/// \param cpus  the affinity as a list, "0-1"; empty where the process is not pinned, and then
-///              without '@'
-/// \param allocator  "/default_malloc" is appended where it is not pinned
-[[nodiscard]] std::string case_key(std::string_view descriptor, CacheState state, int threads,
-                                   std::string const& cpus, Precision precision,
-                                   Allocator allocator = Allocator::pinned);
-
-/// "0-1,4" for CPUs 0, 1 and 4. \param cpus  ascending
-[[nodiscard]] std::string cpu_list(std::span<int const> cpus);
+/// Without '@' where the process is not bound; "/default_malloc" is appended under that allocator.
+[[nodiscard]] std::string case_key(std::string_view descriptor, CacheState state,
+                                   Execution const& execution, Precision precision);
 
 }  // namespace derate

@@ -240,7 +240,8 @@ std::vector<ReportSection> sections_of(CalibrationDiagnostics const& diagnostics
 std::string title_of(Calibration const& calibration) {
     std::string title = "Analysis of " + calibration.hardware_id + ", " +
                         std::string{to_string(calibration.condition.precision)};
-    if (auto const threads = calibration.condition.threads) title += ", " + threads_text(threads);
+    if (auto const threads = calibration.condition.execution.threads)
+        title += ", " + threads_text(threads);
     return title;
 }
 

@@ -129,7 +129,7 @@ ProvenanceAudit provenance_of(AuditSubject const& subject, std::string_view toda
     ProvenanceAudit result{.file = subject.stored.curves,
                            .source = calibration.source,
                            .precision = calibration.condition.precision,
-                           .threads = calibration.condition.threads,
+                           .threads = calibration.condition.execution.threads,
                            .provisional = calibration.provisional,
                            .recorded = calibration.provenance,
                            .age_days = days_between(oldest, today),

@@ -299,7 +299,7 @@ class AuditChain : public testing::Test {
             }
         }
         auto evidence = evidence_with(std::move(cases), std::move(models));
-        evidence.condition.threads = 1;
+        evidence.condition.execution.threads = 1;
         evidence.hardware.compute_peaks = {
             {Precision::fp32, 1, {.per_second = 100e9, .source = "measured", .method = ""}}};
         auto& campaign = evidence.campaigns.front();

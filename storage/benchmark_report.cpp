@@ -227,26 +227,23 @@ BenchmarkReport benchmark_report_from_text(std::string_view text, std::string co
         throw InputError{where + "#/context/" + std::string{keys::hardware_id},
                          "got '" + *report.hardware_id + "'", hardware_id_rule};
     }
-    report.device = context.text(keys::device);
-    if (report.device != "cpu" && report.device != "cuda") {
-        throw InputError{where + "#/context/" + std::string{keys::device},
-                         "got '" + report.device + "'", "cpu or cuda"};
-    }
-    report.precision = context.parsed(keys::precision, parse_precision, "FP32, FP16 or BF16");
-    report.threads = context.parsed(keys::threads, parse_count, "a whole number");
-    if (report.device == "cpu") {
-        if (report.threads < 1) {
+    auto& condition = report.condition;
+    auto& execution = condition.execution;
+    execution.device = context.parsed(keys::device, parse_torch_name, "cpu or cuda");
+    condition.precision = context.parsed(keys::precision, parse_precision, "FP32, FP16 or BF16");
+    int const threads = context.parsed(keys::threads, parse_count, "a whole number");
+    if (execution.device == DeviceKind::cpu) {
+        if (threads < 1) {
             throw InputError{where + "#/context/" + std::string{keys::threads}, "got '0'",
                              "1 or more"};
         }
         bool const pinned = context.optional_text(keys::malloc_thresholds).has_value();
-        report.allocator = pinned ? Allocator::pinned : Allocator::untouched;
-    } else {
-        report.threads = 0;
+        execution.threads = threads;
+        execution.allocator = pinned ? Allocator::pinned : Allocator::untouched;
     }
-    report.cache_state =
+    condition.cache_state =
         context.parsed(keys::cache_state, parse_cache_state, "hot, cold_activations or cold_all");
-    report.partition = context.text(keys::partition);
+    condition.partition = context.text(keys::partition);
     report.tool_version = context.optional_text(keys::tool_version);
     report.value_rule = context.optional_text(keys::value_rule);
     report.models = split_list(context.optional_text(keys::models).value_or(""));

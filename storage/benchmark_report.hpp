@@ -50,12 +50,7 @@ struct BenchmarkReport {
     int launch =
         0;  ///< number made of the content: the same file has the same, wherever it is read
     std::optional<std::string> hardware_id{};
-    Precision precision = Precision::fp32;
-    int threads = 1;  ///< 0 on a GPU
-    CacheState cache_state = CacheState::cold_all;
-    std::optional<Allocator> allocator{};
-    std::string device;  ///< "cpu", "cuda"
-    std::string partition;
+    Condition condition{};
     std::optional<std::string> tool_version{};
     std::optional<std::string> value_rule{};
     std::vector<std::string> models;  ///< "resnet18/b1": of the run, timed or not

@@ -47,7 +47,7 @@ std::string calibration_file_name(Condition const& condition) {
 std::filesystem::path curve_file_in(std::filesystem::path const& output,
                                     Calibration const& calibration) {
     if (output.extension() == ".json") return output;
-    return output / to_string(calibration.kind) / calibration.hardware_id /
+    return output / to_string(calibration.condition.execution.device) / calibration.hardware_id /
            calibration_file_name(calibration.condition);
 }
 

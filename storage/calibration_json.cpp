@@ -458,16 +458,18 @@ Calibration calibration_without_rules(json const& value, std::string_view where)
     require_schema(fields);
     Calibration calibration;
     calibration.hardware_id = fields.word("hardware_id", parse_hardware_id, hardware_id_rule);
-    calibration.kind = fields.word("device_kind", parse_device_kind, "\"cpu\" or \"gpu\"");
     calibration.condition = condition_from_json(fields, ConditionDialect::calibration);
+    calibration.condition.execution.device =
+        fields.word("device_kind", parse_device_kind, "\"cpu\" or \"gpu\"");
     calibration.source = fields.word("source", parse_curve_source,
                                      "measured, imported, legacy_hardcoded or default");
     if (fields.at("units") != units()) {
         fields.fail("units", "are others", "the units of this version");
     }
-    if (!calibration.condition.allocator && calibration.source == CurveSource::measured &&
-        calibration.kind == DeviceKind::cpu) {
-        calibration.condition.allocator = Allocator::pinned;  // from derate's first version on
+    if (!calibration.condition.execution.allocator && calibration.source == CurveSource::measured &&
+        calibration.condition.execution.device == DeviceKind::cpu) {
+        calibration.condition.execution.allocator =
+            Allocator::pinned;  // from derate's first version on
     }
     calibration.provisional = fields.find("provisional") && fields.flag("provisional");
     auto denominators = fields.object("denominators");
@@ -532,7 +534,7 @@ Calibration calibration_without_rules(json const& value, std::string_view where)
 json to_json(Calibration const& calibration) {
     json result{{"$schema", format_name},
                 {"hardware_id", calibration.hardware_id},
-                {"device_kind", to_string(calibration.kind)},
+                {"device_kind", to_string(calibration.condition.execution.device)},
                 {"source", to_string(calibration.source)},
                 {"units", units()},
                 {"provisional", calibration.provisional},

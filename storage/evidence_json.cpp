@@ -141,7 +141,7 @@ Evidence evidence_from_json(json const& value, std::string_view where) {
     bool const own = evidence.hardware.kind == DeviceKind::cpu && !evidence.campaigns.empty() &&
                      std::ranges::none_of(evidence.campaigns, &Campaign::imported);
     if (!says_allocator && own) {
-        evidence.condition.allocator = Allocator::pinned;
+        evidence.condition.execution.allocator = Allocator::pinned;
     }
     if (auto const broken = violations(evidence); !broken.empty()) {
         throw InputError{where, broken.front(), "consistent evidence"};

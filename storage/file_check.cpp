@@ -81,7 +81,7 @@ std::optional<RegistryPlace> place_of(fs::path const& path) {
     std::error_code error;
     auto const folder = fs::weakly_canonical(path, error).parent_path();
     auto const kind = folder.parent_path().filename().string();
-    if (kind != "cpu" && kind != "gpu" && kind != "defaults") return std::nullopt;
+    if (!parse_device_kind(kind) && kind != "defaults") return std::nullopt;
     return RegistryPlace{.kind = kind, .id = folder.filename().string()};
 }
 
@@ -131,7 +131,8 @@ void check_calibration_place(std::vector<Violation>& violations, Calibration con
     check_evidence_files(violations, calibration, path);
     auto const place = place_of(path);
     if (!place) return;
-    check_identity(violations, *place, calibration.hardware_id, calibration.kind);
+    check_identity(violations, *place, calibration.hardware_id,
+                   calibration.condition.execution.device);
     auto const name = path.filename().string();
     bool const is_rules = calibration.legacy_rules || calibration.default_rules;
     auto const right_name = calibration_file_name(calibration.condition);

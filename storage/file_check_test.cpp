@@ -84,7 +84,7 @@ class CheckedFolder : public testing::Test {
         Timing const timing{.center_ms = 1, .mean_ms = 1, .samples = 10};
         Evidence evidence;
         evidence.hardware = {.id = "epyc", .name = "AMD EPYC"};
-        evidence.condition.threads = 1;
+        evidence.condition.execution.threads = 1;
         evidence.condition.partition = "derate_1";
         evidence.condition.flop_rule = "derate_1";
         evidence.campaigns = {{.id = "a", .date = "2026-01-01", .origin = "test"}};
@@ -96,7 +96,8 @@ class CheckedFolder : public testing::Test {
     static Calibration calibration() {
         Calibration calibration{
             .hardware_id = "epyc",
-            .condition = {.threads = 1, .partition = "derate_1", .flop_rule = "derate_1"}};
+            .condition = {
+                .execution = {.threads = 1}, .partition = "derate_1", .flop_rule = "derate_1"}};
         PeakRate const peak{.per_second = 1e11, .source = "measured", .method = "fma"};
         calibration.peak_flops = peak;
         calibration.peak_bandwidth = peak;

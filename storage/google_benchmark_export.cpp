@@ -69,7 +69,7 @@ std::string google_benchmark_export(std::vector<Measurement> const& measurements
     Json rows = Json::array();
     std::set<std::string> written;
     for (auto const& measurement : measurements) {
-        auto const threads = measurement.condition.threads.value_or(1);
+        auto const threads = measurement.condition.execution.threads.value_or(1);
         auto const model = model_label(measurement.model, measurement.batch);
         if (measurement.whole_model) {
             auto const name = "whole_model/" + model + "/real_time";

@@ -24,7 +24,7 @@ Timing timing(std::vector<double> const& medians) {
 Measurement measurement() {
     Measurement m;
     m.model = "resnet18";
-    m.condition.threads = 2;
+    m.condition.execution.threads = 2;
     m.condition.cache_state = CacheState::cold_all;
     m.whole_model = timing({10, 11, 12});
     for (auto const* descriptor : {"a", "a", "b"}) {

@@ -382,25 +382,27 @@ Hardware measured_hardware_from_json(json const& value, std::string_view where,
                              .clock_hz = std::nullopt};
     }
     if (compute) {
-        hardware.compute_peaks.push_back(
-            {.precision = condition.precision, .threads = condition.threads, .rate = *compute});
+        hardware.compute_peaks.push_back({.precision = condition.precision,
+                                          .threads = condition.execution.threads,
+                                          .rate = *compute});
     }
     if (bandwidth) {
-        hardware.bandwidth_peaks.push_back({.threads = condition.threads, .rate = *bandwidth});
+        hardware.bandwidth_peaks.push_back(
+            {.threads = condition.execution.threads, .rate = *bandwidth});
     }
     fields.reject_unknown();
     return hardware;
 }
 
 json measured_hardware_to_json(Hardware const& hardware, Condition const& condition) {
-    return {
-        {"id", hardware.id},
-        {"kind", to_string(hardware.kind)},
-        {"name", hardware.name},
-        {"last_level_cache_bytes", json_or_null(hardware.last_level_cache_bytes)},
-        {"power_mode", json_or_null(hardware.power_mode)},
-        {"compute_peak", to_json(hardware.compute_peak(condition.precision, condition.threads))},
-        {"bandwidth_peak", to_json(hardware.bandwidth_peak(condition.threads))}};
+    return {{"id", hardware.id},
+            {"kind", to_string(hardware.kind)},
+            {"name", hardware.name},
+            {"last_level_cache_bytes", json_or_null(hardware.last_level_cache_bytes)},
+            {"power_mode", json_or_null(hardware.power_mode)},
+            {"compute_peak",
+             to_json(hardware.compute_peak(condition.precision, condition.execution.threads))},
+            {"bandwidth_peak", to_json(hardware.bandwidth_peak(condition.execution.threads))}};
 }
 
 Subgraph subgraph_from_json(json const& value, std::string_view where) {
@@ -455,9 +457,10 @@ Measurement measurement_from_json(json const& value, std::string_view where) {
     measurement.hardware = measured_hardware_from_json(
         fields.at("hardware"), fields.where("hardware"), measurement.condition);
     measurement.source = source_from_json(fields.object("source"));
-    if (!measurement.condition.allocator && !measurement.source.imported &&
+    if (!measurement.condition.execution.allocator && !measurement.source.imported &&
         measurement.hardware.kind == DeviceKind::cpu) {
-        measurement.condition.allocator = Allocator::pinned;  // derate pinned it before it said so
+        measurement.condition.execution.allocator =
+            Allocator::pinned;  // derate pinned it before it said so
     }
     if (auto timing = fields.optional_object("whole_model_latency_ms")) {
         measurement.whole_model = timing_from_fields(*timing);
@@ -473,9 +476,10 @@ Measurement measurement_from_json(json const& value, std::string_view where) {
 }
 
 json to_json(Measurement const& measurement) {
-    auto const peak_flops = measurement.hardware.compute_peak(measurement.condition.precision,
-                                                              measurement.condition.threads);
-    auto const peak_bandwidth = measurement.hardware.bandwidth_peak(measurement.condition.threads);
+    auto const peak_flops = measurement.hardware.compute_peak(
+        measurement.condition.precision, measurement.condition.execution.threads);
+    auto const peak_bandwidth =
+        measurement.hardware.bandwidth_peak(measurement.condition.execution.threads);
     json subgraphs = json::array();
     for (auto const& measured : measurement.subgraphs) {
         subgraphs.push_back(measured_to_json(measured, peak_flops, peak_bandwidth));

@@ -77,7 +77,7 @@ TEST(MeasurementJson, ReadsWhatItWrites) {
     };
     measurement.whole_model = timing_of({launch(2.0), launch(2.2)});
     measurement.subgraphs[0].isolated = timing_of({launch(1.0), launch(1.2)});
-    measurement.condition.threads = 2;
+    measurement.condition.execution.threads = 2;
     measurement.hardware.compute_peaks[0].threads = 2;
     measurement.hardware.bandwidth_peaks[0].threads = 2;
     auto const written = to_json(measurement);

@@ -96,7 +96,8 @@ std::vector<Format> const& formats() {
         }
         evidence.good["cases"] = cases;
         list.push_back(std::move(evidence));
-        Plan plan{.campaign = "c", .launch = 0, .seed = 1, .threads = 1, .cpus = {0}};
+        Plan plan{
+            .campaign = "c", .launch = 0, .seed = 1, .execution = {.threads = 1, .cpus = {0}}};
         plan.models = {{.name = "m", .file = "m.pt2", .batch = 1}};
         plan.cases = {{.key = "k", .model = 0, .subgraph = 3}};
         plan.steps = {{.kind = StepKind::isolated, .index = 0}};

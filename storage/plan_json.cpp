@@ -84,10 +84,10 @@ std::string to_json_text(Plan const& plan) {
                    {"launch", plan.launch},
                    {"seed", plan.seed},
                    {"value_rule", plan.value_rule},
-                   {"threads", plan.threads},
-                   {"cpus", plan.cpus},
-                   {"device", plan.device},
-                   {"allocator", to_string(plan.allocator)},
+                   {"threads", plan.execution.threads.value_or(1)},
+                   {"cpus", plan.execution.cpus},
+                   {"device", torch_name(plan.execution.device)},
+                   {"allocator", to_string(plan.execution.allocator.value_or(Allocator::pinned))},
                    {"repetition", repetition},
                    {"time_limit_s", plan.time_limit_s},
                    {"peaks", plan.peaks},
@@ -111,9 +111,10 @@ Plan plan_from_json(std::string_view text, std::string_view where) try {
         .launch = integer_of<int>(all.at("launch"), where, -1),
         .seed = integer_of<std::uint64_t>(all.at("seed"), where, 0),
         .value_rule = all.value("value_rule", std::string{first_value_rule}),
-        .threads = whole(all.at("threads")),
-        .cpus = {},
-        .device = all.at("device").get<std::string>(),
+        .execution = {.device = known(parse_torch_name(all.at("device").get<std::string>()),
+                                      all.at("device"), where, "cpu or cuda"),
+                      .threads = whole(all.at("threads")),
+                      .allocator = Allocator::pinned},
         .repetition = {.min_timed_ms = repetition.at("min_timed_ms").get<double>(),
                        .min_iterations = whole(repetition.at("min_iterations")),
                        .max_iterations = whole(repetition.at("max_iterations")),
@@ -127,10 +128,10 @@ Plan plan_from_json(std::string_view text, std::string_view where) try {
         .done = {},
     };
     if (auto const found = all.find("allocator"); found != all.end()) {  // older plans: pinned
-        plan.allocator =
+        plan.execution.allocator =
             known(parse_allocator(found->get<std::string>()), *found, where, "pinned or default");
     }
-    for (auto const& cpu : all.at("cpus")) plan.cpus.push_back(whole(cpu));
+    for (auto const& cpu : all.at("cpus")) plan.execution.cpus.push_back(whole(cpu));
     for (auto const& step : all.at("done")) {
         plan.done.push_back(integer_of<std::int64_t>(step, where, 0));
     }

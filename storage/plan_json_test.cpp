@@ -16,10 +16,10 @@ Plan small_plan() {
             .launch = 2,
             .seed = 18446744073709551615ULL,  // must not pass through a double
             .value_rule = "derate_2",
-            .threads = 2,
-            .cpus = {0, 1},
-            .device = "cpu",
-            .allocator = Allocator::untouched,
+            .execution = {.device = DeviceKind::gpu,
+                          .threads = 2,
+                          .cpus = {0, 1},
+                          .allocator = Allocator::untouched},
             .repetition = {.min_timed_ms = 7.5},
             .time_limit_s = 60,
             .peaks = true,
@@ -39,7 +39,8 @@ TEST(Plan, OfBeforeAllocatorsWereNamedIsPinned) {
     std::string const field = R"("allocator":"default",)";
     auto const at = text.find(field);
     ASSERT_NE(at, std::string::npos);
-    EXPECT_EQ(plan_from_json(text.erase(at, field.size()), "plan").allocator, Allocator::pinned);
+    EXPECT_EQ(plan_from_json(text.erase(at, field.size()), "plan").execution.allocator,
+              Allocator::pinned);
 }
 
 TEST(Plan, OfBeforeValueRulesHadNamesIsOfTheFirst) {
@@ -67,11 +68,12 @@ TEST(DescriptorHash, IsFnv1a) {
 }
 
 TEST(CaseKey, HoldsAllThatTheTimeDependsOn) {
-    EXPECT_EQ(case_key("a", CacheState::cold_all, 2, "0-1", Precision::bf16),
+    EXPECT_EQ(case_key("a", CacheState::cold_all, {.threads = 2, .cpus = {0, 1}}, Precision::bf16),
               "af63dc4c8601ec8c/cold_all/t2@0-1/BF16");
-    EXPECT_EQ(case_key("a", CacheState::hot, 1, "", Precision::fp32),
+    EXPECT_EQ(case_key("a", CacheState::hot, {.threads = 1}, Precision::fp32),
               "af63dc4c8601ec8c/hot/t1/FP32");
-    EXPECT_EQ(case_key("a", CacheState::hot, 1, "", Precision::fp32, Allocator::untouched),
+    EXPECT_EQ(case_key("a", CacheState::hot, {.threads = 1, .allocator = Allocator::untouched},
+                       Precision::fp32),
               "af63dc4c8601ec8c/hot/t1/FP32/default_malloc");
 }
 

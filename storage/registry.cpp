@@ -1,8 +1,8 @@
 #include "storage/registry.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <array>
+#include <cctype>
 #include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -11,6 +11,8 @@
 
 #include "core/input_error.hpp"
 #include "storage/calibration_files.hpp"
+#include "storage/calibration_json.hpp"
+#include "storage/curve_file_head.hpp"
 #include "storage/file.hpp"
 #include "storage/hardware_json.hpp"
 
@@ -115,8 +117,72 @@ bool answers(Calibration const& calibration, CalibrationRequest const& request) 
         });
     }
     bool const threads_agree =
-        !request.threads || calibration.condition.threads == *request.threads;
+        !request.threads || calibration.condition.execution.threads == *request.threads;
     return calibration.condition.precision == request.precision && threads_agree;
+}
+
+std::optional<RegisteredCalibration> read_registered(fs::path const& file, std::string_view text,
+                                                     HardwareEntry const& entry,
+                                                     PassedOver* passed_over) {
+    return read_or_pass_over(passed_over, [&] {
+        auto calibration = calibration_from_json(parse_json(text, file.string()), file.string());
+        require_identity(calibration.hardware_id, entry, file);
+        return RegisteredCalibration{.path = file, .calibration = std::move(calibration)};
+    });
+}
+
+/// A file of measured or imported curves whose head says that it cannot answer.
+bool is_of_another(CurveFileHead const& head, CalibrationRequest const& request) {
+    bool const has_curves =
+        head.source == CurveSource::measured || head.source == CurveSource::imported;
+    return has_curves && (head.precision != request.precision ||
+                          (request.threads && head.threads != request.threads));
+}
+
+/// The entry's calibrations but for those that cannot be chosen, going by their heads: of another
+/// precision or thread count, or measured at more threads than another that answers too. Where one
+/// of the others is broken, all of them.
+std::vector<RegisteredCalibration> read_those_that_may_answer(HardwareEntry const& entry,
+                                                              CalibrationRequest const& request,
+                                                              PassedOver* passed_over) {
+    struct File {
+        fs::path path;
+        std::string text;
+        std::optional<CurveFileHead> head;
+    };
+    std::vector<File> files;
+    bool is_whole = true;
+    for (auto const& path : entry.curve_files) {
+        auto text = read_or_pass_over(passed_over, [&] { return read_text(path); });
+        is_whole = is_whole && text.has_value();
+        if (!text) continue;
+        auto const head = skim_curve_file(*text);
+        files.push_back({.path = path, .text = std::move(*text), .head = head});
+    }
+    auto const answers_measured = [&](File const& file) {
+        return file.head && file.head->source == CurveSource::measured &&
+               !is_of_another(*file.head, request);
+    };
+    std::optional<std::optional<int>> least_threads;
+    for (auto const& file : files) {
+        if (!answers_measured(file)) continue;
+        least_threads = std::min(least_threads.value_or(file.head->threads), file.head->threads);
+    }
+    auto const is_needless = [&](File const& file) {
+        return file.head && (is_of_another(*file.head, request) ||
+                             (answers_measured(file) && file.head->threads > *least_threads));
+    };
+    std::vector<RegisteredCalibration> all;
+    for (bool const needless : {false, true}) {
+        if (needless && is_whole) break;
+        for (auto const& file : files) {
+            if (is_needless(file) != needless) continue;
+            auto registered = read_registered(file.path, file.text, entry, passed_over);
+            is_whole = is_whole && registered.has_value();
+            if (registered) all.push_back(std::move(*registered));
+        }
+    }
+    return all;
 }
 
 }  // namespace
@@ -252,12 +318,10 @@ std::vector<RegisteredCalibration> read_calibrations(HardwareEntry const& entry,
                                                      PassedOver* passed_over) {
     std::vector<RegisteredCalibration> all;
     for (auto const& file : entry.curve_files) {
-        auto calibration = read_or_pass_over(passed_over, [&] {
-            auto read = read_calibration(file);
-            require_identity(read.hardware_id, entry, file);
-            return read;
-        });
-        if (calibration) all.push_back({.path = file, .calibration = std::move(*calibration)});
+        auto const text = read_or_pass_over(passed_over, [&] { return read_text(file); });
+        if (!text) continue;
+        auto registered = read_registered(file, *text, entry, passed_over);
+        if (registered) all.push_back(std::move(*registered));
     }
     return all;
 }
@@ -265,7 +329,7 @@ std::vector<RegisteredCalibration> read_calibrations(HardwareEntry const& entry,
 std::vector<RegisteredCalibration> calibrations_for(HardwareEntry const& entry,
                                                     CalibrationRequest const& request,
                                                     PassedOver* passed_over) {
-    auto all = read_calibrations(entry, passed_over);
+    auto all = read_those_that_may_answer(entry, request, passed_over);
     // The first registry that has assumptions decides, as for every other file.
     for (auto const& file : entry.default_files) {
         auto calibration = read_or_pass_over(passed_over, [&] { return read_calibration(file); });
@@ -278,16 +342,17 @@ std::vector<RegisteredCalibration> calibrations_for(HardwareEntry const& entry,
     });
     std::ranges::stable_sort(all, {}, [](RegisteredCalibration const& registered) {
         return std::pair{rank(registered.calibration.source),
-                         registered.calibration.condition.threads};
+                         registered.calibration.condition.execution.threads};
     });
     // Thread counts are keys, not steps of the chain: another one's curves would price other kernels.
     auto const is_measured = [](RegisteredCalibration const& registered) {
         return !registered.calibration.legacy_rules && !registered.calibration.default_rules;
     };
     if (auto const first = std::ranges::find_if(all, is_measured); first != all.end()) {
-        auto const threads = first->calibration.condition.threads;
+        auto const threads = first->calibration.condition.execution.threads;
         std::erase_if(all, [&](RegisteredCalibration const& registered) {
-            return is_measured(registered) && registered.calibration.condition.threads > threads;
+            return is_measured(registered) &&
+                   registered.calibration.condition.execution.threads > threads;
         });
     }
     if (all.empty()) {

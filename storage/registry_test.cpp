@@ -49,12 +49,13 @@ class Registry : public testing::Test {
     /// A measured calibration with one curve at `<folder>/<root>/cpu/<id>/<name>`.
     fs::path add(std::string const& root, std::string const& id, std::string const& name,
                  Precision precision = Precision::fp32, int threads = 1) {
-        Calibration calibration{.hardware_id = id,
-                                .condition = {.precision = precision,
-                                              .threads = threads > 0 ? std::optional{threads}
-                                                                     : std::nullopt,
-                                              .partition = "derate_1",
-                                              .flop_rule = "derate_1"}};
+        Calibration calibration{
+            .hardware_id = id,
+            .condition = {
+                .execution = {.threads = threads > 0 ? std::optional{threads} : std::nullopt},
+                .precision = precision,
+                .partition = "derate_1",
+                .flop_rule = "derate_1"}};
         EfficiencyCurve curve{.type = OperationType::conv2d};
         curve.fitted_curve = FittedCurve{AdditiveRoofline{1e-6, 1e-11, 1, 1e-10, 1, 0, 0}};
         calibration.curves = {curve};
@@ -167,6 +168,23 @@ TEST_F(Registry, OneBrokenFileLeavesItsNeighboursReachable) {
                 HasSubstr("curves"));
 }
 
+// What its head promises a file need not keep: then those that it stands before are read too.
+TEST_F(Registry, AFileThatOnlyItsHeadIsRightOfHidesNoOther) {
+    auto const first = add("mine", "epyc", "efficiency_curves.json");
+    auto const second = add("mine", "epyc", "efficiency_curves_t2.json", Precision::fp32, 2);
+    auto const entry = find_hardware("epyc", std::vector{folder_ / "mine"});
+    PassedOver passed_over;
+    ASSERT_EQ(calibrations_for(entry, {}, &passed_over).front().path, first);
+    EXPECT_TRUE(passed_over.empty());
+    auto broken = read_json(first);
+    broken["context_factor"] = "none";
+    write_atomically(first, pretty_json(broken));
+    auto const found = calibrations_for(entry, {}, &passed_over);
+    ASSERT_FALSE(found.empty());
+    EXPECT_EQ(found.front().path, second);
+    EXPECT_EQ(passed_over.size(), 1U);
+}
+
 std::vector<CurveSource> sources(std::vector<RegisteredCalibration> const& all) {
     std::vector<CurveSource> result;
     for (auto const& registered : all) result.push_back(registered.calibration.source);
@@ -177,7 +195,8 @@ TEST_F(Registry, CurvesThatNameNoThreadsAnswerNoRequestForANumber) {
     add("mine", "orin", "efficiency_curves.json", Precision::fp32, 0);
     std::vector const roots{folder_ / "mine", shipped};
     auto const entry = find_hardware("orin", roots);
-    EXPECT_EQ(calibrations_for(entry, {}).front().calibration.condition.threads, std::nullopt);
+    EXPECT_EQ(calibrations_for(entry, {}).front().calibration.condition.execution.threads,
+              std::nullopt);
     EXPECT_EQ(sources(calibrations_for(entry, {.threads = 8})),
               std::vector{CurveSource::conservative_default});
 }
@@ -211,11 +230,11 @@ TEST_F(Registry, ThreadsThatNobodyMeasuredAreNoCalibration) {
     auto const best = [&](std::optional<int> threads) {
         return calibrations_for(entry, {.threads = threads}).front().calibration;
     };
-    EXPECT_EQ(best(std::nullopt).condition.threads, 1);
+    EXPECT_EQ(best(std::nullopt).condition.execution.threads, 1);
     for (auto const& one : calibrations_for(entry, {})) {
-        EXPECT_NE(one.calibration.condition.threads, 2) << "beside one thread's";
+        EXPECT_NE(one.calibration.condition.execution.threads, 2) << "beside one thread's";
     }
-    EXPECT_EQ(best(2).condition.threads, 2);
+    EXPECT_EQ(best(2).condition.execution.threads, 2);
     EXPECT_EQ(best(8).source, CurveSource::conservative_default);
 }
 

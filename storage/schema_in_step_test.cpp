@@ -159,18 +159,17 @@ EfficiencyCurve full_curve(bool zero_flop) {
 }
 
 json full_calibration() {
-    Calibration calibration{.hardware_id = "epyc",
-                            .kind = DeviceKind::cpu,
-                            .condition = {.precision = Precision::bf16,
-                                          .threads = 2,
-                                          .cache_state = CacheState::cold_all,
-                                          .allocator = Allocator::pinned,
-                                          .partition = "derate_1",
-                                          .flop_rule = "derate_1"},
-                            .source = CurveSource::measured,
-                            .peak_flops = peak(1e11),
-                            .peak_bandwidth = peak(2e10),
-                            .provisional = true};
+    Calibration calibration{
+        .hardware_id = "epyc",
+        .condition = {.execution = {.threads = 2, .allocator = Allocator::pinned},
+                      .precision = Precision::bf16,
+                      .cache_state = CacheState::cold_all,
+                      .partition = "derate_1",
+                      .flop_rule = "derate_1"},
+        .source = CurveSource::measured,
+        .peak_flops = peak(1e11),
+        .peak_bandwidth = peak(2e10),
+        .provisional = true};
     for (auto const type : all_operation_types) {
         for (bool const zero_flop : {false, true}) {
             calibration.curves.push_back(full_curve(zero_flop));
@@ -271,7 +270,7 @@ json full_measurement() {
                             .traffic = {Bytes{2048}, Bytes{2048000}, Bytes{4000}},
                             .descriptor = "linear"};
     Measurement measurement{.model = "resnet18", .model_family = "resnet"};
-    measurement.condition.threads = 1;
+    measurement.condition.execution.threads = 1;
     measurement.condition.partition = "derate_1";
     measurement.condition.flop_rule = "derate_1";
     measurement.hardware = {.id = "epyc",
@@ -279,7 +278,7 @@ json full_measurement() {
                             .compute_peaks = {{Precision::fp32, 1, peak(1e11)}},
                             .bandwidth_peaks = {{1, peak(1e10)}}};
     measurement.source = {.origin = "derate 0.1.0", .environment_hash = std::string(64, 'a')};
-    measurement.condition.allocator = Allocator::untouched;
+    measurement.condition.execution.allocator = Allocator::untouched;
     measurement.whole_model = timing;
     measurement.subgraphs = {{.subgraph = subgraph, .isolated = timing, .in_context = timing}};
     auto document = to_json(measurement);

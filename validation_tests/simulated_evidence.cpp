@@ -111,7 +111,7 @@ Evidence simulate_evidence(SimulatedMachine const& machine) {
     evidence.hardware.bandwidth_peaks = {
         {1, {.per_second = 15e9, .source = "measured", .method = "simulated"}}};
     evidence.hardware.last_level_cache_bytes = 32e6;
-    evidence.condition.threads = 1;
+    evidence.condition.execution.threads = 1;
     evidence.condition.cache_state = CacheState::cold_all;
     evidence.condition.partition = "derate_1";
     evidence.condition.flop_rule = "derate_1";

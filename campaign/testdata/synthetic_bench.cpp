@@ -103,8 +103,10 @@ int run(char const* plan_file, char const* samples_file) {
     auto const began = monotonic_ns();
 
     SampleRecord environment{.kind = SampleKind::environment, .launch = plan.launch};
-    if (plan.allocator != Allocator::pinned) environment.allocator = plan.allocator;
-    environment.environment = Environment{.libtorch = "synthetic", .threads = plan.threads};
+    if (plan.execution.allocator != Allocator::pinned)
+        environment.allocator = plan.execution.allocator;
+    environment.environment =
+        Environment{.libtorch = "synthetic", .threads = plan.execution.threads};
     writer.write(environment);
     if (plan.peaks) {
         for (auto const& [probe, unit, rate] :
@@ -140,7 +142,8 @@ int run(char const* plan_file, char const* samples_file) {
         auto const& step = plan.steps[static_cast<std::size_t>(sequence)];
         SampleRecord record{.kind = SampleKind::isolated, .launch = plan.launch};
         record.sequence = sequence;
-        if (plan.allocator != Allocator::pinned) record.allocator = plan.allocator;
+        if (plan.execution.allocator != Allocator::pinned)
+            record.allocator = plan.execution.allocator;
         std::size_t model = step.index;
         std::string name;
         switch (step.kind) {
@@ -186,7 +189,7 @@ int run(char const* plan_file, char const* samples_file) {
         record.iterations = 1;
         // Half as long again where pages come anew.
         bool const faults =
-            record.kind == SampleKind::whole && plan.allocator == Allocator::untouched;
+            record.kind == SampleKind::whole && plan.execution.allocator == Allocator::untouched;
         double const slower = faults ? 1.5 : 1;
         record.time_ms = slower * drawn_ms(name, plan.launch, sequence);
         record.steady = true;
