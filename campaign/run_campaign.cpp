@@ -11,10 +11,10 @@
 
 #include "campaign/child_process.hpp"
 #include "campaign/host_environment.hpp"
+#include "campaign/launch_choice.hpp"
 #include "campaign/samples_file.hpp"
 #include "core/input_error.hpp"
 #include "measuring/environment_fields.hpp"
-#include "measuring/usable_memory.hpp"
 #include "storage/file.hpp"
 #include "storage/plan_json.hpp"
 
@@ -22,8 +22,6 @@ namespace derate {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int launches_in_context = 5;
 
 std::int64_t monotonic_ns() {
     struct timespec now {};
@@ -38,21 +36,6 @@ std::string utc_now() {
     char text[32];
     std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
     return text;
-}
-
-/// Steps of held-out models are counted apart.
-bool is_budgeted(PlannedStep const& step, CampaignSettings const& settings,
-                 std::span<DistinctCase const> cases) {
-    if (step.kind == StepKind::drift) return true;
-    auto const model = step.kind == StepKind::isolated ? cases[step.index].model : step.index;
-    return settings.models[model].in_budget;
-}
-
-/// What models may take together: of the machine's memory, or of the GPU's that they run on.
-double memory_for_models_bytes(Environment const& environment) {
-    double const bytes = usable_memory_bytes();
-    return environment.gpu_memory_bytes ? std::min(bytes, *environment.gpu_memory_bytes / 2)
-                                        : bytes;
 }
 
 fs::path plan_path(fs::path const& samples) {
@@ -88,7 +71,7 @@ class Campaign {
     CampaignResult run() {
         bool const complete = samples_.finished;
         while (!samples_.finished) {
-            auto const content = next_content();
+            auto const content = next_content(state());
             if (!content) {
                 append_stop_reasons();
                 append({.kind = SampleKind::finished, .launch = last_launch()});
@@ -100,12 +83,16 @@ class Campaign {
         }
         return {.samples = samples_,
                 .cases = cases_,
-                .stop_reasons = stop_reasons(),
+                .stop_reasons = stop_reasons(state()),
                 .resumed = resumed_,
                 .complete = complete};
     }
 
   private:
+    [[nodiscard]] CampaignState state() const {
+        return {.settings = settings_, .cases = cases_, .samples = samples_};
+    }
+
     void begin(Environment const& machine) {
         auto const date = utc_now();
         SampleRecord header{.kind = SampleKind::campaign, .launch = -1};
@@ -148,7 +135,7 @@ class Campaign {
 
     /// Why each case was not timed further; what a killed run has written of it stays.
     void append_stop_reasons() {
-        auto const reasons = stop_reasons();
+        auto const reasons = stop_reasons(state());
         auto const append_reason = [&](SampleRecord record, std::string const& name) {
             if (samples_.stopped.contains(name)) return;
             record.kind = SampleKind::stopped;
@@ -166,7 +153,7 @@ class Campaign {
             SampleRecord record;
             record.model = model.name;
             record.batch = model.batch;
-            append_reason(record, label(model));
+            append_reason(record, model_label(model.name, model.batch));
         }
     }
 
@@ -202,134 +189,11 @@ class Campaign {
         return samples_.launches.empty() ? -1 : samples_.launches.rbegin()->first;
     }
 
-    [[nodiscard]] bool unfinished_launch() const {
-        return !samples_.launches.empty() && !samples_.launches.rbegin()->second.ended;
-    }
-
-    /// \param owner  label of the model that the case is timed in
-    [[nodiscard]] std::optional<StopReason> reason_for(
-        std::string const& name, std::map<std::string, Repetitions> const& timed,
-        std::string const& owner) const {
-        if (samples_.failures.contains(name)) return StopReason::failed;
-        std::optional<StopReason> reason;
-        if (auto const found = timed.find(name); found != timed.end()) {
-            reason = stop_reason(found->second, settings_.rules);
-        }
-        // What its owner leaves unfinished stays so.
-        if (!reason && samples_.failures.contains(owner)) return StopReason::failed;
-        return reason;
-    }
-
-    [[nodiscard]] std::string label(CampaignModel const& model) const {
-        return model_label(model.name, model.batch);
-    }
-
-    /// What the next launch has to time; empty when the campaign is over.
-    [[nodiscard]] std::optional<LaunchContent> next_content() const {
-        int const ended =
-            static_cast<int>(std::ranges::count_if(samples_.launches, [](auto const& launch) {
-                return launch.second.ended && !launch.second.beside;
-            }));
-        // A launch that was broken off has its plan; what it timed so far decides nothing.
-        if (unfinished_launch()) return LaunchContent{};
-        if (auto content = content_beside(ended)) return content;
-        bool const least_done = ended >= settings_.rules.min_launches;
-        if (ended >= settings_.rules.max_launches) return std::nullopt;
-        if (least_done && budget_is_spent()) return std::nullopt;
-
-        LaunchContent content{.allocator =
-                                  settings_.execution.allocator.value_or(Allocator::pinned)};
-        std::vector<bool> active(settings_.models.size(), !least_done);
-        for (std::size_t i = 0; i < cases_.size(); ++i) {
-            auto const owner = label(settings_.models[cases_[i].model]);
-            if (samples_.failures.contains(owner)) continue;
-            if (reason_for(cases_[i].key, samples_.isolated, owner)) continue;
-            content.cases.push_back(i);
-            active[cases_[i].model] = true;
-        }
-        for (std::size_t m = 0; m < settings_.models.size(); ++m) {
-            auto const& model = settings_.models[m];
-            if (samples_.failures.contains(label(model))) continue;
-            auto const name = label(model);
-            if (model.whole && !reason_for(name, samples_.whole, name)) active[m] = true;
-            // What the curves are judged by is timed as long as what they are made of: a host that
-            // gets faster or slower would part them. Once they have the least number of launches,
-            // models that are only compared with take turns.
-            if (model.whole && !content.cases.empty()) active[m] = true;
-            bool const has_turn =
-                model.in_budget || !least_done || (static_cast<std::size_t>(ended) + m) % 2 == 0;
-            if (!active[m] || !has_turn) continue;
-            if (model.whole) content.whole_models.push_back(m);
-            // No curve is made of these.
-            if (model.in_context && ended < launches_in_context) {
-                content.in_context_models.push_back(m);
-            }
-        }
-        if (content.cases.empty() && content.whole_models.empty() &&
-            content.in_context_models.empty()) {
-            return std::nullopt;
-        }
-        return content;
-    }
-
-    /// A model that is due to be timed whole under the default allocator, in a process of its own:
-    /// glibc's thresholds follow what a process has freed before. After each of the first launches
-    /// every model has its turn, so that both states see the same drift of the host.
-    [[nodiscard]] std::optional<LaunchContent> content_beside(int ended) const {
-        int const due = std::min(ended, settings_.rules.default_allocator_launches);
-        for (std::size_t m = 0; m < settings_.models.size(); ++m) {
-            auto const& model = settings_.models[m];
-            auto const name = label(model);
-            if (!model.whole || !model.in_budget || samples_.failures.contains(name)) continue;
-            auto const timed = samples_.whole_default_allocator.find(name);
-            int const had = timed == samples_.whole_default_allocator.end()
-                                ? 0
-                                : static_cast<int>(timed->second.size());
-            if (had >= due) continue;
-            return LaunchContent{.cases = {},
-                                 .whole_models = {m},
-                                 .in_context_models = {},
-                                 .allocator = Allocator::untouched};
-        }
-        return std::nullopt;
-    }
-
-    [[nodiscard]] bool budget_is_spent() const {
-        return settings_.rules.budget_s && budgeted_s() >= *settings_.rules.budget_s;
-    }
-
-    /// Wall time of all launches, less what is counted apart.
-    [[nodiscard]] double budgeted_s() const {
-        double apart_s = 0;
-        for (auto const& model : settings_.models) {
-            if (model.in_budget) continue;
-            auto const spent = samples_.spent_s.find(label(model));
-            if (spent != samples_.spent_s.end()) apart_s += spent->second;
-        }
-        return samples_.wall_s() - apart_s;
-    }
-
-    /// Wall time a launch may take that shares what is left of the budget with others.
-    ///
-    /// \param launches_left  1 or more, this one among them
-    [[nodiscard]] double time_limit_s(Plan const& plan, int launches_left) const {
-        double const left_s = std::max(0.0, *settings_.rules.budget_s - budgeted_s());
-        double all_s = 0;
-        double budgeted = 0;
-        for (auto const& step : plan.steps) {
-            double const step_s = expected_seconds(step, settings_, cases_, plan, samples_);
-            all_s += step_s;
-            if (is_budgeted(step, settings_, cases_)) budgeted += step_s;
-        }
-        double const stretch = budgeted > 0 ? all_s / budgeted : 1;
-        return std::max(1.0, stretch * left_s / launches_left);
-    }
-
     Plan plan_of_launch(LaunchContent const& content) {
         auto const path = plan_path(files_.samples);
         int const begun_before = samples_.launches_begun();
         launches_to_come_ = std::max(0, settings_.rules.min_launches - begun_before);
-        if (unfinished_launch()) {
+        if (samples_.has_unfinished_launch()) {
             // The order was drawn before; sequence numbers of the file mean that plan.
             auto plan = plan_from_json(read_text(path), path.string());
             auto const& begun = samples_.launches.rbegin()->second;
@@ -347,51 +211,9 @@ class Campaign {
         }
         int const launch = last_launch() + 1;
         crashed_step_.reset();
-        // Plans of ever fewer repetitions a launch.
-        std::vector<Plan> plans;
-        auto settings = settings_;
-        if (content.allocator != settings_.execution.allocator) {
-            settings.rules.rounds = 1;
-            settings.rules.whole_repetitions = 2;
-            auto plan = make_plan(settings, cases_, content, samples_.campaign, launch,
-                                  memory_for_models_bytes(samples_.environment));
-            plan.peaks = false;
-            return plan;
-        }
-        while (true) {
-            plans.push_back(make_plan(settings, cases_, content, samples_.campaign, launch,
-                                      memory_for_models_bytes(samples_.environment)));
-            plans.back().peaks = settings_.peaks && begun_before < launches_with_peaks;
-            auto const fewer = with_fewer_repetitions(settings.rules);
-            if (!settings.rules.budget_s || !settings.rules.stop_early || !fewer) break;
-            settings.rules = *fewer;
-        }
-        launches_to_come_ = std::max(0, settings_.rules.min_launches - begun_before - 1);
-        if (!settings_.rules.budget_s) return plans.front();
-        auto const fits = [this](Plan const& plan, int launches_left) {
-            return slowness_ * expected_s(plan) <= time_limit_s(plan, launches_left);
-        };
-        // Launches are the independent unit: the budget is for many of them before it is for many
-        // repetitions in each.
-        int const least_launches = std::max(1, settings_.rules.min_launches - begun_before);
-        int launches_left = std::max(1, settings_.rules.max_launches - begun_before);
-        while (launches_left > least_launches && !fits(plans.back(), launches_left)) {
-            --launches_left;
-        }
-        auto const fitting = std::ranges::find_if(
-            plans, [&](Plan const& plan) { return fits(plan, launches_left); });
-        auto plan = fitting != plans.end() ? *fitting : plans.back();
-        plan.time_limit_s = time_limit_s(plan, launches_left);
-        launches_to_come_ = launches_left - 1;
-        return plan;
-    }
-
-    [[nodiscard]] double expected_s(Plan const& plan) const {
-        double all_s = 0;
-        for (auto const& step : plan.steps) {
-            all_s += expected_seconds(step, settings_, cases_, plan, samples_);
-        }
-        return all_s;
+        auto chosen = fresh_plan(state(), content, launch, slowness_);
+        launches_to_come_ = chosen.launches_to_come;
+        return std::move(chosen.plan);
     }
 
     void require_samples_in_place() const {
@@ -419,7 +241,7 @@ class Campaign {
         read_new();
         file_.cut_torn_line();
         report();
-        if (end->code == 0 && !unfinished_launch()) {
+        if (end->code == 0 && !samples_.has_unfinished_launch()) {
             crashes_ = 0;
             if (plan_.execution.allocator == settings_.execution.allocator) note_slowness();
             return;
@@ -512,24 +334,6 @@ class Campaign {
                            end - (begin == std::string::npos ? 0 : begin + 1) + 1);
     }
 
-    [[nodiscard]] std::map<std::string, StopReason> stop_reasons() const {
-        // Without an end of its own, a case was ended by the time.
-        auto const otherwise = settings_.rules.stop_early || settings_.rules.budget_s
-                                   ? StopReason::budget
-                                   : StopReason::exact;
-        std::map<std::string, StopReason> reasons;
-        for (auto const& item : cases_) {
-            auto const owner = label(settings_.models[item.model]);
-            reasons[item.key] = reason_for(item.key, samples_.isolated, owner).value_or(otherwise);
-        }
-        for (auto const& model : settings_.models) {
-            if (!model.whole) continue;
-            auto const name = label(model);
-            reasons[name] = reason_for(name, samples_.whole, name).value_or(otherwise);
-        }
-        return reasons;
-    }
-
     /// How much longer the steps of this launch took than one would now expect of them: the next
     /// launch is planned with the times that this one has shown. Loading is in it.
     void note_slowness() {
@@ -549,7 +353,7 @@ class Campaign {
         }
         launch_began_ns_ = monotonic_ns();
         settled_ = 0;
-        for (auto const& [name, reason] : stop_reasons()) {
+        for (auto const& [name, reason] : stop_reasons(state())) {
             settled_ += reason != StopReason::budget && reason != StopReason::exact ? 1 : 0;
         }
     }
@@ -628,22 +432,6 @@ CampaignResult run_campaign(CampaignSettings const& settings, CampaignFiles cons
                             Environment const& machine,
                             std::function<void(CampaignProgress const&)> const& progress) {
     return Campaign{settings, files, machine, progress}.run();
-}
-
-double expected_campaign_seconds(CampaignSettings const& settings) {
-    auto const cases = distinct_cases(settings);
-    auto const plan =
-        make_plan(settings, cases, everything_of(settings, cases), "", 0, usable_memory_bytes());
-    double launch_s = 1;
-    double budgeted_s = 1;
-    for (auto const& step : plan.steps) {
-        double const step_s = expected_seconds(step, settings, cases, plan, {});
-        launch_s += step_s;
-        if (is_budgeted(step, settings, cases)) budgeted_s += step_s;
-    }
-    if (!settings.rules.budget_s) return launch_s * settings.rules.min_launches;
-    return std::min(launch_s * settings.rules.max_launches,
-                    launch_s / budgeted_s * *settings.rules.budget_s);
 }
 
 }  // namespace derate

@@ -55,7 +55,4 @@ struct CampaignFiles {
     CampaignSettings const& settings, CampaignFiles const& files, Environment const& machine,
     std::function<void(CampaignProgress const&)> const& progress = {});
 
-/// Wall time the first launches take, by guess, for `--dry-run`.
-[[nodiscard]] double expected_campaign_seconds(CampaignSettings const& settings);
-
 }  // namespace derate

@@ -191,6 +191,10 @@ int Samples::launches_begun() const {
         std::ranges::count_if(launches, [](auto const& launch) { return !launch.second.beside; }));
 }
 
+bool Samples::has_unfinished_launch() const {
+    return !launches.empty() && !launches.rbegin()->second.ended;
+}
+
 double Samples::wall_s() const {
     double total = 0;
     for (auto const& [number, launch] : launches) {

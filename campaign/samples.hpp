@@ -100,7 +100,8 @@ struct Samples {
     /// What nine of ten cases and nine of ten whole models of a launch have.
     [[nodiscard]] LeastOf least_of() const;
     [[nodiscard]] int launches_begun() const;  ///< those beside left out
-    [[nodiscard]] double wall_s() const;       ///< of all launches
+    [[nodiscard]] bool has_unfinished_launch() const;
+    [[nodiscard]] double wall_s() const;  ///< of all launches
     [[nodiscard]] double timed_s() const;
 
   private:

@@ -1,8 +1,8 @@
 #include "cli/measuring.hpp"
 
-#include <CLI/App.hpp>
 #include <unistd.h>
 
+#include <CLI/App.hpp>
 #include <algorithm>
 #include <cctype>
 #include <charconv>
@@ -17,6 +17,7 @@
 
 #include "campaign/child_process.hpp"
 #include "campaign/host_environment.hpp"
+#include "campaign/launch_choice.hpp"
 #include "campaign/plan_making.hpp"
 #include "campaign/trust_grade.hpp"
 #include "cli/json_output.hpp"
