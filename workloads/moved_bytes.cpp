@@ -102,6 +102,11 @@ std::optional<ValueId> written_argument(ExportedProgram const& program, ProgramN
     return found == read.end() ? read.front() : *found;
 }
 
+bool leaves_unwritten(ProgramNode const& node) {
+    auto const name = operator_name(node);
+    return name.starts_with("empty") || name.starts_with("new_empty");
+}
+
 bool is_accumulating(ProgramNode const& node) {
     auto const name = plain_name(node);
     if (name == "index_add" || name == "index_reduce" || name == "scatter_add" ||

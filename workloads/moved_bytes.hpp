@@ -29,6 +29,9 @@ struct MovedBytes {
 /// nobody knows: as many as it could).
 [[nodiscard]] double scattered_elements(ExportedProgram const& program, ProgramNode const& node);
 
+/// A call that returns memory as it finds it: empty, empty_like, new_empty.
+[[nodiscard]] bool leaves_unwritten(ProgramNode const& node);
+
 /// A call of the kind `scatter` combines what it writes with what was there: index_add, a scatter
 /// with a reduction.
 [[nodiscard]] bool is_accumulating(ProgramNode const& node);

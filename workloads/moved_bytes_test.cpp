@@ -81,10 +81,12 @@ TEST(InPlaceWrites, ReadWhatTheyAddTo) {
 // `cache[block, offset] = x` (PyTorch 2.15.0), seemed to be written whole.
 TEST(InPlaceWrites, OfAListOfIndicesWithoutGaps) {
     std::string const inputs = "x0:int64[3] x1:int64[3] x2:float32[3,8] w0:float32[16,4,8] ";
-    expect_row(inputs + "| t0:float32[16,4,8]=aten.index_put_(self=w0,indices={x0,x1},values=x2) | ",
-               24 + 24 + 96, 96);
-    expect_row(inputs + "| t0:float32[16,4,8]=aten.index_put_(self=w0,indices={x0,x1},values=x2,"
-                        "accumulate=true) | ",
+    expect_row(
+        inputs + "| t0:float32[16,4,8]=aten.index_put_(self=w0,indices={x0,x1},values=x2) | ",
+        24 + 24 + 96, 96);
+    expect_row(inputs +
+                   "| t0:float32[16,4,8]=aten.index_put_(self=w0,indices={x0,x1},values=x2,"
+                   "accumulate=true) | ",
                96 + 24 + 24 + 96, 96);
     EXPECT_EQ(work_of_only(inputs + "| t0:float32[16,4,8]=aten.index_put_(self=w0,indices={x0,x1},"
                                     "values=x2,accumulate=true) | "),
@@ -112,15 +114,18 @@ TEST(InPlaceWrites, OfAMaskMayReachEverything) {
 }
 
 TEST(ScatteredWrites, OutOfPlaceCopyTheWholeTensor) {
-    expect_row("x0:int64[1] x1:float32[1,2,1,8] w0:float32[1,2,64,8] | t0:float32[1,2,64,8]="
-               "aten.index_copy(self=w0,dim=2,index=x0,source=x1) | t0",
-               4096 + 64 + 8, 4096);
-    expect_row("x1:float32[1,2,1,8] w0:float32[1,2,64,8] | t0:float32[1,2,64,8]="
-               "aten.slice_scatter(self=w0,src=x1,dim=2,start=5,end=6) | t0",
-               4096 + 64, 4096);
-    expect_row("x1:float32[2,8] w0:float32[2,64,8] | t0:float32[2,64,8]="
-               "aten.select_scatter(self=w0,src=x1,dim=1,index=3) | t0",
-               4096 + 64, 4096);
+    expect_row(
+        "x0:int64[1] x1:float32[1,2,1,8] w0:float32[1,2,64,8] | t0:float32[1,2,64,8]="
+        "aten.index_copy(self=w0,dim=2,index=x0,source=x1) | t0",
+        4096 + 64 + 8, 4096);
+    expect_row(
+        "x1:float32[1,2,1,8] w0:float32[1,2,64,8] | t0:float32[1,2,64,8]="
+        "aten.slice_scatter(self=w0,src=x1,dim=2,start=5,end=6) | t0",
+        4096 + 64, 4096);
+    expect_row(
+        "x1:float32[2,8] w0:float32[2,64,8] | t0:float32[2,64,8]="
+        "aten.select_scatter(self=w0,src=x1,dim=1,index=3) | t0",
+        4096 + 64, 4096);
 }
 
 // 1.2 MB of swin_t's windows were counted where a mask of 784 bytes is filled.
@@ -129,8 +134,7 @@ TEST(MovedBytes, ATensorThatLendsItsFormIsNotRead) {
     for (auto const* call :
          {"t0:float32[14,14]=aten.new_zeros(self=x0,size=[14,14]) | t0",
           "t0:float32[14,14]=aten.new_ones(self=x0,size=[14,14]) | t0",
-          "t0:float32[14,14]=aten.new_full(self=x0,size=[14,14],fill_value=2) | t0",
-          "t0:float32[14,14]=aten.new_empty(self=x0,size=[14,14]) | t0"}) {
+          "t0:float32[14,14]=aten.new_full(self=x0,size=[14,14],fill_value=2) | t0"}) {
         expect_row(given + call, 0, 784);
     }
     std::string const small = "x0:float32[7,7] | ";
@@ -149,11 +153,19 @@ TEST(MovedBytes, ATensorThatLendsItsFormIsNotRead) {
         196);
 }
 
+TEST(MovedBytes, MemoryThatIsOnlyAskedForIsNotWritten) {
+    std::string const given = "x0:float32[7,7] | t0:float32[7,7]=aten.";
+    expect_row(given + "empty_like(self=x0) | t0", 0, 0);
+    expect_row(given + "new_empty(self=x0,size=[7,7]) | t0", 0, 0);
+    expect_row(given + "new_empty_strided(self=x0,size=[7,7],stride=[7,1]) | t0", 0, 0);
+    expect_row(given + "ones_like(self=x0) | t0", 0, 196);
+}
+
 TEST(LookUps, ReadTheRowsThatAreRead) {
     std::string const table = "w0:float32[1000,16] ";
-    expect_row("x0:int64[6] " + table +
-                   "| t0:float32[6,16]=aten.embedding(weight=w0,indices=x0) | t0",
-               48 + 6 * 64, 6 * 64);
+    expect_row(
+        "x0:int64[6] " + table + "| t0:float32[6,16]=aten.embedding(weight=w0,indices=x0) | t0",
+        48 + 6 * 64, 6 * 64);
     // 20 ids in two bags: 20 rows are read, two written.
     expect_row("x0:int64[20] x1:int64[2] " + table +
                    "| t0:float32[2,16],t1:int64[0],t2:int64[2],t3:int64[2]="
@@ -169,8 +181,8 @@ TEST(LookUps, ReadTheRowsThatAreRead) {
     expect_row("x0:int64[3] " + table +
                    "| t0:float32[3,16]=aten.index_select(self=w0,dim=0,index=x0) | t0",
                24 + 3 * 64, 3 * 64);
-    expect_row("x0:int64[7] " + table + "| t0:float32[7]=aten.take(self=w0,index=x0) | t0",
-               56 + 28, 28);
+    expect_row("x0:int64[7] " + table + "| t0:float32[7]=aten.take(self=w0,index=x0) | t0", 56 + 28,
+               28);
 }
 
 }  // namespace

@@ -170,6 +170,7 @@ ProgramSubgraph assemble(ExportedProgram const& program, Storage const& storage,
         auto const found = roots.find(id);
         return found == roots.end() ? id : found->second;
     };
+    std::set<ValueId> unwritten;   // memory asked for in the run, with nothing in it yet
     std::set<ValueId> made;        // values made in the run
     std::set<ValueId> made_roots;  // memory made in the run
     std::set<ValueId> external;
@@ -205,6 +206,7 @@ ProgramSubgraph assemble(ExportedProgram const& program, Storage const& storage,
                 roots[id] = root_of(read.front());
             } else {
                 made_roots.insert(id);
+                if (leaves_unwritten(node)) unwritten.insert(id);
             }
         }
         if (is_view) continue;
@@ -212,6 +214,7 @@ ProgramSubgraph assemble(ExportedProgram const& program, Storage const& storage,
         if (!head) head = i;
         work += work_of(program, node).value();
         auto const written = written_argument(program, node);
+        if (written) unwritten.erase(root_of(*written));
         if (written && !made_roots.contains(root_of(*written))) {
             auto const root = root_of(*written);
             output.add(root, moved.written, root, unique_bytes(value_of(program, root)));
@@ -221,7 +224,7 @@ ProgramSubgraph assemble(ExportedProgram const& program, Storage const& storage,
     auto const add_output = [&](ValueId id) {
         run.outputs.push_back(id);
         auto const root = root_of(id);
-        if (!made_roots.contains(root)) return;
+        if (!made_roots.contains(root) || unwritten.contains(root)) return;
         output.add(id, unique_bytes(value_of(program, id)), root,
                    unique_bytes(value_of(program, root)));
     };
