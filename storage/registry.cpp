@@ -11,7 +11,6 @@
 
 #include "core/input_error.hpp"
 #include "storage/calibration_files.hpp"
-#include "storage/calibration_json.hpp"
 #include "storage/curve_file_head.hpp"
 #include "storage/file.hpp"
 #include "storage/hardware_json.hpp"
@@ -121,11 +120,11 @@ bool answers(Calibration const& calibration, CalibrationRequest const& request) 
     return calibration.condition.precision == request.precision && threads_agree;
 }
 
-std::optional<RegisteredCalibration> read_registered(fs::path const& file, std::string_view text,
+std::optional<RegisteredCalibration> read_registered(fs::path const& file,
                                                      HardwareEntry const& entry,
                                                      PassedOver* passed_over) {
     return read_or_pass_over(passed_over, [&] {
-        auto calibration = calibration_from_json(parse_json(text, file.string()), file.string());
+        auto calibration = read_calibration(file);
         require_identity(calibration.hardware_id, entry, file);
         return RegisteredCalibration{.path = file, .calibration = std::move(calibration)};
     });
@@ -147,17 +146,16 @@ std::vector<RegisteredCalibration> read_those_that_may_answer(HardwareEntry cons
                                                               PassedOver* passed_over) {
     struct File {
         fs::path path;
-        std::string text;
         std::optional<CurveFileHead> head;
     };
     std::vector<File> files;
     bool is_whole = true;
     for (auto const& path : entry.curve_files) {
-        auto text = read_or_pass_over(passed_over, [&] { return read_text(path); });
-        is_whole = is_whole && text.has_value();
-        if (!text) continue;
-        auto const head = skim_curve_file(*text);
-        files.push_back({.path = path, .text = std::move(*text), .head = head});
+        // Of many files one text at a time is held.
+        auto const head =
+            read_or_pass_over(passed_over, [&] { return skim_curve_file(read_text(path)); });
+        is_whole = is_whole && head.has_value();
+        if (head) files.push_back({.path = path, .head = *head});
     }
     auto const answers_measured = [&](File const& file) {
         return file.head && file.head->source == CurveSource::measured &&
@@ -177,7 +175,7 @@ std::vector<RegisteredCalibration> read_those_that_may_answer(HardwareEntry cons
         if (needless && is_whole) break;
         for (auto const& file : files) {
             if (is_needless(file) != needless) continue;
-            auto registered = read_registered(file.path, file.text, entry, passed_over);
+            auto registered = read_registered(file.path, entry, passed_over);
             is_whole = is_whole && registered.has_value();
             if (registered) all.push_back(std::move(*registered));
         }
@@ -264,12 +262,14 @@ std::vector<HardwareEntry> list_hardware(std::span<fs::path const> roots) {
 namespace {
 
 /// The nearest name, and those that go on where `given` ends or hold all of it.
-std::vector<std::string> alike_names(std::string_view given, std::vector<std::string> const& known) {
+std::vector<std::string> alike_names(std::string_view given,
+                                     std::vector<std::string> const& known) {
     auto const folded = [](std::string_view text) {
         std::string lower;
         for (char const letter : text) {
-            lower += letter == '_' ? '-'
-                                   : static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+            lower += letter == '_'
+                         ? '-'
+                         : static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
         }
         return lower;
     };
@@ -318,9 +318,7 @@ std::vector<RegisteredCalibration> read_calibrations(HardwareEntry const& entry,
                                                      PassedOver* passed_over) {
     std::vector<RegisteredCalibration> all;
     for (auto const& file : entry.curve_files) {
-        auto const text = read_or_pass_over(passed_over, [&] { return read_text(file); });
-        if (!text) continue;
-        auto registered = read_registered(file, *text, entry, passed_over);
+        auto registered = read_registered(file, entry, passed_over);
         if (registered) all.push_back(std::move(*registered));
     }
     return all;
@@ -344,7 +342,8 @@ std::vector<RegisteredCalibration> calibrations_for(HardwareEntry const& entry,
         return std::pair{rank(registered.calibration.source),
                          registered.calibration.condition.execution.threads};
     });
-    // Thread counts are keys, not steps of the chain: another one's curves would price other kernels.
+    // Thread counts are keys, not steps of the chain: another one's curves would price other
+    // kernels.
     auto const is_measured = [](RegisteredCalibration const& registered) {
         return !registered.calibration.legacy_rules && !registered.calibration.default_rules;
     };
