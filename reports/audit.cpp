@@ -237,6 +237,17 @@ std::vector<CoverageCell> audit_coverage(Calibration const& calibration,
     return result;
 }
 
+GapSummary gaps_of(std::vector<CoverageCell> const& cells) {
+    GapSummary summary;
+    for (auto const& cell : cells) {
+        if (cell.needed > 0) ++summary.needed;
+        if (!cell.is_gap()) continue;
+        ++summary.gaps;
+        summary.time_share += cell.time_share;
+    }
+    return summary;
+}
+
 // ---------------------------------------------------------------------------------------------
 // Quality
 
@@ -446,6 +457,10 @@ LegacyComparison compare_to_legacy(Calibration const& calibration, Evidence cons
 // ---------------------------------------------------------------------------------------------
 // All of it
 
+namespace {
+
+/// What would narrow the audited models' intervals most: recommend() of gate/validation.hpp
+/// on these models instead of the evidence's.
 std::vector<Recommendation> recommend_for(Calibration const& calibration,
                                           std::span<AuditedModel const> models, int most) {
     Evidence wanted;  // the models' kernels, untimed: what recommend() looks shapes up in
@@ -479,9 +494,16 @@ std::vector<Recommendation> recommend_for(Calibration const& calibration,
     return recommend(outcomes, wanted, most);
 }
 
+}  // namespace
+
 bool CalibrationAudit::is_broken() const {
     return std::ranges::any_of(
         chain, [](ChainLink const& link) { return link.state == LinkState::broken; });
+}
+
+bool CalibrationAudit::has_curves() const {
+    return readable && (provenance.source == CurveSource::measured ||
+                        provenance.source == CurveSource::imported);
 }
 
 bool Audit::is_broken() const {

@@ -113,6 +113,14 @@ struct CoverageCell {
                                                        std::span<AuditedModel const> models,
                                                        std::optional<Hardware> const& hardware);
 
+/// What of the audited models' needs nobody measured.
+struct GapSummary {
+    int needed = 0;  ///< cells that the models need
+    int gaps = 0;
+    double time_share = 0;
+};
+[[nodiscard]] GapSummary gaps_of(std::vector<CoverageCell> const& cells);
+
 struct KernelQuality {
     std::string name;  ///< "model/batch/position" of a place where it occurs
     OperationType type = OperationType::meta;
@@ -215,12 +223,6 @@ struct ChainLink {
                                                  std::string_view hardware_id,
                                                  AuditLimits const& limits = {});
 
-/// What would narrow the audited models' intervals most: recommend() of gate/validation.hpp
-/// on these models instead of the evidence's.
-[[nodiscard]] std::vector<Recommendation> recommend_for(Calibration const& calibration,
-                                                        std::span<AuditedModel const> models,
-                                                        int most);
-
 struct CalibrationAudit {
     bool readable = true;  ///< false: only `chain` says something
     ProvenanceAudit provenance;
@@ -233,6 +235,8 @@ struct CalibrationAudit {
     std::vector<Recommendation> recommendations;
 
     [[nodiscard]] bool is_broken() const;
+    /// Readable, and no rules: those have neither coverage nor quality.
+    [[nodiscard]] bool has_curves() const;
 };
 
 struct Audit {

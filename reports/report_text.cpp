@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/format_quantity.hpp"
+
 namespace derate {
 namespace {
 
@@ -80,6 +82,10 @@ std::string wrapped(std::string const& words, int columns) {
         begin = end + 1;
     }
     return text + "\n";
+}
+
+std::string percent_of(double fraction, int digits) {
+    return format_significant(100 * fraction, digits) + " %";
 }
 
 std::string count_of(std::size_t count, std::string const& one, std::string const& many) {

@@ -37,6 +37,9 @@ struct ReportSection {
 /// Characters, not bytes, of UTF-8 text.
 [[nodiscard]] std::size_t letters(std::string const& text);
 
+/// "4.2 %" of a fraction, with so many significant digits.
+[[nodiscard]] std::string percent_of(double fraction, int digits = 2);
+
 /// "1 model", "3 models".
 [[nodiscard]] std::string count_of(std::size_t count, std::string const& one,
                                    std::string const& many);
