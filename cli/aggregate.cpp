@@ -16,7 +16,6 @@
 #include "cli/json_output.hpp"
 #include "cli/measuring.hpp"
 #include "cli/revision.hpp"
-#include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
 #include "core/shell_word.hpp"

@@ -14,9 +14,9 @@
 #include "cli/commands.hpp"
 #include "cli/curve_file_choice.hpp"
 #include "cli/json_output.hpp"
-#include "cli/text_table.hpp"
 #include "core/input_error.hpp"
 #include "reports/analysis.hpp"
+#include "reports/report_text.hpp"
 #include "storage/calibration_files.hpp"
 #include "storage/file.hpp"
 

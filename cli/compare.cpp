@@ -9,11 +9,11 @@
 #include "cli/commands.hpp"
 #include "cli/json_output.hpp"
 #include "cli/step_summary.hpp"
-#include "cli/text_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
 #include "gate/comparison.hpp"
 #include "gate/validation.hpp"
+#include "reports/report_text.hpp"
 #include "storage/file.hpp"
 #include "storage/stored_calibration.hpp"
 

@@ -6,8 +6,9 @@
 #include <vector>
 
 #include "cli/estimate_output.hpp"
-#include "cli/text_table.hpp"
+#include "cli/subgraph_table.hpp"
 #include "core/format_quantity.hpp"
+#include "reports/report_text.hpp"
 
 namespace derate::cli {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 std::string percent(double fraction) {
     constexpr double least = 1e-4;
     if (fraction > 0 && fraction < least) return "< 0.01 %";
-    return format_significant(100 * fraction, 3) + " %";
+    return percent_of(fraction, 3);
 }
 
 std::string bound_name(std::optional<Bound> bound) {

@@ -11,7 +11,7 @@
 #include "cli/curve_file_choice.hpp"
 #include "cli/json_output.hpp"
 #include "cli/measuring.hpp"
-#include "cli/text_table.hpp"
+#include "cli/subgraph_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
 #include "core/subgraph_shapes.hpp"

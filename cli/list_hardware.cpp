@@ -10,8 +10,8 @@
 #include "cli/commands.hpp"
 #include "cli/curve_file_choice.hpp"
 #include "cli/json_output.hpp"
-#include "cli/text_table.hpp"
 #include "core/value_rule.hpp"
+#include "reports/report_text.hpp"
 #include "storage/fields.hpp"
 #include "storage/registry.hpp"
 

@@ -14,7 +14,7 @@
 #include "cli/commands.hpp"
 #include "cli/json_output.hpp"
 #include "cli/measuring.hpp"
-#include "cli/text_table.hpp"
+#include "cli/subgraph_table.hpp"
 #include "core/format_quantity.hpp"
 #include "core/input_error.hpp"
 #include "core/shell_word.hpp"

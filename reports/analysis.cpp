@@ -27,7 +27,7 @@ constexpr std::string_view unknown = "-";
 using Row = std::vector<std::string>;
 
 std::string percent_of_log(double log_std) {
-    return format_significant(100 * std::expm1(log_std), 2) + " %";
+    return percent_of(std::expm1(log_std));
 }
 
 std::string root_percent(std::optional<double> variance) {
@@ -81,7 +81,7 @@ TextTable distribution_table(CalibrationDiagnostics const& diagnostics) {
     for (auto const& curve : diagnostics.curves) {
         auto const& sample = curve.efficiency;
         Row row{curve_label(curve), std::to_string(curve.kernels.size()),
-                format_significant(100 * curve.time_share, 2) + " %"};
+                percent_of(curve.time_share)};
         if (sample.summary.count == 0) {
             row.resize(table.header.size(), std::string{unknown});
             table.rows.push_back(std::move(row));
@@ -120,7 +120,7 @@ TextTable residual_table(CalibrationDiagnostics const& diagnostics) {
         bool const changes = breusch && breusch->p_value < significance;
         table.rows.push_back(
             {curve_label(curve), std::to_string(curve.kernels.size()),
-             format_significant(100 * std::expm1(curve.mean_log_residual), 2) + " %",
+             percent_of_log(curve.mean_log_residual),
              curve.kernels.size() > 1 ? percent_of_log(curve.log_residual_std)
                                       : std::string{unknown},
              number(sample.skewness, 2), number(sample.excess_kurtosis, 2),
@@ -404,8 +404,7 @@ std::string analysis_markdown(Calibration const& calibration,
     std::string text = "# " + title_of(calibration) + "\n\n" +
                        analysis_in_words(calibration, diagnostics) + "\n\n";
     for (auto const& section : sections_of(diagnostics)) {
-        text += "## " + section.title + "\n\n" + section.words + "\n\n";
-        if (!section.table.rows.empty()) text += markdown_table(section.table);
+        text += markdown_section(section, 2);
     }
     if (!plots.empty()) text += "## Pictures\n\n";
     for (std::size_t i = 0; i < plots.size(); ++i) {
@@ -425,18 +424,14 @@ std::string analysis_text(Calibration const& calibration, CalibrationDiagnostics
     auto const plots = pictured(diagnostics);
     auto const drawn =
         draw_all(plots, [columns](Plot const& plot) { return draw_text(plot, columns); });
-    auto const heading = [](std::string const& title) {
-        return title + "\n" + std::string(letters(title), '-') + "\n";
-    };
-    std::string text = heading(title_of(calibration)) +
+    std::string text = underlined(title_of(calibration), '-') +
                        wrapped(analysis_in_words(calibration, diagnostics), columns) + "\n";
     for (auto const& section : sections_of(diagnostics)) {
-        text += heading(section.title) + wrapped(section.words, columns) + "\n";
-        if (!section.table.rows.empty()) text += plain_table(section.table);
+        text += plain_section(section, columns);
     }
     for (std::size_t i = 0; i < plots.size(); ++i) {
-        text +=
-            heading(plots[i].title) + drawn[i] + "\n" + wrapped(plots[i].caption, columns) + "\n";
+        text += underlined(plots[i].title, '-') + drawn[i] + "\n" +
+                wrapped(plots[i].caption, columns) + "\n";
     }
     return text;
 }

@@ -81,37 +81,18 @@ std::string audit_markdown(Audit const& audit) {
                        audit_in_words(audit) + "\n\n";
     for (auto const& one : audit.calibrations) {
         text += "## " + title_of(one) + "\n\n";
-        for (auto const& section : sections_of(one, audit)) {
-            text += "### " + section.title + "\n\n";
-            if (!section.words.empty()) text += section.words + "\n\n";
-            if (!section.table.rows.empty()) text += markdown_table(section.table);
-            for (std::size_t i = 0; i < section.items.size(); ++i) {
-                text += std::to_string(i + 1) + ". " + section.items[i] + "\n";
-            }
-            if (!section.items.empty()) text += "\n";
-        }
+        for (auto const& section : sections_of(one, audit)) text += markdown_section(section, 3);
     }
     text.pop_back();  // one newline ends the file
     return text;
 }
 
 std::string audit_text(Audit const& audit, int columns) {
-    auto const heading = [](std::string const& title, char line) {
-        return title + "\n" + std::string(letters(title), line) + "\n";
-    };
-    std::string text = heading("Audit of " + audit.hardware_id + ", " + audit.date, '=') +
+    std::string text = underlined("Audit of " + audit.hardware_id + ", " + audit.date, '=') +
                        wrapped(audit_in_words(audit), columns) + "\n";
     for (auto const& one : audit.calibrations) {
-        text += heading(title_of(one), '=') + "\n";
-        for (auto const& section : sections_of(one, audit)) {
-            text += heading(section.title, '-');
-            if (!section.words.empty()) text += wrapped(section.words, columns) + "\n";
-            if (!section.table.rows.empty()) text += plain_table(section.table);
-            for (std::size_t i = 0; i < section.items.size(); ++i) {
-                text += wrapped(std::to_string(i + 1) + ". " + section.items[i], columns);
-            }
-            if (!section.items.empty()) text += "\n";
-        }
+        text += underlined(title_of(one), '=') + "\n";
+        for (auto const& section : sections_of(one, audit)) text += plain_section(section, columns);
     }
     text.pop_back();
     return text;

@@ -454,8 +454,7 @@ TEST_F(AuditChain, TheReportSaysSo) {
 TEST(ReportText, ABarInACellDoesNotEndIt) {
     EXPECT_EQ(markdown_table({.header = {"curve", "n"}, .rows = {{"pool|0", "7"}}}),
               "| curve | n |\n|---|---:|\n| pool\\|0 | 7 |\n\n");
-    EXPECT_EQ(plain_table({.header = {"curve", "n"}, .rows = {{"pool|0", "17"}}}),
-              "curve    n\npool|0  17\n\n");
+    EXPECT_EQ(text_table({{"curve", "n"}, {"pool|0", "17"}}, 1), "curve    n\npool|0  17\n");
     EXPECT_EQ(wrapped("one two three", 8), "one two\nthree\n");
 }
 

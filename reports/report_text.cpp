@@ -7,14 +7,13 @@
 namespace derate {
 namespace {
 
-using Row = std::vector<std::string>;
-
-}  // namespace
-
+/// Characters, not bytes, of UTF-8 text.
 std::size_t letters(std::string const& text) {
     return static_cast<std::size_t>(std::ranges::count_if(
         text, [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }));
 }
+
+}  // namespace
 
 std::string markdown_cell(std::string_view text) {
     std::string cell;
@@ -26,7 +25,7 @@ std::string markdown_cell(std::string_view text) {
 }
 
 std::string markdown_table(TextTable const& table) {
-    auto const line = [](Row const& row) {
+    auto const line = [](TableRow const& row) {
         std::string text = "|";
         for (auto const& cell : row) text += " " + markdown_cell(cell) + " |";
         return text + "\n";
@@ -40,27 +39,55 @@ std::string markdown_table(TextTable const& table) {
     return text + "\n";
 }
 
-std::string plain_table(TextTable const& table) {
-    std::vector<std::size_t> widths(table.header.size(), 0);
-    auto const widen = [&](Row const& row) {
-        for (std::size_t i = 0; i < row.size(); ++i)
+std::string text_table(std::vector<TableRow> const& rows, std::size_t first_number) {
+    std::vector<std::size_t> widths(rows.front().size(), 0);
+    for (auto const& row : rows) {
+        for (std::size_t i = 0; i < row.size(); ++i) {
             widths[i] = std::max(widths[i], letters(row[i]));
-    };
-    widen(table.header);
-    for (auto const& row : table.rows) widen(row);
-    auto const line = [&](Row const& row) {
-        std::string text;
+        }
+    }
+    std::string table;
+    for (auto const& row : rows) {
+        std::string line;
         for (std::size_t i = 0; i < row.size(); ++i) {
             std::string const gap(widths[i] - letters(row[i]), ' ');
-            if (i > 0) text += "  ";
-            text += i >= table.first_number ? gap + row[i] : row[i] + gap;
+            if (i > 0) line += "  ";
+            line += i >= first_number ? gap + row[i] : row[i] + gap;
         }
-        text.erase(text.find_last_not_of(' ') + 1);
-        return text + "\n";
-    };
-    std::string text = line(table.header);
-    for (auto const& row : table.rows) text += line(row);
-    return text + "\n";
+        line.erase(line.find_last_not_of(' ') + 1);
+        table += line + "\n";
+    }
+    return table;
+}
+
+std::string markdown_section(ReportSection const& section, std::size_t level) {
+    auto text = std::string(level, '#') + " " + section.title + "\n\n";
+    if (!section.words.empty()) text += section.words + "\n\n";
+    if (!section.table.rows.empty()) text += markdown_table(section.table);
+    for (std::size_t i = 0; i < section.items.size(); ++i) {
+        text += std::to_string(i + 1) + ". " + section.items[i] + "\n";
+    }
+    if (!section.items.empty()) text += "\n";
+    return text;
+}
+
+std::string plain_section(ReportSection const& section, int columns) {
+    auto text = underlined(section.title, '-');
+    if (!section.words.empty()) text += wrapped(section.words, columns) + "\n";
+    if (!section.table.rows.empty()) {
+        auto rows = section.table.rows;
+        rows.insert(rows.begin(), section.table.header);
+        text += text_table(rows, section.table.first_number) + "\n";
+    }
+    for (std::size_t i = 0; i < section.items.size(); ++i) {
+        text += wrapped(std::to_string(i + 1) + ". " + section.items[i], columns);
+    }
+    if (!section.items.empty()) text += "\n";
+    return text;
+}
+
+std::string underlined(std::string const& title, char line) {
+    return title + "\n" + std::string(letters(title), line) + "\n";
 }
 
 std::string wrapped(std::string const& words, int columns) {

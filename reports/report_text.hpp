@@ -6,22 +6,27 @@
 
 namespace derate {
 
+using TableRow = std::vector<std::string>;
+
 /// A table of words and numbers; every row has as many cells as the header.
 struct TextTable {
-    std::vector<std::string> header;
-    std::vector<std::vector<std::string>> rows;
+    TableRow header;
+    std::vector<TableRow> rows;
     std::size_t first_number = 1;  ///< columns from here on are numbers, to the right
 };
 
-/// Text as one cell of a Markdown table shows it: '|' and '\\' would end the cell or hide its end, a
-/// new line would end the table.
+/// Text as one cell of a Markdown table shows it: '|' and '\\' would end the cell or hide its end,
+/// a new line would end the table.
 [[nodiscard]] std::string markdown_cell(std::string_view text);
 
 /// With an empty line behind it.
 [[nodiscard]] std::string markdown_table(TextTable const& table);
 
-/// Columns as wide as their widest cell, no blanks at the end of a line; an empty line behind it.
-[[nodiscard]] std::string plain_table(TextTable const& table);
+/// Lines with columns as wide as their widest cell (in characters, not bytes), words to the left,
+/// from column `first_number` on to the right; no blanks at the end of a line.
+///
+/// \param rows  one or more, the head first, all with as many cells
+[[nodiscard]] std::string text_table(std::vector<TableRow> const& rows, std::size_t first_number);
 
 /// One part of a report, the same in Markdown and on a terminal.
 struct ReportSection {
@@ -31,11 +36,17 @@ struct ReportSection {
     std::vector<std::string> items{};  ///< a numbered list; may be empty
 };
 
+/// \param level  of its heading, as many '#'
+[[nodiscard]] std::string markdown_section(ReportSection const& section, std::size_t level);
+
+/// For a terminal of `columns` letters.
+[[nodiscard]] std::string plain_section(ReportSection const& section, int columns);
+
+/// A heading for a terminal, underlined with `line`.
+[[nodiscard]] std::string underlined(std::string const& title, char line);
+
 /// Lines of at most `columns` characters, broken at blanks; a newline at the end.
 [[nodiscard]] std::string wrapped(std::string const& words, int columns);
-
-/// Characters, not bytes, of UTF-8 text.
-[[nodiscard]] std::size_t letters(std::string const& text);
 
 /// "4.2 %" of a fraction, with so many significant digits.
 [[nodiscard]] std::string percent_of(double fraction, int digits = 2);

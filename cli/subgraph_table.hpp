@@ -3,15 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "reports/report_text.hpp"
+
 namespace derate::cli {
-
-using TableRow = std::vector<std::string>;
-
-/// Lines with columns as wide as their widest cell (in characters, not bytes), words to the left,
-/// from column `first_number` on to the right; no blanks at the end of a line.
-///
-/// \param rows  one or more, the head first, all with as many cells
-[[nodiscard]] std::string text_table(std::vector<TableRow> const& rows, std::size_t first_number);
 
 /// Neighbours that differ in their first cell alone become one row, "34 (x 3)": the first of three.
 [[nodiscard]] std::vector<TableRow> with_equal_rows_joined(std::vector<TableRow> const& rows);
