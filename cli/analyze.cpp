@@ -18,6 +18,7 @@
 #include "reports/analysis.hpp"
 #include "reports/report_text.hpp"
 #include "storage/calibration_files.hpp"
+#include "storage/fields.hpp"
 #include "storage/file.hpp"
 
 namespace derate::cli {
@@ -64,20 +65,17 @@ std::string shapes_in_words(std::vector<ShapeComparison> const& all) {
 }
 
 nlohmann::json shapes_json(std::vector<ShapeComparison> const& all) {
-    auto const number = [](std::optional<double> const& value) {
-        return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
-    };
     auto rows = nlohmann::json::array();
     for (auto const& shapes : all) {
         nlohmann::json row{{"operation_type", to_string(shapes.type)},
                            {"zero_flop", shapes.zero_flop},
                            {"kernels", shapes.kernels},
-                           {"residual_model", number(shapes.residual_model)},
-                           {"additive_roofline", number(shapes.additive_roofline)},
-                           {"served_over_next", number(shapes.served_over_next())},
+                           {"residual_model", json_or_null(shapes.residual_model)},
+                           {"additive_roofline", json_or_null(shapes.additive_roofline)},
+                           {"served_over_next", json_or_null(shapes.served_over_next())},
                            {"winner", shapes.winner()}};
         for (std::size_t i = 0; i < shapes.curves.size(); ++i) {
-            row[std::string{to_string(all_curve_forms[i])}] = number(shapes.curves[i]);
+            row[std::string{to_string(all_curve_forms[i])}] = json_or_null(shapes.curves[i]);
         }
         rows.push_back(std::move(row));
     }

@@ -297,8 +297,8 @@ nlohmann::json measuring_json(CampaignResult const& result, CampaignSettings con
              {"name", item.name},
              {"model", item.model},
              {"subgraph_id", item.subgraph},
-             {"time_ms", item.time_ms ? json(*item.time_ms) : json(nullptr)},
-             {"relative_half_width", item.half_width ? json(*item.half_width) : json(nullptr)},
+             {"time_ms", json_or_null(item.time_ms)},
+             {"relative_half_width", json_or_null(item.half_width)},
              {"share_of_time", item.share_of_time},
              {"stopped", to_string(item.stopped)},
              {"reason", reason_text(item)}});

@@ -14,6 +14,7 @@
 #include "gate/comparison.hpp"
 #include "gate/validation.hpp"
 #include "reports/report_text.hpp"
+#include "storage/fields.hpp"
 #include "storage/file.hpp"
 #include "storage/stored_calibration.hpp"
 
@@ -68,9 +69,6 @@ Conclusion conclude(Comparison const& comparison, std::optional<RuleResult> cons
 
 nlohmann::json to_json(Comparison const& comparison, std::optional<RuleResult> const& predictions,
                        Conclusion const& conclusion, std::string const& time) {
-    auto const optional = [](std::optional<double> const& value) {
-        return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
-    };
     auto const& shift = comparison.shift;
     bool const shift_known =
         shift.basis != ShiftBasis::not_sought && shift.basis != ShiftBasis::undecided;
@@ -105,9 +103,9 @@ nlohmann::json to_json(Comparison const& comparison, std::optional<RuleResult> c
              {"ratio_lower", one.interval ? nlohmann::json(one.interval->lower) : nullptr},
              {"ratio_upper", one.interval ? nlohmann::json(one.interval->upper) : nullptr},
              {"adjusted_ratio", one.adjusted_ratio},
-             {"slower_p_value", optional(one.p_value)},
-             {"faster_p_value", optional(one.faster_p_value)},
-             {"mann_whitney_p_value", optional(one.mann_whitney_p_value)},
+             {"slower_p_value", json_or_null(one.p_value)},
+             {"faster_p_value", json_or_null(one.faster_p_value)},
+             {"mann_whitney_p_value", json_or_null(one.mann_whitney_p_value)},
              {"slower", one.slower},
              {"slower_as_measured", one.slower_as_measured},
              {"slower_than_shift", one.slower_than_shift},
