@@ -20,7 +20,9 @@ TOKEN = re.compile(
 # Name of a call -> place of the problem and of what is required among its arguments.
 THROWN = {"InputError": (1, 2), "EnvironmentRefused": (1, 2), "CannotTime": (0, None)}
 HELPERS = {
+    "workloads/graph_elements.cpp": {"refuse": (0, 1)},
     "workloads/graph_reader.cpp": {"refuse": (0, 1)},
+    "workloads/graph_tensors.cpp": {"refuse": (0, 1)},
     "workloads/node_shapes.cpp": {"refuse": (1, 2)},
     "workloads/pickle.cpp": {"refuse": (0, None)},
     "storage/calibration_rules.cpp": {"require": (2, 3)},

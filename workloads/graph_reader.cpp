@@ -1,56 +1,17 @@
-#include <simdjson.h>
-
-#include <algorithm>
 #include <array>
-#include <cctype>
-#include <limits>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
-#include "core/input_error.hpp"
-#include "workloads/constant_bytes.hpp"
-#include "workloads/export_schema.hpp"
 #include "workloads/exported_program.hpp"
+#include "workloads/graph_elements.hpp"
+#include "workloads/graph_tensors.hpp"
 
 namespace derate {
 namespace {
 
-using simdjson::dom::array;
-using simdjson::dom::element;
-using simdjson::dom::object;
-
 constexpr std::int64_t schema_major = 8;
-constexpr std::size_t nesting_limit = 100;
 constexpr std::size_t node_limit = 200'000;
-
-std::string name_of_unsupported(std::int64_t number) {
-    switch (number) {
-        case 9:
-            return "complex32";
-        case 10:
-            return "complex64";
-        case 11:
-            return "complex128";
-        case 28:
-            return "uint16";
-        case 29:
-            return "float8_e4m3fn";
-        case 30:
-            return "float8_e5m2";
-        case 34:
-            return "uint32";
-        case 35:
-            return "uint64";
-        default:
-            return "number " + std::to_string(number);
-    }
-}
-
-constexpr char const* supported_dtypes =
-    "float32, bfloat16 or float16 weights and activations, integers and bool; convert the model "
-    "before torch.export, e.g. model.float()";
-constexpr char const* static_export =
-    "an export with static shapes: leave out dynamic_shapes in torch.export.export";
 
 std::optional<MemoryFormat> memory_format_of(std::int64_t number) {
     switch (number) {
@@ -67,25 +28,13 @@ std::optional<MemoryFormat> memory_format_of(std::int64_t number) {
     }
 }
 
-class GraphReader {
+class GraphReader : GraphElements {
   public:
-    explicit GraphReader(std::string_view where) : where_{where} {}
+    using GraphElements::GraphElements;
 
     ExportedProgram read(std::string_view text) {
         simdjson::dom::parser parser;
-        if (auto const error =
-                parser.allocate(std::max(text.size(), std::size_t{64}), nesting_limit)) {
-            refuse(simdjson::error_message(error), "a graph that fits the memory");
-        }
-        element root;
-        if (auto const error = parser.parse(text.data(), text.size()).get(root)) {
-            if (error == simdjson::DEPTH_ERROR) {
-                refuse("nested deeper than " + std::to_string(nesting_limit) + " levels",
-                       "the graph of an exported program");
-            }
-            refuse(std::string{"not JSON: "} + simdjson::error_message(error),
-                   "the graph of an exported program");
-        }
+        auto const root = parse(parser, text);
         check_version(root);
         if (element version; root["torch_version"].get(version) == simdjson::SUCCESS) {
             program_.torch_version = text_of(version, "torch_version");
@@ -93,7 +42,7 @@ class GraphReader {
         auto const module = member(root, "graph_module");
         read_main_graph(member(module, "graph"), member(module, "signature"));
         if (element constants; root["derate_constants"].get(constants) == simdjson::SUCCESS) {
-            read_embedded_constants(constants);
+            read_embedded_constants(*this, constants, program_);
         }
         return std::move(program_);
     }
@@ -106,99 +55,6 @@ class GraphReader {
         std::string prefix;  ///< of the names of values that this graph makes
     };
 
-    [[noreturn]] void refuse(std::string_view problem, std::string_view required) const {
-        throw InputError{place_.empty() ? where_ : where_ + "#" + place_, problem, required};
-    }
-
-    [[nodiscard]] element member(element parent, std::string_view key) const {
-        element child;
-        if (parent[key].get(child) != simdjson::SUCCESS) {
-            refuse("no member \"" + std::string{key} + "\"", "the graph of an exported program");
-        }
-        return child;
-    }
-
-    [[nodiscard]] std::string_view text_of(element value, std::string_view what) const {
-        std::string_view text;
-        if (value.get(text) != simdjson::SUCCESS) {
-            refuse(std::string{what} + " is not a string", "a string");
-        }
-        return text;
-    }
-
-    /// Words that stand in descriptors without quotes.
-    [[nodiscard]] std::string_view identifier_of(element value, std::string_view what) const {
-        auto const text = text_of(value, what);
-        bool const is_plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
-            return std::isalnum(c) != 0 || c == '_' || c == '.';
-        });
-        if (text.empty() || !is_plain) {
-            refuse(std::string{what} + " \"" + std::string{text} + "\"", "letters, digits and '_'");
-        }
-        return text;
-    }
-
-    [[nodiscard]] std::int64_t integer_of(element value, std::string_view what) const {
-        std::int64_t number = 0;
-        if (value.get(number) != simdjson::SUCCESS) {
-            refuse(std::string{what} + " is not an integer", "an integer of 64 bits");
-        }
-        return number;
-    }
-
-    [[nodiscard]] double number_of(element value, std::string_view what) const {
-        double number = 0;
-        if (value.get(number) == simdjson::SUCCESS) return number;
-        std::string_view text;
-        if (value.get(text) == simdjson::SUCCESS) {  // JSON has no infinity: exports write a word
-            constexpr double infinity = std::numeric_limits<double>::infinity();
-            if (text == "Infinity" || text == "inf") return infinity;
-            if (text == "-Infinity" || text == "-inf") return -infinity;
-            if (text == "NaN" || text == "nan") return std::numeric_limits<double>::quiet_NaN();
-        }
-        refuse(std::string{what} + " is not a number", "a number");
-    }
-
-    [[nodiscard]] bool flag_of(element value, std::string_view what) const {
-        bool flag = false;
-        if (value.get(flag) != simdjson::SUCCESS) {
-            refuse(std::string{what} + " is neither true nor false", "true or false");
-        }
-        return flag;
-    }
-
-    [[nodiscard]] array list_of(element value, std::string_view what) const {
-        array list;
-        if (value.get(list) != simdjson::SUCCESS) {
-            refuse(std::string{what} + " is not a list", "a list");
-        }
-        return list;
-    }
-
-    [[nodiscard]] object object_of(element value, std::string_view what) const {
-        object members;
-        if (value.get(members) != simdjson::SUCCESS) {
-            refuse(std::string{what} + " is not an object", "an object");
-        }
-        return members;
-    }
-
-    /// The one member of a union: {"as_int": 3} gives ("as_int", 3).
-    [[nodiscard]] std::pair<std::string_view, element> only_member(element value,
-                                                                   std::string_view what) const {
-        auto const members = object_of(value, what);
-        auto const first = members.begin();
-        if (first == members.end()) refuse(std::string{what} + " is empty", "one member");
-        return {first.key(), first.value()};
-    }
-
-    template <class Read>
-    [[nodiscard]] auto all_of(element value, std::string_view what, Read read) const {
-        std::vector<decltype(read(value))> items;
-        for (auto const item : list_of(value, what)) items.push_back(read(item));
-        return items;
-    }
-
     void check_version(element root) const {
         if (!root.is_object()) refuse("not an object", "the graph of an exported program");
         auto const version = member(root, "schema_version");
@@ -208,60 +64,6 @@ class GraphReader {
                    "schema " + std::to_string(schema_major) +
                        ", which PyTorch 2.6 or later writes; export the model again with it");
         }
-    }
-
-    /// A size or stride: {"as_int": 3}.
-    [[nodiscard]] std::int64_t extent_of(element value) const {
-        auto const [kind, content] = only_member(value, "size");
-        if (kind != "as_int") refuse("dynamic shape", static_export);
-        auto const extent = integer_of(content, "size");
-        if (extent < 0 || extent > max_elements) {
-            refuse("size or stride " + std::to_string(extent), "0 to 2^48");
-        }
-        return extent;
-    }
-
-    [[nodiscard]] TensorValue tensor_of(element meta, std::string name) const {
-        auto const number = integer_of(member(meta, "dtype"), "dtype");
-        auto const dtype = scalar_type_of_schema(number);
-        if (!dtype) {
-            refuse(
-                "tensor " + name + ": dtype " + name_of_unsupported(number) + " is not supported",
-                supported_dtypes);
-        }
-        if (integer_of(member(meta, "layout"), "layout") != 7) {
-            refuse("tensor " + name + " is sparse", "dense tensors");
-        }
-        auto const extent = [this](element value) { return extent_of(value); };
-        TensorValue value{
-            .name = std::move(name),
-            .dtype = *dtype,
-            .sizes = all_of(member(meta, "sizes"), "sizes", extent),
-            .strides = all_of(member(meta, "strides"), "strides", extent),
-            .storage_offset = extent_of(member(meta, "storage_offset")),
-        };
-        if (value.sizes.size() != value.strides.size()) {
-            refuse("tensor " + value.name + " has " + std::to_string(value.sizes.size()) +
-                       " sizes and " + std::to_string(value.strides.size()) + " strides",
-                   "as many");
-        }
-        std::int64_t elements = 1;
-        std::int64_t reach = value.storage_offset;
-        bool overflow = false;
-        for (std::size_t i = 0; i < value.sizes.size(); ++i) {
-            auto const size = std::max(value.sizes[i], std::int64_t{1});
-            std::int64_t span = 0;
-            overflow |= __builtin_mul_overflow(elements, size, &elements) ||
-                        __builtin_mul_overflow(size - 1, value.strides[i], &span) ||
-                        __builtin_add_overflow(reach, span, &reach);
-        }
-        if (overflow || elements > max_elements || reach > max_elements) {
-            refuse("tensor " + value.name + " is too large", "at most 2^48 elements");
-        }
-        if (*dtype == ScalarType::float64 && value.element_count() > 1) {
-            refuse("tensor " + value.name + ": dtype float64 is not supported", supported_dtypes);
-        }
-        return value;
     }
 
     [[nodiscard]] static Scope scope_of(object metadata) {
@@ -279,7 +81,7 @@ class GraphReader {
         if (!scope.values.emplace(name, id).second) {
             refuse("tensor \"" + std::string{name} + "\" is made twice", "one maker a tensor");
         }
-        program_.values.push_back(tensor_of(meta->second, scope.prefix + std::string{name}));
+        program_.values.push_back(tensor_of(*this, meta->second, scope.prefix + std::string{name}));
         return id;
     }
 
@@ -297,17 +99,17 @@ class GraphReader {
     }
 
     void read_main_graph(element graph, element signature) {
-        place_ = "/graph_module/signature";
+        go_to("/graph_module/signature");
         auto scope = scope_of(object_of(member(graph, "tensor_values"), "tensor_values"));
         for (auto const spec : list_of(member(signature, "input_specs"), "input_specs")) {
             read_input(scope, spec);
         }
         read_nodes(scope, graph, "/graph_module/graph/nodes/");
-        place_ = "/graph_module/signature/output_specs";
+        go_to("/graph_module/signature/output_specs");
         for (auto const spec : list_of(member(signature, "output_specs"), "output_specs")) {
             read_output(scope, spec);
         }
-        place_.clear();
+        go_to({});
     }
 
     void read_input(Scope& scope, element spec) {
@@ -386,7 +188,7 @@ class GraphReader {
     void read_nodes(Scope& scope, element graph, std::string const& place) {
         std::size_t index = 0;
         for (auto const node : list_of(member(graph, "nodes"), "nodes")) {
-            place_ = place + std::to_string(index++);
+            go_to(place + std::to_string(index++));
             auto const target = identifier_of(member(node, "target"), "target");
             if (target.starts_with("torch.ops.higher_order.")) {
                 inline_region(scope, node, target);
@@ -512,7 +314,7 @@ class GraphReader {
         if (!is_grad_region && !is_autocast_region) {
             refuse("calls " + std::string{target}, control_flow);
         }
-        auto const region_place = place_;
+        auto const region_place = place();
         std::optional<element> region;
         std::vector<ValueId> arguments;
         std::vector<bool> flags;
@@ -543,7 +345,7 @@ class GraphReader {
             inner.values.emplace(name, arguments[bound++]);
         }
         read_nodes(inner, graph, region_place + "/graph/nodes/");
-        place_ = region_place;
+        go_to(region_place);
 
         std::vector<ValueId> results;
         for (auto const output : list_of(member(graph, "outputs"), "outputs")) {
@@ -566,15 +368,6 @@ class GraphReader {
         }
         if (names.size() != results.size()) refuse("a region's results do not match", "one each");
         for (std::size_t i = 0; i < names.size(); ++i) scope.values.emplace(names[i], results[i]);
-    }
-
-    [[nodiscard]] ScalarType dtype_of(element value) const {
-        auto const number = integer_of(value, "dtype");
-        auto const dtype = scalar_type_of_schema(number);
-        if (!dtype) {
-            refuse("dtype " + name_of_unsupported(number) + " is not supported", supported_dtypes);
-        }
-        return *dtype;
     }
 
     /// {"as_int": 3} of a list that could have held symbols.
@@ -616,7 +409,7 @@ class GraphReader {
             return std::monostate{};
         }
         if (kind == "as_string") return text(content);
-        if (kind == "as_scalar_type") return dtype_of(content);
+        if (kind == "as_scalar_type") return dtype_of(*this, content);
         if (kind == "as_memory_format") {
             auto const format = memory_format_of(integer(content));
             if (!format) refuse("unknown memory format", "a dense format");
@@ -648,59 +441,6 @@ class GraphReader {
                "operators on tensors, numbers and strings");
     }
 
-    /// The file lists every element, also of an expanded dimension.
-    [[nodiscard]] static std::vector<std::byte> distinct_elements(
-        TensorValue const& value, std::vector<std::byte> const& elements) {
-        TensorValue layout{.name = {},
-                           .dtype = value.dtype,
-                           .sizes = distinct_sizes(value),
-                           .strides = value.sizes};
-        std::int64_t stride = 1;
-        for (std::size_t i = value.sizes.size(); i-- > 0;) {
-            layout.strides[i] = stride;
-            stride *= value.sizes[i];
-        }
-        std::string_view const listed{reinterpret_cast<char const*>(elements.data()),
-                                      elements.size()};
-        return gather_elements(listed, layout).value();
-    }
-
-    void read_embedded_constants(element constants) {
-        for (auto const [name, constant] : object_of(constants, "derate_constants")) {
-            place_ = "/derate_constants/" + std::string{name};
-            auto const dtype = parse_scalar_type(text_of(member(constant, "dtype"), "dtype"));
-            auto const shape = all_of(member(constant, "shape"), "shape",
-                                      [this](element v) { return integer_of(v, "shape"); });
-            for (auto const& input : program_.inputs) {
-                bool const holds_values =
-                    input.kind == InputKind::buffer || input.kind == InputKind::tensor_constant;
-                if (!holds_values || input.name != name) continue;
-                auto const& value = program_.values[static_cast<std::size_t>(input.value)];
-                if (dtype != value.dtype || shape != value.sizes) {
-                    refuse("dtype or shape differs from the tensor's", "the same");
-                }
-                std::vector<std::byte> bytes;
-                for (auto const item : list_of(member(constant, "values"), "values")) {
-                    if (is_floating_point(value.dtype)) {
-                        append_element(bytes, value.dtype, number_of(item, "value"));
-                    } else {
-                        append_element(bytes, value.dtype, integer_of(item, "value"));
-                    }
-                }
-                auto const expected = value.element_count() * bytes_per_element(value.dtype);
-                if (static_cast<std::int64_t>(bytes.size()) != expected) {
-                    refuse("the number of values does not match the shape", "one an element");
-                }
-                program_.constants.emplace(input.value, distinct_elements(value, bytes));
-            }
-        }
-        place_.clear();
-    }
-
-    static constexpr std::int64_t max_elements = std::int64_t{1} << 48;
-
-    std::string where_;
-    std::string place_;  ///< JSON pointer of what is being read
     ExportedProgram program_;
 };
 
