@@ -77,7 +77,8 @@ TEST(CaseKey, HoldsAllThatTheTimeDependsOn) {
               "af63dc4c8601ec8c/hot/t1/FP32/default_malloc");
 }
 
-TEST(SampleRecord, ReadsAsItWasWritten) {
+/// With a value in every field but those that are documents of their own.
+SampleRecord full_record() {
     SampleRecord record{.kind = SampleKind::isolated};
     record.launch = 3;
     record.sequence = 17;
@@ -90,11 +91,44 @@ TEST(SampleRecord, ReadsAsItWasWritten) {
     record.iterations = 12;
     record.time_ms = 0.1;
     record.fast_ms = 0.09;
+    record.subgraph_ms = {0.5, 2};
     record.steady = false;
     record.warmup = 2;
+    record.probe = "fma";
+    record.per_second = 3;
+    record.unit = "flop";
+    record.reason = "r";
+    record.wall_s = 4.5;
+    record.loading_s = 1;
+    record.rules = "5 launches";
+    record.allocator = Allocator::untouched;
+    return record;
+}
+
+TEST(SampleRecord, ReadsAsItWasWritten) {
+    auto record = full_record();
     auto const line = to_json_line(record);
     EXPECT_EQ(line.find('\n'), std::string::npos);
     EXPECT_EQ(sample_record_from_json(line, "x:1"), record);
+    record.settings = R"({"threads":2})";  // not flat: read as a document
+    EXPECT_EQ(sample_record_from_json(to_json_line(record), "x:1"), record);
+}
+
+TEST(SampleRecord, AFieldOfAnotherTypeIsAnError) {
+    auto const line = to_json_line(full_record());
+    for (auto const& [field, value] : {
+             std::pair{R"("model":"m")", R"("model":true)"},
+             std::pair{R"("batch":1)", R"("batch":3000000000)"},
+             std::pair{R"("batch":1)", R"("batch":1.0)"},
+             std::pair{R"("steady":false)", R"("steady":0)"},
+             std::pair{R"("time_ms":0.1)", R"("time_ms":"0.1")"},
+             std::pair{R"("allocator":"default")", R"("allocator":"jemalloc")"},
+         }) {
+        auto changed = line;
+        ASSERT_NE(changed.find(field), std::string::npos) << line;
+        changed.replace(changed.find(field), std::string_view{field}.size(), value);
+        EXPECT_THROW((void)sample_record_from_json(changed, "x:1"), InputError) << value;
+    }
 }
 
 TEST(SampleRecord, LineWithAnEnvironmentKeepsUnknownsUnknown) {

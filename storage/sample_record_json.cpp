@@ -1,9 +1,14 @@
 #include "storage/sample_record_json.hpp"
 
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "storage/environment_json.hpp"
 #include "storage/fields.hpp"
@@ -15,10 +20,143 @@ namespace {
 using nlohmann::json;
 using Line = nlohmann::ordered_json;  // kind and launch first: people read these lines
 
-template <class Value>
-void put(Line& line, char const* name, std::optional<Value> const& value) {
-    if (value) line[name] = *value;
+/// All fields of a line, in the order in which they are written: `field(name, value)` for each, and
+/// `field.document(name, text)` for one that is JSON itself. What is no std::optional is required.
+template <class Record, class Field>
+void for_each_field(Record& record, Field& field) {
+    field("kind", record.kind);
+    field("launch", record.launch);
+    field("sequence", record.sequence);
+    field("time_ns", record.time_ns);
+    field("case", record.case_key);
+    field("model", record.model);
+    field("batch", record.batch);
+    field("subgraph", record.subgraph);
+    field("iterations", record.iterations);
+    field("time_ms", record.time_ms);
+    field("fast_ms", record.fast_ms);
+    field("subgraph_ms", record.subgraph_ms);
+    field("steady", record.steady);
+    field("warmup", record.warmup);
+    field("probe", record.probe);
+    field("per_second", record.per_second);
+    field("unit", record.unit);
+    field("clock_hz", record.clock_hz);
+    field("reason", record.reason);
+    field("wall_s", record.wall_s);
+    field("loading_s", record.loading_s);
+    field("environment", record.environment);
+    field.document("settings", record.settings);
+    field("rules", record.rules);
+    field("allocator", record.allocator);
 }
+
+struct LineWriter {
+    Line line{};
+
+    void operator()(char const* name, SampleKind kind) { line[name] = to_string(kind); }
+    void operator()(char const* name, std::integral auto number) { line[name] = number; }
+    template <class Value>
+    void operator()(char const* name, std::optional<Value> const& value) {
+        if (value) line[name] = *value;
+    }
+    void operator()(char const* name, std::vector<double> const& numbers) {
+        if (!numbers.empty()) line[name] = numbers;
+    }
+    void operator()(char const* name, std::optional<Environment> const& environment) {
+        if (environment) line[name] = Line::parse(to_json_text(*environment));
+    }
+    void operator()(char const* name, std::optional<Allocator> const& allocator) {
+        if (allocator) line[name] = to_string(*allocator);
+    }
+    void document(char const* name, std::optional<std::string> const& text) {
+        if (text) line[name] = Line::parse(*text);
+    }
+};
+
+struct DocumentReader {
+    JsonFields fields;
+    std::string_view where;  ///< names the line in messages
+
+    void operator()(char const* name, SampleKind& kind) {
+        kind = fields.word(name, parse_sample_kind, "a kind of docs/measuring.md");
+    }
+    template <std::integral Integer>
+    void operator()(char const* name, Integer& number) {
+        number = fields.integer<Integer>(name, std::numeric_limits<Integer>::min());
+    }
+    template <class Value>
+    void operator()(char const* name, std::optional<Value>& value) {
+        fields.read_into(value, name);
+    }
+    void operator()(char const* name, std::vector<double>& numbers) {
+        if (fields.find(name)) numbers = fields.numbers(name);
+    }
+    void operator()(char const* name, std::optional<Environment>& environment) {
+        if (auto const* given = fields.find(name)) {
+            environment = environment_from_json(given->dump(), where);
+        }
+    }
+    void operator()(char const* name, std::optional<Allocator>& allocator) {
+        if (fields.find(name)) allocator = fields.word(name, parse_allocator, "pinned or default");
+    }
+    void document(char const* name, std::optional<std::string>& text) {
+        if (auto const* given = fields.find(name)) text = given->dump();
+    }
+};
+
+template <class Number>
+concept WholeNumber = std::integral<Number> && !std::same_as<Number, bool>;
+
+// What a field takes of JSON; of another type, nothing. False: the value is none of the field's.
+bool set(SampleKind& kind, std::string& word) {
+    auto const parsed = parse_sample_kind(word);
+    if (parsed) kind = *parsed;
+    return parsed.has_value();
+}
+bool set(std::optional<Allocator>& allocator, std::string& word) {
+    return (allocator = parse_allocator(word)).has_value();
+}
+bool set(std::optional<std::string>& text, std::string& value) {
+    text = std::move(value);
+    return true;
+}
+bool set(std::optional<bool>& flag, bool& value) {
+    flag = value;
+    return true;
+}
+bool set(std::optional<double>& number, double& value) {
+    number = value;
+    return true;
+}
+bool set(std::optional<double>& number, std::int64_t& value) {
+    number = static_cast<double>(value);
+    return true;
+}
+bool set(WholeNumber auto& number, std::int64_t& value) {
+    number = static_cast<std::remove_reference_t<decltype(number)>>(value);
+    return number == value;
+}
+template <WholeNumber Number>
+bool set(std::optional<Number>& number, std::int64_t& value) {
+    return set(number.emplace(), value);
+}
+
+/// Gives a value to the field of that name.
+template <class Value>
+struct FieldSetter {
+    std::string_view name;
+    Value& value;
+    bool is_set = false;
+
+    template <class Field>
+    void operator()(std::string_view field_name, Field& field) {
+        if constexpr (requires { set(field, value); }) {
+            if (field_name == name) is_set = set(field, value);
+        }
+    }
+    void document(std::string_view, std::optional<std::string>&) {}
+};
 
 /// Reads a flat line, as nearly all are, without building a document: a file has millions of them.
 /// Refuses (returns false) whatever it does not expect; the document then says what is wrong.
@@ -31,45 +169,18 @@ class FlatLineReader : public json::json_sax_t {
     }
 
     bool null() override { return depth_ == 1 && !in_array_; }
-    bool boolean(bool value) override {
-        if (key_ == "steady") record_.steady = value;
-        return !in_array_;
-    }
+    bool boolean(bool value) override { return take(value); }
     bool number_integer(json::number_integer_t value) override {
-        return whole_number(value) || number(static_cast<double>(value));
+        return in_array_ ? append(static_cast<double>(value)) : take(value);
     }
     bool number_unsigned(json::number_unsigned_t value) override {
-        if (value > static_cast<json::number_unsigned_t>(INT64_MAX)) return false;
-        return number_integer(static_cast<json::number_integer_t>(value));
+        return std::in_range<std::int64_t>(value) &&
+               number_integer(static_cast<json::number_integer_t>(value));
     }
     bool number_float(json::number_float_t value, std::string const&) override {
-        return number(value);
+        return in_array_ ? append(value) : take(value);
     }
-    bool string(std::string& value) override {
-        if (in_array_) return false;
-        if (key_ == "kind") {
-            auto const kind = parse_sample_kind(value);
-            if (kind) record_.kind = *kind;
-            return has_kind_ = kind.has_value();
-        }
-        if (key_ == "case")
-            record_.case_key = std::move(value);
-        else if (key_ == "model")
-            record_.model = std::move(value);
-        else if (key_ == "probe")
-            record_.probe = std::move(value);
-        else if (key_ == "unit")
-            record_.unit = std::move(value);
-        else if (key_ == "reason")
-            record_.reason = std::move(value);
-        else if (key_ == "rules")
-            record_.rules = std::move(value);
-        else if (key_ == "allocator")
-            return (record_.allocator = parse_allocator(value)).has_value();
-        else
-            return false;
-        return true;
-    }
+    bool string(std::string& value) override { return take(value); }
     bool binary(json::binary_t&) override { return false; }
     bool start_object(std::size_t) override { return ++depth_ == 1; }
     bool key(std::string& name) override {
@@ -92,52 +203,19 @@ class FlatLineReader : public json::json_sax_t {
     }
 
   private:
-    bool whole_number(std::int64_t value) {
-        if (in_array_) return false;
-        auto const fits = value >= INT32_MIN && value <= INT32_MAX;
-        auto const small = static_cast<int>(value);
-        if (key_ == "time_ns") {
-            record_.time_ns = value;
-            return has_time_ = true;
-        }
-        if (key_ == "sequence") {
-            record_.sequence = value;
-            return true;
-        }
-        if (!fits) return false;
-        if (key_ == "launch") {
-            record_.launch = small;
-            return has_launch_ = true;
-        }
-        if (key_ == "batch")
-            record_.batch = small;
-        else if (key_ == "subgraph")
-            record_.subgraph = small;
-        else if (key_ == "iterations")
-            record_.iterations = small;
-        else if (key_ == "warmup")
-            record_.warmup = small;
-        else
-            return false;
+    bool append(double value) {
+        record_.subgraph_ms.push_back(value);
         return true;
     }
-    bool number(double value) {
-        if (in_array_)
-            record_.subgraph_ms.push_back(value);
-        else if (key_ == "time_ms")
-            record_.time_ms = value;
-        else if (key_ == "fast_ms")
-            record_.fast_ms = value;
-        else if (key_ == "per_second")
-            record_.per_second = value;
-        else if (key_ == "clock_hz")
-            record_.clock_hz = value;
-        else if (key_ == "wall_s")
-            record_.wall_s = value;
-        else if (key_ == "loading_s")
-            record_.loading_s = value;
-        else
-            return false;
+    template <class Value>
+    bool take(Value& value) {
+        if (in_array_) return false;
+        FieldSetter<Value> setter{key_, value};
+        for_each_field(record_, setter);
+        if (!setter.is_set) return false;
+        has_kind_ = has_kind_ || key_ == "kind";
+        has_launch_ = has_launch_ || key_ == "launch";
+        has_time_ = has_time_ || key_ == "time_ns";
         return true;
     }
 
@@ -153,70 +231,18 @@ class FlatLineReader : public json::json_sax_t {
 }  // namespace
 
 std::string to_json_line(SampleRecord const& record) {
-    Line line;
-    line["kind"] = to_string(record.kind);
-    line["launch"] = record.launch;
-    put(line, "sequence", record.sequence);
-    line["time_ns"] = record.time_ns;
-    put(line, "case", record.case_key);
-    put(line, "model", record.model);
-    put(line, "batch", record.batch);
-    put(line, "subgraph", record.subgraph);
-    put(line, "iterations", record.iterations);
-    put(line, "time_ms", record.time_ms);
-    put(line, "fast_ms", record.fast_ms);
-    if (!record.subgraph_ms.empty()) line["subgraph_ms"] = record.subgraph_ms;
-    put(line, "steady", record.steady);
-    put(line, "warmup", record.warmup);
-    put(line, "probe", record.probe);
-    put(line, "per_second", record.per_second);
-    put(line, "unit", record.unit);
-    put(line, "clock_hz", record.clock_hz);
-    put(line, "reason", record.reason);
-    put(line, "wall_s", record.wall_s);
-    put(line, "loading_s", record.loading_s);
-    if (record.environment) line["environment"] = Line::parse(to_json_text(*record.environment));
-    if (record.settings) line["settings"] = Line::parse(*record.settings);
-    put(line, "rules", record.rules);
-    if (record.allocator) line["allocator"] = to_string(*record.allocator);
+    LineWriter writer;
+    for_each_field(record, writer);
     // A reason may quote a library's message in any encoding; the line must stay readable.
-    return line.dump(-1, ' ', false, json::error_handler_t::replace);
+    return writer.line.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 SampleRecord sample_record_from_json(std::string_view text, std::string_view where) {
     if (auto record = FlatLineReader{}.read(text)) return std::move(*record);
     auto const line = parse_json(text, where);
-    JsonFields fields{line, file_root(where)};
+    DocumentReader reader{.fields = JsonFields{line, file_root(where)}, .where = where};
     SampleRecord record;
-    record.kind = fields.word("kind", parse_sample_kind, "a kind of docs/measuring.md");
-    record.launch = fields.integer<int>("launch", std::numeric_limits<int>::min());
-    record.time_ns = fields.integer("time_ns", std::numeric_limits<std::int64_t>::min());
-    fields.read_into(record.sequence, "sequence");
-    fields.read_into(record.case_key, "case");
-    fields.read_into(record.model, "model");
-    fields.read_into(record.batch, "batch");
-    fields.read_into(record.subgraph, "subgraph");
-    fields.read_into(record.iterations, "iterations");
-    fields.read_into(record.time_ms, "time_ms");
-    fields.read_into(record.fast_ms, "fast_ms");
-    if (fields.find("subgraph_ms")) record.subgraph_ms = fields.numbers("subgraph_ms");
-    fields.read_into(record.steady, "steady");
-    fields.read_into(record.warmup, "warmup");
-    fields.read_into(record.probe, "probe");
-    fields.read_into(record.per_second, "per_second");
-    fields.read_into(record.unit, "unit");
-    fields.read_into(record.clock_hz, "clock_hz");
-    fields.read_into(record.reason, "reason");
-    fields.read_into(record.wall_s, "wall_s");
-    fields.read_into(record.loading_s, "loading_s");
-    if (auto const* environment = fields.find("environment")) {
-        record.environment = environment_from_json(environment->dump(), where);
-    }
-    if (auto const* settings = fields.find("settings")) record.settings = settings->dump();
-    fields.read_into(record.rules, "rules");
-    if (fields.find("allocator")) {
-        record.allocator = fields.word("allocator", parse_allocator, "pinned or default");
-    }
+    for_each_field(record, reader);
     return record;
 }
 
