@@ -8,7 +8,7 @@
 #include <set>
 
 #include "core/format_quantity.hpp"
-#include "estimator/latency_estimate.hpp"
+#include "estimator/prepared_model.hpp"
 #include "statistics/distributions.hpp"
 #include "statistics/quantiles.hpp"
 #include "statistics/sample_summary.hpp"
@@ -273,6 +273,37 @@ std::vector<ModelOutcome> outcomes_of(CrossValidation const& predicted, Evidence
                 .extrapolated = kernel.extrapolated,
                 .unseen_regime = kernel.unseen_regime,
             });
+        }
+        outcomes.push_back(std::move(outcome));
+    }
+    return outcomes;
+}
+
+std::vector<ModelOutcome> outcomes_as_predicted(Calibration const& calibration,
+                                                std::span<UntimedModel const> models) {
+    CompiledCalibration const compiled{calibration};
+    std::vector<ModelOutcome> outcomes;
+    for (auto const& model : models) {
+        auto const prepared = prepare(compiled, model.subgraphs, model.partition);
+        auto const total = estimate(compiled, prepared);
+        ModelOutcome outcome{.model = model.name,
+                             .family = model.family,
+                             .batch = model.batch,
+                             .measured_ms = total.latency_ms,
+                             .predicted_ms = total.latency_ms,
+                             .interval = {total.ci_95_lower_ms, total.ci_95_upper_ms},
+                             .log_variance = total.log_variance,
+                             .independent_truth = false,
+                             .kernels = {}};
+        auto const parts = estimate_subgraphs(compiled, prepared);
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            outcome.kernels.push_back({.case_index = model.cases[i],
+                                       .type = model.subgraphs[i].type,
+                                       .measured_ms = parts[i].latency_ms,
+                                       .predicted_ms = parts[i].latency_ms,
+                                       .log_variance = parts[i].log_variance,
+                                       .extrapolated = parts[i].extrapolated,
+                                       .unseen_regime = parts[i].unseen_regime.has_value()});
         }
         outcomes.push_back(std::move(outcome));
     }

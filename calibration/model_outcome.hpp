@@ -21,6 +21,7 @@ struct KernelOutcome {
     double log_variance = 0;  ///< served, of log(measured / predicted); > 0
     bool extrapolated = false;
     bool unseen_regime = false;
+    bool fitted_on = false;  ///< what prices it was fitted on its own time
 
     [[nodiscard]] double log_error() const;  ///< log(measured / predicted)
 };
@@ -53,6 +54,21 @@ struct ModelOutcome {
 
 [[nodiscard]] std::vector<ModelOutcome> outcomes_of(CrossValidation const& predicted,
                                                     Evidence const& evidence);
+
+/// A model of which nothing needs to have been timed.
+struct UntimedModel {
+    std::string name;
+    std::string family;
+    std::optional<int> batch = 1;
+    std::string partition;
+    std::vector<Subgraph> subgraphs;  ///< one or more
+    std::vector<int> cases;           ///< KernelOutcome::case_index of each of them
+};
+
+/// Each model with all its kernels as the calibration prices them; what is predicted stands where
+/// what was measured would.
+[[nodiscard]] std::vector<ModelOutcome> outcomes_as_predicted(Calibration const& calibration,
+                                                              std::span<UntimedModel const> models);
 
 /// mean over outcomes of |error_percent|
 [[nodiscard]] double mape_percent(std::span<ModelOutcome const> outcomes);

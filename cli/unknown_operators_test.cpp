@@ -35,8 +35,9 @@ json estimate_json(std::string const& model) {
 
 TEST(UnknownOperators, ThatHoldLittleAreNamed) {
     auto const answer = estimate_json("unknown_small");
-    ASSERT_EQ(answer.at("warnings").size(), 1U);
-    EXPECT_THAT(answer.at("warnings")[0].get<std::string>(),
+    ASSERT_EQ(answer.at("coded_warnings").size(), 2U);
+    EXPECT_EQ(answer.at("coded_warnings")[0].at("code"), "small_model");
+    EXPECT_THAT(answer.at("warnings")[1].get<std::string>(),
                 HasSubstr("unknown_operators: own.wavelet: work unknown"));
     EXPECT_EQ(answer.at("unknown_operators").at("calls"), 1);
     EXPECT_LT(answer.at("unknown_operators").at("possible_share_of_work").get<double>(), 1e-3);

@@ -53,6 +53,7 @@ RUNS = [
     ("validate", "validate --calibration {curves} --leave-out family", {0, 1, 3}),
     ("dry_run", TEST_MODELS, {0}),
     ("validate", f"validate --hardware {IMPORTED}", {0, 1, 3}),
+    ("validate", f"validate --hardware {MEASURED}", {0, 1, 3}),
     ("analyze", "analyze --calibration {curves}", {0}),
     ("analyze", f"analyze --hardware {IMPORTED}", {0}),
     ("visualize", "visualize --calibration {curves} --model resnet18", {0}),

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <map>
 #include <set>
 
@@ -83,6 +82,7 @@ std::map<Group, GroupTotals> group_kernels(std::span<ModelOutcome const> outcome
         outcomes, [](ModelOutcome const& outcome) { return !outcome.kernels.empty(); }));
     for (auto const& outcome : outcomes) {
         std::map<Group, double> parts;  // sum of share_i sd_i
+        std::map<Group, double> known;  // the same of kernels that measuring tells nothing new of
         double total_ms = 0;
         for (auto const& kernel : outcome.kernels) total_ms += kernel.predicted_ms;
         for (auto const& kernel : outcome.kernels) {
@@ -91,6 +91,10 @@ std::map<Group, GroupTotals> group_kernels(std::span<ModelOutcome const> outcome
             Group const group{type, zero_flop, work_bin_of(work), kernel.unseen_regime};
             double const part =
                 kernel.predicted_ms / total_ms * std::sqrt(std::max(0.0, kernel.log_variance));
+            if (kernel.fitted_on) {
+                known[group] += part;
+                continue;
+            }
             parts[group] += part;
             auto& totals = groups[group];
             auto const shape = shape_of(subgraph_of(evidence, kernel));
@@ -99,6 +103,7 @@ std::map<Group, GroupTotals> group_kernels(std::span<ModelOutcome const> outcome
             totals.ms_by_shape[shape] = kernel.measured_ms;
         }
         double squares = 0;
+        for (auto const& [group, part] : known) squares += part * part;
         for (auto const& [group, part] : parts) squares += part * part;
         if (!(squares > 0)) continue;
         for (auto const& [group, part] : parts) {
@@ -278,19 +283,37 @@ std::vector<Recommendation> recommend(std::span<ModelOutcome const> outcomes,
 
 namespace {
 
-/// A model that is calibrated on needs no advice to be calibrated on: left out for the judgement,
-/// its kernels only seem unseen.
-std::vector<ModelOutcome> of_held_out_models(std::span<ModelOutcome const> outcomes,
-                                             Evidence const& evidence) {
-    std::set<std::string_view> held_out;
+/// The models that the calibration was not fitted on, with all their kernels: one that it was
+/// needs no advice to be calibrated on. Left out for the judgement, its kernels only seem unseen.
+std::vector<ModelOutcome> held_out_as_predicted(Calibration const& calibration,
+                                                Evidence const& evidence) {
+    std::set<int> fitted;
     for (auto const& model : evidence.models) {
-        if (model.role == ModelRole::held_out) held_out.insert(model.name);
+        if (model.role == ModelRole::calibration)
+            fitted.insert(model.cases.begin(), model.cases.end());
     }
-    std::vector<ModelOutcome> chosen;
-    std::ranges::copy_if(outcomes, std::back_inserter(chosen), [&](ModelOutcome const& outcome) {
-        return held_out.contains(outcome.model);
-    });
-    return chosen;
+    std::vector<UntimedModel> models;
+    for (auto const& model : evidence.models) {
+        if (model.role != ModelRole::held_out || model.cases.empty()) continue;
+        models.push_back({.name = model.name,
+                          .family = model.family,
+                          .batch = model.batch,
+                          .partition = evidence.condition.partition,
+                          .subgraphs = {},
+                          .cases = model.cases});
+        for (int const index : model.cases) {
+            models.back().subgraphs.push_back(
+                evidence.cases.at(static_cast<std::size_t>(index)).subgraph);
+        }
+    }
+    auto outcomes = outcomes_as_predicted(calibration, models);
+    for (auto& outcome : outcomes) {
+        for (auto& kernel : outcome.kernels) {
+            auto const& timed = evidence.cases[static_cast<std::size_t>(kernel.case_index)];
+            kernel.fitted_on = timed.timing && (timed.probe || fitted.contains(kernel.case_index));
+        }
+    }
+    return outcomes;
 }
 
 }  // namespace
@@ -309,7 +332,7 @@ Validation validate(GateSubject const& subject, std::optional<GateComputation> c
     validation.outcomes = outcomes_of(computation->left_out, *subject.evidence);
     validation.floor = noise_floor(*subject.evidence);
     validation.recommendations =
-        recommend(of_held_out_models(validation.outcomes, *subject.evidence), *subject.evidence);
+        recommend(held_out_as_predicted(subject.calibration, *subject.evidence), *subject.evidence);
     add_statistics(validation, *subject.evidence);
     return validation;
 }

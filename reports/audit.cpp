@@ -464,34 +464,20 @@ namespace {
 std::vector<Recommendation> recommend_for(Calibration const& calibration,
                                           std::span<AuditedModel const> models, int most) {
     Evidence wanted;  // the models' kernels, untimed: what recommend() looks shapes up in
-    std::vector<ModelOutcome> outcomes;
-    CompiledCalibration const compiled{calibration};
+    std::vector<UntimedModel> untimed;
     for (auto const& model : models) {
-        auto const prepared = prepare(compiled, model.subgraphs, model.partition);
-        auto const total = estimate(compiled, prepared);
-        ModelOutcome outcome{.model = model.name,
-                             .family = model.family,
-                             .batch = model.batch,
-                             .measured_ms = total.latency_ms,
-                             .predicted_ms = total.latency_ms,
-                             .interval = {total.ci_95_lower_ms, total.ci_95_upper_ms},
-                             .log_variance = total.log_variance,
-                             .independent_truth = false,
-                             .kernels = {}};
-        auto const parts = estimate_subgraphs(compiled, prepared);
-        for (std::size_t i = 0; i < parts.size(); ++i) {
-            outcome.kernels.push_back({.case_index = static_cast<int>(wanted.cases.size()),
-                                       .type = model.subgraphs[i].type,
-                                       .measured_ms = parts[i].latency_ms,
-                                       .predicted_ms = parts[i].latency_ms,
-                                       .log_variance = parts[i].log_variance,
-                                       .extrapolated = parts[i].extrapolated,
-                                       .unseen_regime = parts[i].unseen_regime.has_value()});
-            wanted.cases.push_back({.subgraph = model.subgraphs[i], .timing = {}, .failure = {}});
+        untimed.push_back({.name = model.name,
+                           .family = model.family,
+                           .batch = model.batch,
+                           .partition = model.partition,
+                           .subgraphs = model.subgraphs,
+                           .cases = {}});
+        for (auto const& subgraph : model.subgraphs) {
+            untimed.back().cases.push_back(static_cast<int>(wanted.cases.size()));
+            wanted.cases.push_back({.subgraph = subgraph, .timing = {}, .failure = {}});
         }
-        outcomes.push_back(std::move(outcome));
     }
-    return recommend(outcomes, wanted, most);
+    return recommend(outcomes_as_predicted(calibration, untimed), wanted, most);
 }
 
 }  // namespace

@@ -228,9 +228,9 @@ std::string recommendation_text(Recommendation const& r) {
         number(100 * r.variance_share, 0) +
         " % of the uncertainty comes from here; measured, the median half-width would fall from " +
         half_width_text(r.half_width_percent) + " to about " +
-        half_width_text(r.narrowed_half_width_percent) +
-        ". Takes about " + number(std::max(1.0, r.seconds), 0) + " s. Calibrate on " +
-        joined(r.models, ", ") + ", which have " + joined(kernels, ", ") + ".";
+        half_width_text(r.narrowed_half_width_percent) + ". Takes about " +
+        number(std::max(1.0, r.seconds), 0) + " s. Calibrate on " + joined(r.models, ", ") +
+        (r.models.size() == 1 ? ", which has " : ", which have ") + joined(kernels, ", ") + ".";
     return text;
 }
 
