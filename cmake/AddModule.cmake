@@ -4,6 +4,10 @@
 # docs/architecture.md. The files in TESTS become one GoogleTest program, <name>_tests, whose cases
 # carry the label "unit"; each file in BENCHMARKS becomes a Google Benchmark program of its own, which
 # may read files (derate::storage).
+
+# The code under test is optimised; the tests around it would only take longer to compile.
+set(DERATE_TEST_OPTIONS $<$<CONFIG:Release>:-O0>)
+
 function(add_module name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" ""
     "SOURCES;PUBLIC;PRIVATE;TESTS;TEST_PRIVATE;BENCHMARKS")
@@ -22,8 +26,7 @@ function(add_module name)
       derate::${name} derate::warnings ${arg_TEST_PRIVATE} GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name}_tests PRIVATE
       DERATE_SOURCE_DIR="${PROJECT_SOURCE_DIR}" DERATE_TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}/testdata")
-    # The code under test is optimised; the tests around it would only take longer to compile.
-    target_compile_options(${name}_tests PRIVATE $<$<CONFIG:Release>:-O0>)
+    target_compile_options(${name}_tests PRIVATE ${DERATE_TEST_OPTIONS})
     gtest_discover_tests(${name}_tests TEST_PREFIX "${name}."
       PROPERTIES LABELS unit DISCOVERY_TIMEOUT 60)
   endif()
