@@ -1,9 +1,10 @@
-# add_module(<name> SOURCES ... [PUBLIC ...] [PRIVATE ...] [TESTS ...] [TEST_PRIVATE ...] [BENCHMARKS ...])
+# add_module(<name> [TOGETHER] SOURCES ... [PUBLIC ...] [PRIVATE ...] [TESTS ...] [TEST_PRIVATE ...] [BENCHMARKS ...])
 #
 # One folder, one library, one target: derate::<name>. Links in PUBLIC are the arrows drawn in
 # docs/architecture.md. The files in TESTS become one GoogleTest program, <name>_tests, whose cases
 # carry the label "unit"; each file in BENCHMARKS becomes a Google Benchmark program of its own, which
-# may read files (derate::storage). A module that links nlohmann_json reads its header precompiled.
+# may read files (derate::storage). A module that links nlohmann_json reads its header precompiled;
+# the files of one that is built TOGETHER are compiled four at a time.
 
 # Rooms that read and print gain nothing from -O2 that anybody would notice, and compile a fifth faster.
 set(DERATE_LIGHT_OPTIONS $<$<CONFIG:Release>:-O1>)
@@ -15,7 +16,7 @@ function(set_test_options program)
 endfunction()
 
 function(add_module name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" ""
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TOGETHER" ""
     "SOURCES;PUBLIC;PRIVATE;TESTS;TEST_PRIVATE;BENCHMARKS")
   add_library(derate_${name} STATIC ${arg_SOURCES})
   add_library(derate::${name} ALIAS derate_${name})
@@ -30,6 +31,9 @@ function(add_module name)
     set(precompiled json)
   endif()
   target_precompile_headers(derate_${name} REUSE_FROM derate_precompiled_${precompiled})
+  if(arg_TOGETHER)
+    compile_together(derate_${name})
+  endif()
 
   if(DERATE_BUILD_TESTS AND arg_TESTS)
     add_executable(${name}_tests ${arg_TESTS})
