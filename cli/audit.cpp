@@ -2,8 +2,6 @@
 
 #include <CLI/App.hpp>
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -18,6 +16,7 @@
 #include "cli/json_output.hpp"
 #include "cli/curve_file_choice.hpp"
 #include "cli/step_summary.hpp"
+#include "cli/today.hpp"
 #include "core/input_error.hpp"
 #include "storage/calibration_files.hpp"
 #include "storage/file.hpp"
@@ -39,15 +38,6 @@ struct AuditFlags {
     fs::path output;
     int stale_days = AuditLimits{}.stale_days;
 };
-
-std::string today() {
-    using namespace std::chrono;
-    year_month_day const date{floor<days>(system_clock::now())};
-    char text[32];
-    std::snprintf(text, sizeof text, "%04d-%02u-%02u", static_cast<int>(date.year()),
-                  static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()));
-    return text;
-}
 
 FoundSamples read_found(fs::path const& path) {
     Samples samples;

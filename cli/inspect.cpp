@@ -158,7 +158,7 @@ nlohmann::json to_json(LoadedModel const& model, Partition const& cut,
 }
 
 /// What a measurement file holds of its model, with the times that it was made for.
-nlohmann::json to_json(Measurement const& measurement) {
+nlohmann::json description_of(Measurement const& measurement) {
     nlohmann::json json{{"model", measurement.model},
                         {"model_family", measurement.model_family},
                         {"precision", to_string(measurement.condition.precision)},
@@ -240,7 +240,7 @@ ExitCode inspect_measurement(InspectFlags const& flags, CommonFlags const& commo
     }
     auto const measurement = read_measurement(flags.model);
     if (common.json) {
-        print_json("output_inspect_v1.json", to_json(measurement));
+        print_json("output_inspect_v1.json", description_of(measurement));
         return exit_pass;
     }
     std::vector<std::string> times;

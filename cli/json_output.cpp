@@ -9,10 +9,8 @@
 
 namespace derate::cli {
 
-using nlohmann::json;
-
-void print_json(std::string_view schema, json result) {
-    auto const sign = [&](json& object) {
+void print_json(std::string_view schema, nlohmann::json result) {
+    auto const sign = [&](nlohmann::json& object) {
         object["$schema"] = schema;
         object["derate_version"] = DERATE_VERSION;
     };
@@ -25,17 +23,17 @@ void print_json(std::string_view schema, json result) {
         }
     }
     // Names of files need not be UTF-8.
-    std::puts(result.dump(2, ' ', false, json::error_handler_t::replace).c_str());
+    std::puts(result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
-json with_others(std::vector<json> results) {
+nlohmann::json with_others(std::vector<nlohmann::json> results) {
     auto first = std::move(results.front());
     results.erase(results.begin());
     first["others"] = std::move(results);
     return first;
 }
 
-void set_condition(json& result, Calibration const* calibration, Evidence const* evidence) {
+void set_condition(nlohmann::json& result, Calibration const* calibration, Evidence const* evidence) {
     for (auto const* field : {"threads", "precision", "device", "allocator", "cache_state"}) {
         result[field] = nullptr;
     }
@@ -54,9 +52,9 @@ void set_condition(json& result, Calibration const* calibration, Evidence const*
     if (state != CacheState::unknown) result["cache_state"] = to_string(state);
 }
 
-void set_warnings(json& result, std::span<Warning const> warnings) {
+void set_warnings(nlohmann::json& result, std::span<Warning const> warnings) {
     result["warnings"] = texts_of(warnings);
-    auto coded = json::array();
+    auto coded = nlohmann::json::array();
     for (auto const& [code, text] : warnings) {
         coded.push_back({{"code", to_string(code)}, {"text", text}});
     }

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <deque>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -16,6 +15,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/json_output.hpp"
+#include "cli/today.hpp"
 #include "cli/verdict_exit.hpp"
 #include "core/input_error.hpp"
 #include "gate/calibration_difference.hpp"
@@ -194,15 +194,6 @@ void require_room(std::vector<StagedHardware> const& staged, fs::path const& fro
     throw InputError{registry.string(),
                      "has room for " + std::to_string(space.available / 1024) + " KiB",
                      "room for " + std::to_string(needed / 1024) + " KiB"};
-}
-
-std::string today() {
-    std::time_t const now = std::time(nullptr);
-    std::tm calendar{};
-    ::gmtime_r(&now, &calendar);
-    char date[16];
-    std::strftime(date, sizeof date, "%Y-%m-%d", &calendar);
-    return date;
 }
 
 std::string one_line(std::string text) {

@@ -13,7 +13,6 @@ Wants a quiet machine, an hour or two, and what `./derate test` installs. Only c
 
 import argparse
 import collections
-import json
 import os
 import pathlib
 import random
@@ -50,8 +49,11 @@ def commonest_header(tree, sources):
 
 
 def sources_of(tree):
-    commands = json.loads((tree / "build/release/compile_commands.json").read_text())
-    inside = {pathlib.Path(command["file"]) for command in commands}
+    """Those that the build depends on, also those that are compiled together with others."""
+    deps = subprocess.run(["ninja", "-C", tree / "build/release", "-t", "deps"], check=True, capture_output=True,
+                          text=True).stdout
+    inside = {pathlib.Path(os.path.normpath(tree / "build/release" / line.strip())) for line in deps.splitlines()
+              if line.startswith(" ") and line.endswith(".cpp")}
     return sorted(str(path.relative_to(tree)) for path in inside
                   if path.is_relative_to(tree) and not path.is_relative_to(tree / "build"))
 

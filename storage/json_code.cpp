@@ -1,0 +1,3 @@
+#include "storage/json_code.hpp"
+
+template class nlohmann::basic_json<>;
