@@ -264,8 +264,8 @@ Calibration fit_curves(FitInput const& input, std::vector<char> const& models,
     Calibration calibration;
     auto const& evidence = input.evidence();
     calibration.hardware_id = evidence.hardware.id;
-    calibration.condition.execution.device = evidence.hardware.kind;
     calibration.condition = evidence.condition;
+    calibration.condition.execution.device = evidence.hardware.kind;
     calibration.context = context_factor(input, models, &EvidenceModel::whole_model);
     // Without a spread there is no interval to print.
     if (auto context = context_factor(input, models, &EvidenceModel::whole_model_default_allocator);

@@ -294,6 +294,12 @@ TEST(FitCalibration, DefaultAllocatorHasAContextFactorOfItsOwn) {
                      .has_value());
 }
 
+TEST(FitCalibration, IsOfTheDeviceThatWasTimed) {
+    auto evidence = Machine{3}.measure(4, 2);
+    evidence.hardware.kind = DeviceKind::gpu;
+    EXPECT_EQ(fit_calibration(evidence).condition.execution.device, DeviceKind::gpu);
+}
+
 TEST(FitCalibration, SaysHowLittleTheSmallestModelMoves) {
     auto const evidence = Machine{3}.measure(4, 2);
     double least = std::numeric_limits<double>::infinity();

@@ -181,7 +181,7 @@ ChosenPlan fresh_plan(CampaignState const& state, LaunchContent const& content, 
     };
     int const begun = state.samples.launches_begun();
     int const least_to_come = state.settings.rules.min_launches - begun;
-    if (content.allocator != state.settings.execution.allocator) {
+    if (content.allocator != state.settings.execution.allocator.value_or(Allocator::pinned)) {
         settings.rules.rounds = 1;
         settings.rules.whole_repetitions = 2;
         ChosenPlan chosen{.plan = plan_of(), .launches_to_come = std::max(0, least_to_come)};

@@ -243,7 +243,9 @@ class Campaign {
         report();
         if (end->code == 0 && !samples_.has_unfinished_launch()) {
             crashes_ = 0;
-            if (plan_.execution.allocator == settings_.execution.allocator) note_slowness();
+            if (plan_.execution.allocator.value_or(Allocator::pinned) ==
+                settings_.execution.allocator.value_or(Allocator::pinned))
+                note_slowness();
             return;
         }
         handle_crash(*end, samples_.launches[plan_.launch].done.size() > records_before);

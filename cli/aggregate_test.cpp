@@ -110,6 +110,18 @@ TEST_F(AggregateCommand, WhatItWritesPassesTheCheck) {
     }
 }
 
+TEST_F(AggregateCommand, CurvesOfAGpuAreStagedAsAGpus) {
+    auto const evidence = std::string{DERATE_REGISTRY_FOLDER} +
+                          "/gpu/jetson-orin-agx-maxn/evidence/efficiency_curves_fp16.json.gz";
+    auto const staged = folder_ / "staged";
+    auto const ran = run("aggregate --input " + evidence + " --output " + staged.string());
+    ASSERT_EQ(ran.code, 0) << ran.output;
+    EXPECT_TRUE(std::filesystem::exists(staged /
+                                        "gpu/jetson-orin-agx-maxn/efficiency_curves_fp16.json"));
+    auto const checked = run("check " + staged.string());
+    EXPECT_EQ(checked.code, 0) << checked.output;
+}
+
 // 3e8 FLOP in 1 ms are 300 GFLOP/s of stated 100, 1e8 bytes in 2.5 ms 40 GB/s of stated 20.
 TEST_F(AggregateCommand, ARateAboveThePeakIsSaidByAllThatShowEfficiencies) {
     std::string inputs;

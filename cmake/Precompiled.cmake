@@ -36,8 +36,8 @@ if(DERATE_BUILD_TESTS)
   target_compile_options(derate_precompiled_tests PRIVATE $<$<CONFIG:Release>:-O0>)
 endif()
 
-# A precompiled header forgets the pragmas by which libstdc++ silences these warnings of itself; builds without
-# precompiled headers keep them for our code.
+# A precompiled header forgets the pragmas by which libstdc++ silences these warnings of itself. An optimised build
+# with DERATE_SEPARATE_FILES=ON keeps them for our code.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT DERATE_SEPARATE_FILES)
   target_compile_options(derate_warnings INTERFACE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
 endif()

@@ -30,8 +30,8 @@ std::string_view to_string(Backend) { return "eager"; }
 std::vector<ConditionPart> parts_of(Condition const& condition) {
     auto const& [execution, precision, cache_state, partition, flop_rule] = condition;
     auto const& [device, backend, threads, cpus, allocator] = execution;
-    return {{"device_kind", "device", std::string{to_string(device)}},
-            {"backend", "back end", std::string{to_string(backend)}},
+    static_cast<void>(backend);  // there is one
+    return {{"device", "device", std::string{torch_name(device)}},
             {"affinity", "affinity", cpus.empty() ? "unknown" : cpu_list(cpus)},
             {"precision", "precision", std::string{to_string(precision)}},
             {"threads", "thread count", threads ? std::to_string(*threads) : "unknown"},

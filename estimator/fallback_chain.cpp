@@ -222,6 +222,7 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
     if (subgraphs.empty()) return {};
     std::vector<std::size_t> step_of;
     double total_flops = 0;
+    double total_bytes = 0;
     for (auto const& subgraph : subgraphs) {
         auto const step =
             std::ranges::find_if(steps_, [&](Step const& s) { return s.prices(subgraph); });
@@ -233,6 +234,7 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
         }
         step_of.push_back(static_cast<std::size_t>(step - steps_.begin()));
         total_flops += subgraph.work.value();
+        total_bytes += subgraph.traffic.total().value();
     }
 
     ChainEstimate result;
@@ -263,7 +265,8 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
             }
         } else {
             auto const& calibration = std::get<CompiledCalibration>(steps_[s].pricing);
-            auto const model = prepare(calibration, priced, partition);
+            auto model = prepare(calibration, priced, partition);
+            model.total_bytes = total_bytes;  // of the model, whatever else prices a part of it
             part = derate::estimate(calibration, model, what);
             if (what == EstimateOf::whole_model) {
                 auto const& context = calibration.context();

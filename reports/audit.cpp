@@ -461,11 +461,28 @@ namespace {
 
 /// What would narrow the audited models' intervals most: recommend() of gate/validation.hpp
 /// on these models instead of the evidence's.
+///
+/// \param evidence  of the calibration, where it is there: its models need no advice, nor do its
+/// kernels
 std::vector<Recommendation> recommend_for(Calibration const& calibration,
+                                          std::optional<Evidence> const& evidence,
                                           std::span<AuditedModel const> models, int most) {
+    std::set<std::pair<std::string, std::optional<int>>> fitted_models;
+    std::set<std::string_view> fitted;
+    if (evidence) {
+        for (auto const& model : evidence->models) {
+            if (model.role != ModelRole::calibration) continue;
+            fitted_models.insert({model.name, model.batch});
+            for (int const index : model.cases) {
+                auto const& kernel = evidence->cases.at(static_cast<std::size_t>(index));
+                if (kernel.timing) fitted.insert(kernel.subgraph.descriptor);
+            }
+        }
+    }
     Evidence wanted;  // the models' kernels, untimed: what recommend() looks shapes up in
     std::vector<UntimedModel> untimed;
     for (auto const& model : models) {
+        if (fitted_models.contains({model.name, model.batch})) continue;
         untimed.push_back({.name = model.name,
                            .family = model.family,
                            .batch = model.batch,
@@ -477,7 +494,15 @@ std::vector<Recommendation> recommend_for(Calibration const& calibration,
             wanted.cases.push_back({.subgraph = subgraph, .timing = {}, .failure = {}});
         }
     }
-    return recommend(outcomes_as_predicted(calibration, untimed), wanted, most);
+    auto outcomes = outcomes_as_predicted(calibration, untimed);
+    for (auto& outcome : outcomes) {
+        for (auto& kernel : outcome.kernels) {
+            auto const& subgraph =
+                wanted.cases[static_cast<std::size_t>(kernel.case_index)].subgraph;
+            kernel.fitted_on = !subgraph.descriptor.empty() && fitted.contains(subgraph.descriptor);
+        }
+    }
+    return recommend(outcomes, wanted, most);
 }
 
 }  // namespace
@@ -521,7 +546,7 @@ Audit audit(AuditRequest const& request, AuditLimits const& limits) {
         }
         auto const models = models_in(calibration->condition.precision, request.models);
         one.coverage = audit_coverage(*calibration, evidence, models, request.hardware);
-        one.recommendations = recommend_for(*calibration, models, limits.recommendations);
+        one.recommendations = recommend_for(*calibration, evidence, models, limits.recommendations);
         if (evidence) {
             one.quality = audit_quality(*evidence, request.today, limits);
             one.above_peak = rates_above_peak(*subject.stored.calibration, *evidence);

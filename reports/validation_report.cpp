@@ -175,6 +175,11 @@ std::string report(Validation const& v, Dress dress) {
             all += (dress == Dress::markdown ? "" : "  ") + std::to_string(rank++) + ". " +
                    recommendation_text(r) + "\n";
         }
+    } else if (v.left_out) {
+        all +=
+            "\nNo model was held out of the fit, whose kernels would say what narrows intervals: "
+            "`derate audit` "
+            "says it of the shipped models.\n";
     }
     return all;
 }

@@ -123,6 +123,7 @@ Evidence evidence_from_json(json const& value, std::string_view where) {
     bool const says_allocator = fields.has("allocator");
     evidence.hardware = measured_hardware_from_json(fields.at("hardware"), fields.where("hardware"),
                                                     evidence.condition);
+    evidence.condition.execution.device = evidence.hardware.kind;
     std::size_t index = 0;
     for (auto const& campaign : fields.array("campaigns")) {
         evidence.campaigns.push_back(

@@ -456,6 +456,7 @@ Measurement measurement_from_json(json const& value, std::string_view where) {
     measurement.condition = condition_from_json(fields, ConditionDialect::measurement);
     measurement.hardware = measured_hardware_from_json(
         fields.at("hardware"), fields.where("hardware"), measurement.condition);
+    measurement.condition.execution.device = measurement.hardware.kind;
     measurement.source = source_from_json(fields.object("source"));
     if (!measurement.condition.execution.allocator && !measurement.source.imported &&
         measurement.hardware.kind == DeviceKind::cpu) {

@@ -2,9 +2,11 @@
 
 #include <gmock/gmock.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "core/input_error.hpp"
+#include "storage/file.hpp"
 
 namespace derate {
 namespace {
@@ -141,6 +143,13 @@ TEST(MeasurementJson, NamesTheFirstFault) {
             EXPECT_THAT(error.what(), testing::HasSubstr(message));
         }
     }
+}
+
+TEST(MeasurementJson, HoldsUnderTheDeviceOfItsHardware) {
+    auto const file = std::filesystem::path{DERATE_SOURCE_DIR} / "docs/examples/resnet18_orin.json";
+    auto const measurement = measurement_from_json(read_json(file), file.string());
+    EXPECT_EQ(measurement.hardware.kind, DeviceKind::gpu);
+    EXPECT_EQ(measurement.condition.execution.device, DeviceKind::gpu);
 }
 
 }  // namespace

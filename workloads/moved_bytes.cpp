@@ -1,6 +1,7 @@
 #include "workloads/moved_bytes.hpp"
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 
 #include "workloads/node_shapes.hpp"
@@ -84,7 +85,12 @@ double looked_up_bytes(ExportedProgram const& program, ProgramNode const& node,
 /// Of its first tensor such a call takes shape or type, and no element: new_zeros, ones_like,
 /// fill_.
 bool takes_only_form(ProgramNode const& node) {
+    if (find_operator(node) == nullptr)
+        return false;  // what a custom operator's name says nobody knows
+    static std::set<std::string_view> const random_fills{
+        "uniform", "normal", "random", "exponential", "geometric", "cauchy", "log_normal"};
     auto const name = plain_name(node);
+    if (is_in_place(node) && random_fills.contains(name)) return true;
     return name == "fill" || name == "zero" || name.starts_with("new_") ||
            name.starts_with("_new_") || name.ends_with("_like");
 }
@@ -104,6 +110,7 @@ std::optional<ValueId> written_argument(ExportedProgram const& program, ProgramN
 
 bool leaves_unwritten(ProgramNode const& node) {
     auto const name = operator_name(node);
+    if (find_operator(node) == nullptr) return false;
     return name.starts_with("empty") || name.starts_with("new_empty");
 }
 

@@ -153,6 +153,18 @@ TEST(MovedBytes, ATensorThatLendsItsFormIsNotRead) {
         196);
 }
 
+TEST(MovedBytes, TheNameOfACustomOperatorSaysNothing) {
+    std::string const given = "x0:float32[7,7] | t0:float32[7,7]=mylib.";
+    for (auto const* name : {"new_gelu", "softmax_like", "empty_fuse", "fill"}) {
+        expect_row(given + name + "(self=x0) | t0", 196, 196);
+    }
+}
+
+TEST(MovedBytes, RandomNumbersInPlaceAreOnlyWritten) {
+    expect_row("x0:float32[7,7] | t0:float32[7,7]=aten.uniform_(self=x0) | t0", 0, 196);
+    expect_row("x0:float32[7,7] | t0:float32[7,7]=aten.relu_(self=x0) | t0", 196, 196);
+}
+
 TEST(MovedBytes, MemoryThatIsOnlyAskedForIsNotWritten) {
     std::string const given = "x0:float32[7,7] | t0:float32[7,7]=aten.";
     expect_row(given + "empty_like(self=x0) | t0", 0, 0);

@@ -214,7 +214,6 @@ ProgramSubgraph assemble(ExportedProgram const& program, Storage const& storage,
         if (!head) head = i;
         work += work_of(program, node).value();
         auto const written = written_argument(program, node);
-        if (written) unwritten.erase(root_of(*written));
         if (written && !made_roots.contains(root_of(*written))) {
             auto const root = root_of(*written);
             output.add(root, moved.written, root, unique_bytes(value_of(program, root)));
