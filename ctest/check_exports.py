@@ -17,7 +17,7 @@ FEWEST_HELD_OUT_MODELS = 15
 BATCHES = {1, 4, 16}
 # What export_probes.py writes: single kernels, no model, so neither in the catalogue nor in the golden file.
 PROBES = ("probes_b1.json.gz", "probes_b1_bf16.json.gz")
-MACHINE_PATH = re.compile(r"site-packages|/home/|/root/|/tmp/|/usr/|/work/|stack_trace")
+MACHINE_PATH = re.compile(r"site-packages|/home/|/root/|/tmp/|/usr/|stack_trace")
 
 
 def problems_of_file(name, text, document):
