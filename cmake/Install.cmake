@@ -28,7 +28,7 @@ install(FILES ${reference}/derate.bash RENAME derate
 install(FILES ${reference}/_derate DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 
 # What a program that prices models links: estimator, and what reads models and curves.
-set(modules statistics core measuring storage workloads estimator)
+set(modules statistics core measuring shapes storage workloads estimator)
 foreach(module IN LISTS modules)
   install(TARGETS derate_${module} EXPORT derate_targets
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
