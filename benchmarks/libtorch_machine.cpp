@@ -29,6 +29,14 @@ class OneRunReporter : public benchmark::BenchmarkReporter {
     std::int64_t iterations_ = 0;
 };
 
+ExportedProgram program_of(PlannedModel const& planned) {
+    RequestedDimensions requested;
+    for (auto const& [symbol, value] : planned.dimensions) {
+        requested.named.emplace_back(symbol, value);
+    }
+    return bind(read_symbolic_program(planned.file), requested).program;
+}
+
 }  // namespace
 
 void LibTorchMachine::load_model(std::size_t model) {
@@ -37,8 +45,8 @@ void LibTorchMachine::load_model(std::size_t model) {
         if (planned.model == model) subgraphs.push_back(planned.subgraph);
     }
     on_usable_device([&] {
-        models_[model] = std::make_unique<PreparedModel>(
-            read_exported_program(plan_.models.at(model).file), subgraphs, plan_.seed, device_);
+        models_[model] = std::make_unique<PreparedModel>(program_of(plan_.models.at(model)),
+                                                         subgraphs, plan_.seed, device_);
     });
 }
 

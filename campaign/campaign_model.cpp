@@ -34,6 +34,7 @@ CampaignModel campaign_model(LoadedModel const& loaded) {
                         .batch = loaded.batch,
                         .precision = loaded.precision,
                         .file = std::filesystem::absolute(loaded.file),
+                        .dimensions = loaded.dimensions,
                         .tensor_bytes = bytes_of_tensors(loaded.program)};
     if (probes) {
         model.name = "probes";

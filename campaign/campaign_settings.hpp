@@ -18,6 +18,7 @@ struct CampaignModel {
     std::optional<int> batch = 1;  ///< empty: its inputs share none
     Precision precision = Precision::fp32;
     std::filesystem::path file{};
+    std::vector<BoundDimension> dimensions{};  ///< of a symbolic export
     std::vector<Subgraph> subgraphs{};
     double tensor_bytes = 0;  ///< weights and activations together: what it needs in memory
     bool isolated = true;     ///< its subgraphs, each alone

@@ -109,7 +109,11 @@ Plan plan_without_steps(CampaignSettings const& settings, std::span<DistinctCase
                                .file = model.file.string(),
                                .batch = model.batch,
                                .precision = model.precision,
+                               .dimensions = {},
                                .held_out = !model.in_budget});
+        for (auto const& dimension : model.dimensions) {
+            plan.models.back().dimensions.emplace(dimension.symbol, dimension.value);
+        }
     }
     for (auto const& item : cases) {
         plan.cases.push_back(

@@ -38,6 +38,8 @@ std::string_view to_string(WarningCode code) {
             return "rate_above_peak";
         case WarningCode::no_evidence:
             return "no_evidence";
+        case WarningCode::dimensions:
+            return "dimensions";
         case WarningCode::small_model:
             return "small_model";
     }

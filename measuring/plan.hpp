@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +18,8 @@ struct PlannedModel {
     std::string file{};  ///< absolute path of the .pt2 or the shipped export
     std::optional<int> batch = 1;  ///< empty: its inputs share none
     Precision precision = Precision::fp32;
+    /// Values of a symbolic export's symbols; empty for a static one.
+    std::map<std::string, std::int64_t> dimensions{};
     bool held_out = false;  ///< a truth to compare with; the program that times need not know
 
     friend bool operator==(PlannedModel const&, PlannedModel const&) = default;

@@ -62,6 +62,7 @@ std::string to_json_text(Plan const& plan) {
                           {"file", model.file},
                           {"batch", model.batch ? json(*model.batch) : json(nullptr)},
                           {"precision", to_string(model.precision)}});
+        if (!model.dimensions.empty()) models.back()["dimensions"] = model.dimensions;
         if (model.held_out) models.back()["held_out"] = true;
     }
     json cases = json::array();
@@ -137,6 +138,12 @@ Plan plan_from_json(std::string_view text, std::string_view where) try {
     }
     for (auto const& model : all.at("models")) {
         auto const& precision = model.at("precision");
+        std::map<std::string, std::int64_t> dimensions;
+        if (auto const found = model.find("dimensions"); found != model.end()) {
+            for (auto const& [symbol, value] : found->items()) {
+                dimensions.emplace(symbol, integer_of<std::int64_t>(value, where, 0));
+            }
+        }
         plan.models.push_back({.name = model.at("name").get<std::string>(),
                                .file = model.at("file").get<std::string>(),
                                .batch = model.at("batch").is_null()
@@ -144,6 +151,7 @@ Plan plan_from_json(std::string_view text, std::string_view where) try {
                                             : std::optional{whole(model.at("batch"))},
                                .precision = known(parse_precision(precision.get<std::string>()),
                                                   precision, where, "a precision"),
+                               .dimensions = dimensions,
                                .held_out = model.value("held_out", false)});
     }
     for (auto const& item : all.at("cases")) {

@@ -6,6 +6,7 @@
 #include "storage/file.hpp"
 #include "workloads/exported_program.hpp"
 #include "workloads/pt2_archive.hpp"
+#include "workloads/symbolic_program.hpp"
 
 namespace derate {
 namespace {
@@ -60,7 +61,7 @@ void read_archived_constants(Pt2Archive& archive, ExportedProgram& program) {
 
 }  // namespace
 
-ExportedProgram read_exported_program(std::filesystem::path const& file) {
+SymbolicProgram read_symbolic_program(std::filesystem::path const& file) {
     auto const where = file.string();
     std::error_code error;
     auto const status = std::filesystem::status(file, error);
@@ -77,7 +78,7 @@ ExportedProgram read_exported_program(std::filesystem::path const& file) {
 
     if (start[0] == '\x1f' && start[1] == '\x8b') {
         auto const text = gzip_expand(read_text(file, graph_limit), where, graph_limit);
-        return parse_exported_program(text, where);
+        return parse_symbolic_program(text, where);
     }
     if (start[0] != 'P' || start[1] != 'K') {
         throw InputError{where, "not a zip file",
@@ -85,9 +86,17 @@ ExportedProgram read_exported_program(std::filesystem::path const& file) {
                          "torch.export.save(torch.export.export(model.eval(), args), \"m.pt2\")"};
     }
     Pt2Archive archive{file};
-    auto program = parse_exported_program(archive.read_graph(graph_limit), where);
-    read_archived_constants(archive, program);
-    return program;
+    auto symbolic = parse_symbolic_program(archive.read_graph(graph_limit), where);
+    read_archived_constants(archive, symbolic.program);
+    return symbolic;
+}
+
+ExportedProgram read_exported_program(std::filesystem::path const& file) {
+    return bind(read_symbolic_program(file), {}).program;
+}
+
+ExportedProgram parse_exported_program(std::string_view model_json, std::string_view where) {
+    return bind(parse_symbolic_program(model_json, where), {}).program;
 }
 
 }  // namespace derate

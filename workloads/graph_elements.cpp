@@ -111,7 +111,7 @@ std::pair<std::string_view, GraphElements::element> GraphElements::only_member(
 }
 
 void GraphElements::refuse(std::string_view problem, std::string_view required) const {
-    throw InputError{place_.empty() ? where_ : where_ + "#" + place_, problem, required};
+    throw InputError{location(), problem, required};
 }
 
 }  // namespace derate

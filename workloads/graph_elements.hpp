@@ -50,6 +50,10 @@ class GraphElements {
         return items;
     }
 
+    /// File and JSON pointer, as messages name them.
+    [[nodiscard]] std::string location() const {
+        return place_.empty() ? where_ : where_ + "#" + place_;
+    }
     [[noreturn]] void refuse(std::string_view problem, std::string_view required) const;
 
   private:

@@ -1,11 +1,15 @@
 #include <array>
 #include <optional>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 
-#include "workloads/exported_program.hpp"
+#include "core/input_error.hpp"
+#include "shapes/shape_expressions.hpp"
 #include "workloads/graph_elements.hpp"
+#include "workloads/graph_shapes.hpp"
 #include "workloads/graph_tensors.hpp"
+#include "workloads/symbolic_program.hpp"
 
 namespace derate {
 namespace {
@@ -28,11 +32,19 @@ std::optional<MemoryFormat> memory_format_of(std::int64_t number) {
     }
 }
 
+/// Functions of numbers, which shapes are made of.
+bool computes_with_numbers(std::string_view target) {
+    return target.starts_with("_operator.") || target.starts_with("math.") ||
+           target.starts_with("torch.sym_") || target == "torch._sym_sqrt";
+}
+
+constexpr std::string_view control_flow = "a model without control flow on tensors";
+
 class GraphReader : GraphElements {
   public:
-    using GraphElements::GraphElements;
+    explicit GraphReader(std::string_view where) : GraphElements{where} { result_.where = where; }
 
-    ExportedProgram read(std::string_view text) {
+    SymbolicProgram read(std::string_view text) {
         simdjson::dom::parser parser;
         auto const root = parse(parser, text);
         check_version(root);
@@ -44,7 +56,9 @@ class GraphReader : GraphElements {
         if (element constants; root["derate_constants"].get(constants) == simdjson::SUCCESS) {
             read_embedded_constants(*this, constants, program_);
         }
-        return std::move(program_);
+        read_ranges(root);
+        read_guards(root);
+        return std::move(result_);
     }
 
   private:
@@ -52,6 +66,8 @@ class GraphReader : GraphElements {
     struct Scope {
         std::unordered_map<std::string_view, ValueId> values;
         std::unordered_map<std::string_view, element> metadata;
+        std::unordered_map<std::string_view, ExpressionId> numbers;  ///< sizes and scalars
+        std::unordered_map<std::string_view, element> number_metadata;
         std::string prefix;  ///< of the names of values that this graph makes
     };
 
@@ -66,10 +82,46 @@ class GraphReader : GraphElements {
         }
     }
 
-    [[nodiscard]] static Scope scope_of(object metadata) {
+    [[nodiscard]] Scope scope_of(element graph) const {
         Scope scope;
-        for (auto const [name, meta] : metadata) scope.metadata.emplace(name, meta);
+        for (auto const [name, meta] : object_of(member(graph, "tensor_values"), "tensor_values")) {
+            scope.metadata.emplace(name, meta);
+        }
+        for (char const* const kind : {"sym_int_values", "sym_float_values", "sym_bool_values"}) {
+            object values;
+            if (graph[kind].get(values) != simdjson::SUCCESS) continue;
+            for (auto const [name, meta] : values) scope.number_metadata.emplace(name, meta);
+        }
         return scope;
+    }
+
+    /// What the file says that a number is; empty where it says nothing.
+    [[nodiscard]] std::optional<ExpressionId> stated_number(Scope const& scope,
+                                                            std::string_view name) {
+        auto const stated = scope.number_metadata.find(name);
+        if (stated == scope.number_metadata.end()) return std::nullopt;
+        return shapes_.expression_of(*this, stated->second);
+    }
+
+    void make_number(Scope& scope, std::string_view name, std::optional<ExpressionId> computed) {
+        auto const stated = stated_number(scope, name);
+        if (!stated && !computed) {
+            refuse("no value of number \"" + std::string{name} + "\"",
+                   "a member of sym_int_values");
+        }
+        if (stated && computed && *stated != *computed) {
+            result_.computed.emplace_back(*stated, *computed);
+        }
+        scope.numbers.insert_or_assign(name, computed ? *computed : *stated);
+    }
+
+    [[nodiscard]] ExpressionId number_named(Scope const& scope, std::string_view name) const {
+        auto const found = scope.numbers.find(name);
+        if (found == scope.numbers.end()) {
+            refuse("reads number \"" + std::string{name} + "\", which nothing before it makes",
+                   "the name of an input or of an earlier result");
+        }
+        return found->second;
     }
 
     ValueId make_value(Scope& scope, std::string_view name) {
@@ -81,7 +133,12 @@ class GraphReader : GraphElements {
         if (!scope.values.emplace(name, id).second) {
             refuse("tensor \"" + std::string{name} + "\" is made twice", "one maker a tensor");
         }
-        program_.values.push_back(tensor_of(*this, meta->second, scope.prefix + std::string{name}));
+        auto tensor = tensor_of(*this, meta->second, scope.prefix + std::string{name}, shapes_);
+        for (auto& slot : tensor.slots) {
+            slot.owner = id;
+            result_.slots.push_back(slot);
+        }
+        program_.values.push_back(std::move(tensor.value));
         return id;
     }
 
@@ -100,7 +157,7 @@ class GraphReader : GraphElements {
 
     void read_main_graph(element graph, element signature) {
         go_to("/graph_module/signature");
-        auto scope = scope_of(object_of(member(graph, "tensor_values"), "tensor_values"));
+        auto scope = scope_of(graph);
         for (auto const spec : list_of(member(signature, "input_specs"), "input_specs")) {
             read_input(scope, spec);
         }
@@ -121,7 +178,14 @@ class GraphReader : GraphElements {
         auto const argument = member(content, "arg");
         if (kind == "user_input") {
             auto const [argument_kind, tensor] = only_member(argument, "arg");
-            if (argument_kind.starts_with("as_sym")) refuse("dynamic shape", static_export);
+            if (argument_kind.starts_with("as_sym")) {
+                auto const [form, named] = only_member(tensor, "arg");
+                if (form != "as_name") return;
+                auto const name = text_of(named, "as_name");
+                make_number(scope, name, std::nullopt);
+                result_.number_inputs.emplace(name, scope.numbers.at(name));
+                return;
+            }
             if (argument_kind != "as_tensor") return;
             auto const name = text_of(member(tensor, "name"), "name");
             add_input(InputKind::user_input, make_value(scope, name), name);
@@ -203,24 +267,122 @@ class GraphReader : GraphElements {
         }
     }
 
-    void read_node(Scope& scope, element node, std::string_view target) {
-        if (!target.starts_with("torch.ops.")) {
-            // Functions of numbers, which shapes are made of.
-            bool const is_of_numbers = target.starts_with("_operator.") ||
-                                       target.starts_with("math.") ||
-                                       target.starts_with("torch.sym_");
-            if (is_of_numbers) {
-                refuse("calls " + std::string{target} + ", which computes with shapes",
-                       static_export);
+    /// A size or other number of the graph, as calls take them.
+    [[nodiscard]] std::optional<ExpressionId> number_of_argument(Scope const& scope,
+                                                                 element argument) {
+        auto const [kind, content] = only_member(argument, "arg");
+        if (kind.starts_with("as_sym_")) {
+            auto const [inner, value] = only_member(content, "arg");
+            if (inner == "as_name") return number_named(scope, text_of(value, "as_name"));
+            return shapes_.expression_of(*this, content);
+        }
+        bool const is_plain = kind == "as_int" || kind == "as_float" || kind == "as_bool";
+        return is_plain ? std::optional{shapes_.expression_of(*this, argument)} : std::nullopt;
+    }
+
+    /// Numbers that a call returns; it may be a function of numbers, a size of a tensor, or an
+    /// operator whose result the data decides.
+    bool make_numbers(Scope& scope, element node, std::optional<ExpressionId> computed) {
+        bool made = false;
+        for (auto const output : list_of(member(node, "outputs"), "outputs")) {
+            auto const [kind, content] = only_member(output, "outputs");
+            if (!kind.starts_with("as_sym_")) continue;
+            auto const [inner, value] = only_member(content, "outputs");
+            if (inner == "as_name") make_number(scope, text_of(value, "as_name"), computed);
+            made = true;
+        }
+        return made;
+    }
+
+    void read_function_of_numbers(Scope& scope, element node, std::string_view target) {
+        std::vector<ExpressionId> arguments;
+        for (auto const input : list_of(member(node, "inputs"), "inputs")) {
+            if (auto const number = number_of_argument(scope, member(input, "arg"))) {
+                arguments.push_back(*number);
             }
+        }
+        auto const function = shape_function_named(target);
+        std::optional<ExpressionId> computed;
+        if (function && takes(*function, arguments.size())) {
+            computed = shapes_.expressions().call(*function, std::move(arguments));
+        }
+        if (!make_numbers(scope, node, computed)) {
+            refuse("calls " + std::string{target} + ", which returns no number here",
+                   "a function of sizes or other numbers");
+        }
+    }
+
+    /// `aten.sym_size.int` and its kin, and assertions: no kernel runs.
+    bool read_shape_call(Scope& scope, element node, std::string_view target) {
+        if (target == "torch.ops.aten._assert_scalar.default") {
+            for (auto const input : list_of(member(node, "inputs"), "inputs")) {
+                auto const condition = number_of_argument(scope, member(input, "arg"));
+                if (condition) result_.conditions.push_back({sentence_of(node), condition});
+            }
+            return true;
+        }
+        if (target.starts_with("torch.ops.aten.sym_constrain_range")) return true;
+        if (!target.starts_with("torch.ops.aten.sym_")) return false;
+        std::optional<ExpressionId> computed;
+        if (target == "torch.ops.aten.sym_size.int") {
+            std::optional<ValueId> of;
+            std::int64_t dimension = 0;
+            for (auto const input : list_of(member(node, "inputs"), "inputs")) {
+                auto const [kind, content] = only_member(member(input, "arg"), "arg");
+                if (kind == "as_tensor") of = tensor_named_by(scope, content);
+                if (kind == "as_int") dimension = integer_of(content, "dim");
+            }
+            if (of) computed = size_of(*of, dimension);
+        }
+        make_numbers(scope, node, computed);
+        return true;
+    }
+
+    /// An assertion's own words, or its name.
+    [[nodiscard]] std::string sentence_of(element node) const {
+        for (auto const input : list_of(member(node, "inputs"), "inputs")) {
+            auto const [kind, content] = only_member(member(input, "arg"), "arg");
+            if (kind == "as_string") return std::string{text_of(content, "arg")};
+        }
+        return "an assertion of the graph";
+    }
+
+    /// Empty where the tensor has no such dimension.
+    [[nodiscard]] std::optional<ExpressionId> size_of(ValueId id, std::int64_t dimension) {
+        auto const& sizes = value_of(id).sizes;
+        if (dimension < 0) dimension += static_cast<std::int64_t>(sizes.size());
+        if (dimension < 0 || dimension >= static_cast<std::int64_t>(sizes.size())) {
+            return std::nullopt;
+        }
+        for (auto const& slot : result_.slots) {
+            if (slot.place == ShapeSlot::Place::size && slot.owner == id &&
+                slot.position == dimension) {
+                return slot.expression;
+            }
+        }
+        return shapes_.expressions().constant(
+            ShapeValue::of_integer(sizes[static_cast<std::size_t>(dimension)]));
+    }
+
+    void read_node(Scope& scope, element node, std::string_view target) {
+        if (computes_with_numbers(target)) return read_function_of_numbers(scope, node, target);
+        if (!target.starts_with("torch.ops.")) {
             refuse("calls " + std::string{target} + ", which is no operator of PyTorch",
                    "an export of operators alone: torch.vmap, for example, leaves calls of its own; "
                    "decompose the program first (run_decompositions())");
         }
+        if (read_shape_call(scope, node, target)) return;
         ProgramNode read{.target = std::string{target}, .name = {}, .arguments = {}, .outputs = {}};
         for (auto const input : list_of(member(node, "inputs"), "inputs")) {
+            auto const position = static_cast<std::int32_t>(read.arguments.size());
             read.arguments.push_back({.name = std::string{text_of(member(input, "name"), "name")},
                                       .value = argument_of(scope, member(input, "arg"))});
+            for (auto& slot : argument_slots_) {
+                slot.owner = static_cast<std::int32_t>(program_.nodes.size());
+                slot.position = position;
+                result_.slots.push_back(slot);
+            }
+            argument_slots_.clear();
         }
         for (auto const output : list_of(member(node, "outputs"), "outputs")) {
             auto const [kind, content] = only_member(output, "outputs");
@@ -232,14 +394,15 @@ class GraphReader : GraphElements {
                     TensorListArgument{all_of(content, "as_tensors", [&](element tensor) {
                         return make_value(scope, text_of(member(tensor, "name"), "name"));
                     })});
-            } else if (kind == "as_none") {
+            } else if (kind == "as_none" || kind.starts_with("as_sym_")) {
                 read.outputs.emplace_back(std::monostate{});
             } else {
                 refuse("returns " + std::string{kind.substr(kind.starts_with("as_") ? 3 : 0)} +
                            ", whose value the data decides",
-                       static_export);
+                       "an operator that returns tensors");
             }
         }
+        make_numbers(scope, node, std::nullopt);
         std::string_view name;
         if (element named;
             node["name"].get(named) == simdjson::SUCCESS && named.get(name) == simdjson::SUCCESS) {
@@ -308,7 +471,6 @@ class GraphReader : GraphElements {
     /// `with torch.no_grad():` in a model's forward becomes a call of a graph of its own; in eval
     /// mode its nodes run as if they stood there.
     void inline_region(Scope& scope, element node, std::string_view target) {
-        constexpr std::string_view control_flow = "a model without control flow on tensors";
         bool const is_grad_region = target == "torch.ops.higher_order.wrap_with_set_grad_enabled";
         bool const is_autocast_region = target == "torch.ops.higher_order.wrap_with_autocast";
         if (!is_grad_region && !is_autocast_region) {
@@ -316,18 +478,16 @@ class GraphReader : GraphElements {
         }
         auto const region_place = place();
         std::optional<element> region;
-        std::vector<ValueId> arguments;
+        std::vector<element> arguments;
         std::vector<bool> flags;
         for (auto const input : list_of(member(node, "inputs"), "inputs")) {
             auto const [kind, content] = only_member(member(input, "arg"), "arg");
             if (kind == "as_graph") {
                 region = content;
-            } else if (kind == "as_tensor" && region) {
-                arguments.push_back(tensor_named_by(scope, content));
-            } else if (kind == "as_bool" && !region) {
-                flags.push_back(flag_of(content, "arg"));
             } else if (region) {
-                refuse("a region takes " + std::string{kind}, control_flow);
+                arguments.push_back(member(input, "arg"));
+            } else if (kind == "as_bool") {
+                flags.push_back(flag_of(content, "arg"));
             }
         }
         if (!region) refuse("a region without a graph", "the graph of an exported program");
@@ -336,58 +496,85 @@ class GraphReader : GraphElements {
             refuse("an autocast region", "a model converted to its precision before torch.export");
         }
         auto const graph = member(*region, "graph");
-        auto inner = scope_of(object_of(member(graph, "tensor_values"), "tensor_values"));
+        auto inner = scope_of(graph);
         inner.prefix = scope.prefix + std::string{text_of(member(*region, "name"), "name")} + ".";
         std::size_t bound = 0;
         for (auto const input : list_of(member(graph, "inputs"), "inputs")) {
-            auto const name = text_of(member(only_member(input, "inputs").second, "name"), "name");
             if (bound == arguments.size()) refuse("a region lacks arguments", "one an input");
-            inner.values.emplace(name, arguments[bound++]);
+            hand_over(scope, arguments[bound++], inner, input);
         }
         read_nodes(inner, graph, region_place + "/graph/nodes/");
         go_to(region_place);
 
-        std::vector<ValueId> results;
-        for (auto const output : list_of(member(graph, "outputs"), "outputs")) {
-            auto const [kind, content] = only_member(output, "outputs");
-            if (kind != "as_tensor") refuse("a region returns " + std::string{kind}, control_flow);
-            results.push_back(tensor_named_by(inner, content));
-        }
-        std::vector<std::string_view> names;
+        std::vector<element> names;
         for (auto const output : list_of(member(node, "outputs"), "outputs")) {
             auto const [kind, content] = only_member(output, "outputs");
-            if (kind == "as_tensor") {
-                names.push_back(text_of(member(content, "name"), "name"));
-            } else if (kind == "as_tensors") {
-                for (auto const tensor : list_of(content, "as_tensors")) {
-                    names.push_back(text_of(member(tensor, "name"), "name"));
-                }
+            if (kind == "as_tensors") {
+                for (auto const tensor : list_of(content, "as_tensors")) names.push_back(tensor);
             } else {
-                refuse("a region returns " + std::string{kind}, control_flow);
+                names.push_back(output);
             }
         }
+        auto const results = list_of(member(graph, "outputs"), "outputs");
         if (names.size() != results.size()) refuse("a region's results do not match", "one each");
-        for (std::size_t i = 0; i < names.size(); ++i) scope.values.emplace(names[i], results[i]);
+        std::size_t result = 0;
+        for (auto const given : results) hand_over(inner, given, scope, names[result++]);
     }
 
-    /// {"as_int": 3} of a list that could have held symbols.
-    template <class Read>
-    [[nodiscard]] auto plain_symbol(element value, Read read) const {
+    /// Gives a tensor or number of one graph the name by which another knows it.
+    void hand_over(Scope const& from, element given, Scope& to, element taken) {
+        auto const [kind, content] = only_member(given, "arg");
+        if (kind == "as_tensor") {
+            // In a list of results the name stands without its kind.
+            element named;
+            if (taken["name"].get(named) != simdjson::SUCCESS) {
+                named = member(only_member(taken, "arg").second, "name");
+            }
+            to.values.insert_or_assign(text_of(named, "name"), tensor_named_by(from, content));
+            return;
+        }
+        auto const number = number_of_argument(from, given);
+        if (!number) refuse("a region takes or returns " + std::string{kind}, control_flow);
+        auto const [taken_kind, taken_content] = only_member(taken, "arg");
+        if (!taken_kind.starts_with("as_sym_")) return;  // a number that the region holds itself
+        to.numbers.insert_or_assign(text_of(only_member(taken_content, "arg").second, "as_name"),
+                                    *number);
+    }
+
+    /// A number of an argument, item `item` of a list; where it follows from symbols it is 0 for
+    /// now.
+    template <class Number>
+    Number number_or_slot(Scope const& scope, element value, std::size_t item) {
         auto const [kind, content] = only_member(value, "argument");
-        if (kind == "as_name" || kind == "as_expr") refuse("dynamic shape", static_export);
-        return read(content);
+        std::optional<ExpressionId> expression;
+        if (kind == "as_name") expression = number_named(scope, text_of(content, "as_name"));
+        if (kind == "as_expr") expression = shapes_.expression_of(*this, value);
+        if (expression) {
+            argument_slots_.push_back({.place = ShapeSlot::Place::argument,
+                                       .item = static_cast<std::int32_t>(item),
+                                       .expression = *expression});
+            return {};
+        }
+        if constexpr (std::is_same_v<Number, bool>) return flag_of(content, "argument");
+        if constexpr (std::is_same_v<Number, double>) return number_of(content, "argument");
+        if constexpr (std::is_same_v<Number, std::int64_t>) return integer_of(content, "argument");
+    }
+    template <class Number>
+    std::vector<Number> numbers_or_slots(Scope const& scope, element list) {
+        std::vector<Number> numbers;
+        for (auto const value : list_of(list, "argument")) {
+            numbers.push_back(number_or_slot<Number>(scope, value, numbers.size()));
+        }
+        return numbers;
     }
 
-    [[nodiscard]] ArgumentValue argument_of(Scope const& scope, element argument) const {
+    [[nodiscard]] ArgumentValue argument_of(Scope const& scope, element argument) {
         auto const [kind, content] = only_member(argument, "arg");
         auto const integer = [this](element v) { return integer_of(v, "argument"); };
         auto const number = [this](element v) { return number_of(v, "argument"); };
         auto const flag = [this](element v) { return flag_of(v, "argument"); };
         auto const text = [this](element v) { return std::string{text_of(v, "argument")}; };
         auto const tensor = [&](element v) { return tensor_named_by(scope, v); };
-        auto const symbol_of = [this](auto read) {
-            return [this, read](element v) { return plain_symbol(v, read); };
-        };
         if (kind == "as_tensor") return TensorArgument{tensor(content)};
         if (kind == "as_int") return integer(content);
         if (kind == "as_ints") return all_of(content, kind, integer);
@@ -431,22 +618,102 @@ class GraphReader : GraphElements {
         if (kind == "as_floats") return all_of(content, kind, number);
         if (kind == "as_bools") return all_of(content, kind, flag);
         if (kind == "as_strings") return all_of(content, kind, text);
-        if (kind == "as_sym_int") return plain_symbol(content, integer);
-        if (kind == "as_sym_float") return plain_symbol(content, number);
-        if (kind == "as_sym_bool") return plain_symbol(content, flag);
-        if (kind == "as_sym_ints") return all_of(content, kind, symbol_of(integer));
-        if (kind == "as_sym_floats") return all_of(content, kind, symbol_of(number));
-        if (kind == "as_sym_bools") return all_of(content, kind, symbol_of(flag));
+        if (kind == "as_sym_int") return number_or_slot<std::int64_t>(scope, content, 0);
+        if (kind == "as_sym_float") return number_or_slot<double>(scope, content, 0);
+        if (kind == "as_sym_bool") return number_or_slot<bool>(scope, content, 0);
+        if (kind == "as_sym_ints") return numbers_or_slots<std::int64_t>(scope, content);
+        if (kind == "as_sym_floats") return numbers_or_slots<double>(scope, content);
+        if (kind == "as_sym_bools") return numbers_or_slots<bool>(scope, content);
         refuse("argument of kind " + std::string{kind} + " is not supported",
                "operators on tensors, numbers and strings");
     }
 
-    ExportedProgram program_;
+    void read_ranges(element root) {
+        object ranges;
+        if (root["range_constraints"].get(ranges) != simdjson::SUCCESS) return;
+        go_to("/range_constraints");
+        auto const bound = [this](element range, char const* key) -> std::optional<std::int64_t> {
+            element value;
+            std::int64_t number = 0;
+            bool const is_number = range[key].get(value) == simdjson::SUCCESS &&
+                                   value.get(number) == simdjson::SUCCESS;
+            return is_number ? std::optional{number} : std::nullopt;  // null or "inf": unbounded
+        };
+        for (auto const [text, range] : ranges) {
+            result_.ranges.push_back(
+                {.text = std::string{text},
+                 .expression = parse_shape_expression(text, Division::exact, shapes_.expressions(),
+                                                      {}, location()),
+                 .least = bound(range, "min_val"),
+                 .most = bound(range, "max_val")});
+        }
+        go_to({});
+    }
+
+    void read_guards(element root) {
+        array guards;
+        if (root["guards_code"].get(guards) != simdjson::SUCCESS) return;
+        go_to("/guards_code");
+        ShapeNames const names = [this](std::string_view path,
+                                        std::optional<std::int64_t> dimension) {
+            return meaning_of(path, dimension);
+        };
+        for (auto const guard : guards) {
+            ShapeCondition condition{.text = std::string{text_of(guard, "guards_code")},
+                                     .expression = {}};
+            try {
+                condition.expression = parse_shape_expression(
+                    condition.text, Division::real, shapes_.expressions(), names, location());
+            } catch (InputError const&) {
+                // Guards of values that are no sizes: bind() says that it was not checked.
+                condition.expression.reset();
+            }
+            result_.conditions.push_back(std::move(condition));
+        }
+        go_to({});
+    }
+
+    /// "L['x']" and a dimension, "L['n']" without: an input as guards name it. Members of lists and
+    /// dictionaries have the names of all their levels; those of keyword arguments the last one.
+    [[nodiscard]] std::optional<ExpressionId> meaning_of(std::string_view path,
+                                                         std::optional<std::int64_t> dimension) {
+        std::vector<std::string> steps;
+        for (auto at = path.find('['); at != std::string_view::npos; at = path.find('[', at + 1)) {
+            auto step = path.substr(at + 1, path.find(']', at) - at - 1);
+            if (step.size() >= 2 && (step.front() == '\'' || step.front() == '"')) {
+                step = step.substr(1, step.size() - 2);
+            }
+            steps.emplace_back(step);
+        }
+        if (steps.empty()) return std::nullopt;
+        std::string joined;
+        for (auto const& step : steps) joined += (joined.empty() ? "" : "_") + step;
+        std::size_t position = 0;
+        for (auto const& input : program_.inputs) {
+            if (input.kind != InputKind::user_input) continue;
+            bool const is_meant =
+                input.name == joined || input.name == steps.back() ||
+                (steps.front() == "flat_args" && steps.back() == std::to_string(position));
+            ++position;
+            if (is_meant && dimension) return size_of(input.value, *dimension);
+        }
+        if (dimension) return std::nullopt;
+        for (auto const& name : {joined, steps.back()}) {
+            auto const number = result_.number_inputs.find(name);
+            if (number != result_.number_inputs.end()) return number->second;
+        }
+        return std::nullopt;
+    }
+
+    SymbolicProgram result_;
+    ExportedProgram& program_ = result_.program;
+    GraphShapes shapes_{result_.expressions};
+    std::vector<ShapeSlot> argument_slots_;  ///< of the argument that is being read
 };
 
 }  // namespace
 
-ExportedProgram parse_exported_program(std::string_view model_json, std::string_view where) {
+SymbolicProgram parse_symbolic_program(std::string_view model_json, std::string_view where) {
     return GraphReader{where}.read(model_json);
 }
 

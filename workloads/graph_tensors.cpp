@@ -42,17 +42,6 @@ constexpr char const* supported_dtypes =
     "float32, bfloat16 or float16 weights and activations, integers and bool; convert the model "
     "before torch.export, e.g. model.float()";
 
-/// A size or stride: {"as_int": 3}.
-std::int64_t extent_of(GraphElements const& graph, GraphElements::element value) {
-    auto const [kind, content] = graph.only_member(value, "size");
-    if (kind != "as_int") graph.refuse("dynamic shape", static_export);
-    auto const extent = graph.integer_of(content, "size");
-    if (extent < 0 || extent > max_elements) {
-        graph.refuse("size or stride " + std::to_string(extent), "0 to 2^48");
-    }
-    return extent;
-}
-
 /// The file lists every element, also of an expanded dimension.
 std::vector<std::byte> distinct_elements(TensorValue const& value,
                                          std::vector<std::byte> const& elements) {
@@ -79,7 +68,8 @@ ScalarType dtype_of(GraphElements const& graph, GraphElements::element value) {
     return *dtype;
 }
 
-TensorValue tensor_of(GraphElements const& graph, GraphElements::element meta, std::string name) {
+GraphTensor tensor_of(GraphElements const& graph, GraphElements::element meta, std::string name,
+                      GraphShapes& shapes) {
     auto const number = graph.integer_of(graph.member(meta, "dtype"), "dtype");
     auto const dtype = scalar_type_of_schema(number);
     if (!dtype) {
@@ -90,36 +80,58 @@ TensorValue tensor_of(GraphElements const& graph, GraphElements::element meta, s
     if (graph.integer_of(graph.member(meta, "layout"), "layout") != 7) {
         graph.refuse("tensor " + name + " is sparse", "dense tensors");
     }
-    auto const extent = [&](GraphElements::element value) { return extent_of(graph, value); };
-    TensorValue value{
-        .name = std::move(name),
-        .dtype = *dtype,
-        .sizes = graph.all_of(graph.member(meta, "sizes"), "sizes", extent),
-        .strides = graph.all_of(graph.member(meta, "strides"), "strides", extent),
-        .storage_offset = extent_of(graph, graph.member(meta, "storage_offset")),
+    GraphTensor tensor{
+        .value = {.name = std::move(name), .dtype = *dtype, .sizes = {}, .strides = {}},
+        .slots = {}};
+    auto const extent = [&](ShapeSlot::Place place, std::size_t position,
+                            GraphElements::element value) {
+        auto const read = shapes.number_of(graph, value);
+        if (auto const* const fixed = std::get_if<std::int64_t>(&read)) return *fixed;
+        tensor.slots.push_back({.place = place,
+                                .position = static_cast<std::int32_t>(position),
+                                .expression = std::get<ExpressionId>(read)});
+        return std::int64_t{0};
     };
+    auto& value = tensor.value;
+    for (auto const size : graph.list_of(graph.member(meta, "sizes"), "sizes")) {
+        value.sizes.push_back(extent(ShapeSlot::Place::size, value.sizes.size(), size));
+    }
+    for (auto const stride : graph.list_of(graph.member(meta, "strides"), "strides")) {
+        value.strides.push_back(extent(ShapeSlot::Place::stride, value.strides.size(), stride));
+    }
+    value.storage_offset =
+        extent(ShapeSlot::Place::storage_offset, 0, graph.member(meta, "storage_offset"));
     if (value.sizes.size() != value.strides.size()) {
         graph.refuse("tensor " + value.name + " has " + std::to_string(value.sizes.size()) +
                          " sizes and " + std::to_string(value.strides.size()) + " strides",
                      "as many");
     }
-    std::int64_t elements = 1;
-    std::int64_t reach = value.storage_offset;
-    bool overflow = false;
-    for (std::size_t i = 0; i < value.sizes.size(); ++i) {
-        auto const size = std::max(value.sizes[i], std::int64_t{1});
-        std::int64_t span = 0;
-        overflow |= __builtin_mul_overflow(elements, size, &elements) ||
-                    __builtin_mul_overflow(size - 1, value.strides[i], &span) ||
-                    __builtin_add_overflow(reach, span, &reach);
+    if (auto const fault = fault_of(value)) {
+        graph.refuse("tensor " + value.name + " " + *fault, held_tensors);
     }
-    if (overflow || elements > max_elements || reach > max_elements) {
-        graph.refuse("tensor " + value.name + " is too large", "at most 2^48 elements");
-    }
-    if (*dtype == ScalarType::float64 && value.element_count() > 1) {
+    if (*dtype == ScalarType::float64 && (value.element_count() > 1 || !tensor.slots.empty())) {
         graph.refuse("tensor " + value.name + ": dtype float64 is not supported", supported_dtypes);
     }
-    return value;
+    return tensor;
+}
+
+std::optional<std::string> fault_of(TensorValue const& value) {
+    std::int64_t elements = 1;
+    std::int64_t reach = value.storage_offset;
+    bool is_beyond = value.storage_offset < 0;
+    for (std::size_t i = 0; i < value.sizes.size(); ++i) {
+        if (value.sizes[i] < 0 || value.strides[i] < 0) {
+            return "has size or stride " +
+                   std::to_string(std::min(value.sizes[i], value.strides[i]));
+        }
+        auto const size = std::max(value.sizes[i], std::int64_t{1});
+        std::int64_t span = 0;
+        is_beyond |= __builtin_mul_overflow(elements, size, &elements) ||
+                     __builtin_mul_overflow(size - 1, value.strides[i], &span) ||
+                     __builtin_add_overflow(reach, span, &reach);
+    }
+    if (is_beyond || elements > max_elements || reach > max_elements) return "is too large";
+    return std::nullopt;
 }
 
 void read_embedded_constants(GraphElements& graph, GraphElements::element constants,

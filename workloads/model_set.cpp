@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/input_error.hpp"
 #include "storage/file.hpp"
@@ -54,82 +55,83 @@ std::string describe(std::optional<int> batch, Precision precision) {
     return batch ? "batch " + std::to_string(*batch) + " in " + format : format;
 }
 
-/// The Python line that exports the model of `program` with another batch or precision.
+/// The Python line that exports the model of `program` in another precision, or with its batch
+/// free.
 ///
-/// \param batch  empty: its inputs share none
-std::string export_line(ExportedProgram const& program, std::string const& name,
-                        std::optional<int> batch, Precision precision) {
+/// \param frees_batch  for any batch from one file; else the sizes stay what they are
+std::string export_line(ExportedProgram const& program, std::string const& name, bool frees_batch,
+                        Precision precision) {
     std::string const dtype = precision == Precision::bf16   ? "torch.bfloat16"
                               : precision == Precision::fp16 ? "torch.float16"
                                                              : "torch.float32";
     std::string arguments;
+    std::string dimensions;
     for (auto const& input : program.inputs) {
         if (input.kind != InputKind::user_input) continue;
         auto const& value = program.values.at(static_cast<std::size_t>(input.value));
         bool const is_float = is_floating_point(value.dtype);
         arguments += is_float ? "torch.randn(" : "torch.zeros(";
         for (std::size_t i = 0; i < value.sizes.size(); ++i) {
-            arguments += std::to_string(i == 0 && batch ? *batch : value.sizes[i]) + ", ";
+            // An example of 1 is taken for a constant.
+            auto const size =
+                i == 0 && frees_batch ? std::max<std::int64_t>(value.sizes[i], 2) : value.sizes[i];
+            arguments += std::to_string(size) + ", ";
         }
         if (value.sizes.empty()) arguments += "(), ";
         arguments += "dtype=";
         arguments += is_float ? dtype : "torch." + std::string{to_string(value.dtype)};
         arguments += "), ";
+        dimensions += value.sizes.empty() ? "None, " : "{0: batch}, ";
     }
     if (!arguments.empty()) arguments.pop_back();
+    if (!dimensions.empty()) dimensions.pop_back();
     constexpr std::size_t longest = 400;
-    if (arguments.size() > longest) arguments = "*inputs";
-    auto const ending =
-        batch ? "_b" + std::to_string(*batch) : "_" + dtype.substr(std::string_view{"torch."}.size());
-    return "torch.export.save(torch.export.export(model.eval().to(" + dtype + "), (" + arguments +
-           ")), \"" + name + ending + ".pt2\")";
+    if (arguments.size() > longest) {
+        arguments = "*inputs";
+        dimensions = "*[{0: batch}] * len(inputs),";
+    }
+    auto line =
+        "torch.export.save(torch.export.export(model.eval().to(" + dtype + "), (" + arguments + ")";
+    if (frees_batch) line += ", dynamic_shapes=(" + dimensions + ")";
+    line += "), \"" + name;
+    line += frees_batch ? "_any_batch" : "_" + dtype.substr(std::string_view{"torch."}.size());
+    line += ".pt2\")";
+    return (frees_batch ? "batch = torch.export.Dim(\"batch\"); " : "") + line;
 }
 
-LoadedModel load_file(fs::path const& file, std::optional<int> batch,
-                      std::optional<Precision> precision) {
+/// What a model is called at sizes beside its batch: "bert@input_ids[1]=64".
+std::string name_at(std::string name, std::vector<BoundDimension> const& dimensions) {
+    for (auto const& dimension : dimensions) {
+        auto const is_batch = [](std::string const& axis) { return axis.ends_with("[0]"); };
+        if (std::any_of(dimension.axes.begin(), dimension.axes.end(), is_batch)) continue;
+        name += '@';
+        name += dimension.axes.empty() ? dimension.symbol : dimension.axes.front();
+        name += '=';
+        name += std::to_string(dimension.value);
+    }
+    return name;
+}
+
+SymbolicModel read_file(fs::path const& file) {
     auto name = file.filename().string();
     for (std::string_view const ending : {".pt2", ".json.gz"}) {
         if (name.ends_with(ending) && name.size() > ending.size()) {
             name.resize(name.size() - ending.size());
         }
     }
-    LoadedModel model{.name = name,
-                      .family = name,
-                      .batch = {},
-                      .file = file,
-                      .program = read_exported_program(file)};
-    model.batch = batch_of(model.program);
-    model.precision = precision_of(model.program);
-    bool const other_batch = batch && batch != model.batch;
-    bool const other_precision = precision && precision != model.precision;
-    if (!other_batch && !other_precision) return model;
-
-    if (precision == Precision::int8) {
-        throw InputError{file.string(), "INT8 is not supported for exported models",
-                         "fp32, fp16 or bf16"};
-    }
-    if (batch && !model.batch) {
-        throw InputError{file.string(), "its inputs share no batch dimension", "no --batch"};
-    }
-    auto const wanted_batch = batch ? batch : model.batch;
-    auto const wanted_precision = precision.value_or(model.precision);
-    throw InputError{
-        file.string(),
-        "was exported with " + describe(model.batch, model.precision) + ", not " +
-            describe(wanted_batch, wanted_precision),
-        "an export of that: " + export_line(model.program, name, wanted_batch, wanted_precision)};
+    // Of a user's file no relatives are known.
+    return {.name = name, .family = name, .file = file, .program = read_symbolic_program(file)};
 }
 
-LoadedModel load_shipped(std::string_view name, int batch, Precision precision) {
+/// The shipped file of that batch and precision.
+SymbolicModel read_shipped(std::string_view name, int batch, Precision precision) {
     auto const entry = find_model(name);
     for (auto const& file : entry.files) {
         if (file.batch != batch || file.precision != precision) continue;
         return {.name = entry.name,
                 .family = entry.family,
-                .batch = batch,
-                .precision = precision,
                 .file = file.path,
-                .program = read_exported_program(file.path)};
+                .program = read_symbolic_program(file.path)};
     }
     std::string shipped;
     for (auto const& file : entry.files) {
@@ -140,12 +142,56 @@ LoadedModel load_shipped(std::string_view name, int batch, Precision precision) 
         throw InputError{entry.name, "INT8 is not supported for exported models", shipped};
     }
     auto const program = read_exported_program(entry.files.front().path);
-    throw InputError{entry.name, "is not shipped with " + describe(batch, precision),
-                     shipped + "; or export it: " +
-                         export_line(program, entry.name, batch, precision)};
+    throw InputError{
+        entry.name, "is not shipped with " + describe(batch, precision),
+        shipped + "; or export it: " + export_line(program, entry.name, true, precision)};
 }
 
 }  // namespace
+
+LoadedModel at(SymbolicModel const& source, RequestedDimensions const& dimensions,
+               std::optional<Precision> precision) {
+    auto const& [name, family, file, symbolic] = source;
+    bool const is_static = symbolic.expressions.symbols().empty();
+    auto bound = bind(symbolic, dimensions);
+    LoadedModel model{.name = name_at(name, bound.dimensions),
+                      .family = family,
+                      .batch = {},
+                      .file = file,
+                      .program = std::move(bound.program),
+                      .dimensions = std::move(bound.dimensions),
+                      .notes = std::move(bound.notes)};
+    model.batch = batch_of(model.program);
+    model.precision = precision_of(model.program);
+    auto const& batch = dimensions.batch;
+    bool const other_precision = precision && precision != model.precision;
+    if (other_precision) {
+        if (precision == Precision::int8) {
+            throw InputError{file.string(), "INT8 is not supported for exported models",
+                             "fp32, fp16 or bf16"};
+        }
+        throw InputError{
+            file.string(),
+            "was exported with " + describe(model.batch, model.precision) + ", not in " +
+                std::string{to_string(*precision)},
+            "an export of that: " + export_line(model.program, name, false, *precision)};
+    }
+    if (!is_static || dimensions.empty()) return model;
+    if (dimensions.sequence || !dimensions.named.empty()) {
+        throw InputError{file.string(), "its shapes are static: no dimension is free",
+                         "an export with free dimensions, for the batch: " +
+                             export_line(model.program, name, true, model.precision)};
+    }
+    if (!model.batch) {
+        throw InputError{file.string(), "its inputs share no batch dimension", "no --batch"};
+    }
+    if (*batch == *model.batch) return model;
+    throw InputError{
+        file.string(),
+        "was exported with " + describe(model.batch, model.precision) + " alone, not for batch " +
+            std::to_string(*batch),
+        "an export for any batch: " + export_line(model.program, name, true, model.precision)};
+}
 
 std::string_view to_string(CatalogueRole role) {
     switch (role) {
@@ -221,13 +267,29 @@ CatalogueEntry find_model(std::string_view name) {
                                      "file that ends in .pt2"}};
 }
 
-LoadedModel load_model(std::string_view name_or_file, std::optional<int> batch,
-                       std::optional<Precision> precision) {
+SymbolicModel read_model(std::string_view name_or_file, std::optional<int> batch,
+                         std::optional<Precision> precision) {
     if (batch && *batch < 1) {
         throw InputError{"--batch " + std::to_string(*batch), "not a batch size", "1 or more"};
     }
-    if (names_a_file(name_or_file)) return load_file(name_or_file, batch, precision);
-    return load_shipped(name_or_file, batch.value_or(1), precision.value_or(Precision::fp32));
+    if (names_a_file(name_or_file)) return read_file(name_or_file);
+    return read_shipped(name_or_file, batch.value_or(1), precision.value_or(Precision::fp32));
+}
+
+LoadedModel load_model(std::string_view name_or_file, RequestedDimensions const& dimensions,
+                       std::optional<Precision> precision) {
+    auto const& batch = dimensions.batch;
+    if (batch && !std::in_range<int>(*batch)) {
+        throw InputError{"--batch " + std::to_string(*batch), "not a batch size", "1 or more"};
+    }
+    return at(read_model(name_or_file,
+                         batch ? std::optional{static_cast<int>(*batch)} : std::nullopt, precision),
+              dimensions, precision);
+}
+
+LoadedModel load_model(std::string_view name_or_file, std::optional<int> batch,
+                       std::optional<Precision> precision) {
+    return load_model(name_or_file, RequestedDimensions{.batch = batch}, precision);
 }
 
 }  // namespace derate

@@ -7,6 +7,7 @@
 
 #include "core/precision.hpp"
 #include "workloads/exported_program.hpp"
+#include "workloads/symbolic_program.hpp"
 
 namespace derate {
 
@@ -51,14 +52,39 @@ struct LoadedModel {
     Precision precision = Precision::fp32;
     std::filesystem::path file;
     ExportedProgram program;
+    std::vector<BoundDimension> dimensions{};  ///< of a symbolic export
+    std::vector<std::string> notes{};          ///< sentences about them
 };
+
+/// A model as read from its file, to be bound at several sizes.
+struct SymbolicModel {
+    std::string name;  ///< as LoadedModel has it, without sizes
+    std::string family;
+    std::filesystem::path file;
+    SymbolicProgram program;
+};
+
+/// Reads a shipped model by name, or a file, as load_model() does.
+/// \param batch, precision  of a shipped model's static files; default 1 and FP32
+/// \throws InputError
+[[nodiscard]] SymbolicModel read_model(std::string_view name_or_file, std::optional<int> batch = {},
+                                       std::optional<Precision> precision = {});
+
+/// The model at one size.
+/// \throws InputError  as load_model()
+[[nodiscard]] LoadedModel at(SymbolicModel const& model, RequestedDimensions const& dimensions,
+                             std::optional<Precision> precision = {});
 
 /// Loads a shipped model by name, or a file: anything with a '/' or ending in ".pt2" or ".json.gz".
 ///
-/// \param batch      of a shipped model default 1; a user's file must agree
-/// \param precision  of a shipped model default FP32; a user's file must agree
+/// \param dimensions  of a shipped model the batch alone, default 1; a static file must agree; a
+///                    symbolic one needs a value for each symbol
+/// \param precision   of a shipped model default FP32; a user's file must agree
 /// \throws InputError  unknown name (with the nearest one), no such file, or a batch or precision
 ///                     that the model was not exported with (with the Python line that exports it)
+[[nodiscard]] LoadedModel load_model(std::string_view name_or_file,
+                                     RequestedDimensions const& dimensions,
+                                     std::optional<Precision> precision = {});
 [[nodiscard]] LoadedModel load_model(std::string_view name_or_file, std::optional<int> batch = {},
                                      std::optional<Precision> precision = {});
 

@@ -280,7 +280,7 @@ def weight_free(program: torch.export.ExportedProgram) -> dict:
     kept = []
     for spec in signature["input_specs"]:
         (kind, fields), = spec.items()
-        if kind == "user_input":
+        if kind in ("user_input", "constant_input"):
             kept.append(spec)
             continue
         name = fields["arg"]["name"]

@@ -1,0 +1,207 @@
+#include "workloads/symbolic_program.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "core/input_error.hpp"
+#include "storage/file.hpp"
+#include "workloads/partition.hpp"
+
+namespace derate {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+/// Graphs of make_symbolic_graphs.py (PyTorch 2.15.0), by name.
+nlohmann::json const& graphs() {
+    static auto const all = [] {
+        auto const file = std::filesystem::path{DERATE_TEST_DATA} / "symbolic_graphs.json.gz";
+        constexpr std::size_t limit = std::size_t{64} << 20;
+        return nlohmann::json::parse(gzip_expand(read_text(file, limit), file.string(), limit));
+    }();
+    return all;
+}
+
+SymbolicProgram symbolic(std::string const& name) {
+    return parse_symbolic_program(graphs().at(name).at("symbolic").dump(), name);
+}
+
+RequestedDimensions requested(nlohmann::json const& dims) {
+    RequestedDimensions result;
+    for (auto const& [name, value] : dims.items()) {
+        result.named.emplace_back(name, value.get<std::int64_t>());
+    }
+    return result;
+}
+
+/// What is priced of a program.
+std::vector<std::string> kernels_of(ExportedProgram const& program) {
+    std::vector<std::string> kernels;
+    for (auto const& part : partition(program).subgraphs) {
+        auto const& subgraph = part.subgraph;
+        kernels.push_back(subgraph.descriptor + " " + std::to_string(subgraph.work.value()) + " " +
+                          std::to_string(subgraph.traffic.total().value()));
+    }
+    return kernels;
+}
+
+std::string message_of(SymbolicProgram const& program, RequestedDimensions const& dimensions) {
+    try {
+        static_cast<void>(bind(program, dimensions));
+    } catch (InputError const& error) {
+        return error.what();
+    }
+    return "accepted";
+}
+
+TEST(SymbolicProgram, DoesTheWorkOfAStaticExportAtEverySize) {
+    int compared = 0;
+    for (auto const& [name, entry] : graphs().items()) {
+        auto const program = symbolic(name);
+        for (auto const& fixed : entry.at("static")) {
+            auto const& dims = fixed.at("dims");
+            auto const bound = bind(program, requested(dims));
+            auto const expected = parse_exported_program(fixed.at("program").dump(), name);
+            EXPECT_EQ(kernels_of(bound.program), kernels_of(expected))
+                << name << " " << dims.dump();
+            ++compared;
+        }
+    }
+    EXPECT_GE(compared, 100);
+}
+
+TEST(SymbolicProgram, NeverReadsASizeFromTheExample) {
+    auto document = graphs().at("cnn_space").at("symbolic");
+    auto const text = document.dump();
+    auto changed = text;
+    for (std::string_view const hint : {"\"hint\":{\"as_int\":32}", "\"hint\":{\"as_int\":2}"}) {
+        for (auto at = changed.find(hint); at != std::string::npos; at = changed.find(hint, at)) {
+            changed.replace(at, hint.size(), "\"hint\":{\"as_int\":977}");
+        }
+    }
+    ASSERT_NE(changed, text);
+    auto const dims = requested({{"input[0]", 3}, {"input[2]", 40}, {"input[3]", 48}});
+    EXPECT_EQ(bind(parse_symbolic_program(changed, "changed"), dims).program,
+              bind(parse_symbolic_program(text, "plain"), dims).program);
+}
+
+TEST(SymbolicProgram, NamesSymbolsAxesAndBounds) {
+    auto const free = free_dimensions(symbolic("attention"));
+    ASSERT_EQ(free.size(), 2U);
+    EXPECT_THAT(free[0].axes, ElementsAre("x[0]"));
+    EXPECT_THAT(free[1].axes, ElementsAre("x[1]"));
+    EXPECT_EQ(free[1].most, 512);
+    EXPECT_FALSE(free[0].is_unbacked);
+}
+
+TEST(SymbolicProgram, IsBoundByTheFlagsOfOneAxis) {
+    auto const program = symbolic("attention");
+    auto const by_name = bind(program, requested({{"x[0]", 4}, {"x[1]", 64}})).program;
+    EXPECT_EQ(bind(program, {.batch = 4, .sequence = 64}).program, by_name);
+    EXPECT_EQ(bind(program, requested({{"batch", 4}, {"seq", 64}})).program, by_name);
+    RequestedDimensions own = requested({{"images", 4}, {"words", 64}});
+    own.axes = {{"images", "x[0]"}, {"words", "x[1]"}};
+    EXPECT_EQ(bind(program, own).program, by_name);
+    auto const bound = bind(program, own);
+    ASSERT_EQ(bound.dimensions.size(), 2U);
+    auto const by_symbol = requested({{bound.dimensions[0].symbol, bound.dimensions[0].value},
+                                      {bound.dimensions[1].symbol, bound.dimensions[1].value}});
+    EXPECT_EQ(bind(program, by_symbol).program, by_name);
+}
+
+TEST(SymbolicProgram, TakesTheOneFreeDimensionByAnyName) {
+    auto const program = symbolic("mlp_batch");
+    EXPECT_EQ(bind(program, requested({{"images", 5}})).program,
+              bind(program, {.batch = 5}).program);
+}
+
+TEST(SymbolicProgram, SolvesADerivedDimension) {
+    auto const program = symbolic("derived_dimension");
+    EXPECT_EQ(bind(program, requested({{"y[0]", 10}})).program,
+              bind(program, requested({{"x[0]", 5}})).program);
+    EXPECT_THAT(message_of(program, requested({{"y[0]", 11}})), HasSubstr("makes it 11"));
+}
+
+TEST(SymbolicProgram, RefusesWhatTheExportRefuses) {
+    auto const attention = symbolic("attention");
+    EXPECT_THAT(message_of(attention, {.batch = 4, .sequence = 513}),
+                AllOf(HasSubstr("was exported for"), HasSubstr("to 512, not 513")));
+    EXPECT_THAT(message_of(attention, {.batch = 4}),
+                AllOf(HasSubstr("no value is given for"), HasSubstr("x[1]"), HasSubstr("--dim")));
+    EXPECT_THAT(message_of(attention, requested({{"pixels", 3}, {"x[1]", 4}})),
+                AllOf(HasSubstr("--dim pixels"), HasSubstr("has no such dimension (one of")));
+    EXPECT_THAT(message_of(symbolic("guard_of_one"), requested({{"inputs_0[2]", 1}})),
+                AllOf(HasSubstr("cannot run at inputs_0[2] = 1"), HasSubstr("!= 1")));
+    EXPECT_THAT(message_of(symbolic("cat"), {.batch = 2}),
+                HasSubstr("none of the first dimensions"));
+    EXPECT_THAT(message_of(symbolic("cat"), {.sequence = 2}),
+                HasSubstr("more than one size of the second dimensions"));
+    EXPECT_THAT(message_of(attention, requested({{"x[0]", 4}, {"batch", 5}, {"x[1]", 8}})),
+                HasSubstr("the value 4, which is 5 already"));
+    EXPECT_THAT(message_of(symbolic("mlp_batch"), {.batch = std::int64_t{1} << 60}),
+                HasSubstr("is too large"));
+}
+
+TEST(SymbolicProgram, TellsApartDimensionsOfEqualExamples) {  // pytorch issue 153896
+    auto const program = symbolic("equal_hints");
+    auto const bound = bind(program, requested({{"x[1]", 7}, {"x[2]", 6}, {"y[0]", 5}}));
+    EXPECT_THAT(bound.program.values.at(0).sizes, ElementsAre(2, 7, 6));
+    EXPECT_EQ(bound.program.values.at(1).sizes.at(0), 5);
+}
+
+TEST(SymbolicProgram, RunsBelowALowerBoundOfTwoAndSaysSo) {  // PyTorch checks no bound up to 2
+    auto const bound =
+        bind(symbolic("arange"), requested({{"inputs_0[0]", 1}, {"inputs_0[1]", 5}}));
+    EXPECT_EQ(bound.program.values.at(0).sizes.at(0), 1);
+    EXPECT_THAT(bound.notes, ElementsAre(HasSubstr("PyTorch runs it all the same")));
+}
+
+TEST(SymbolicProgram, AsksForSizesThatTheDataDecides) {
+    auto const program = symbolic("nonzero");
+    EXPECT_THAT(message_of(program, requested({{"x[0]", 8}})),
+                AllOf(HasSubstr("no value is given for u0"), HasSubstr("--dim u0=8")));
+    auto const bound = bind(program, requested({{"x[0]", 8}, {"u0", 12}}));
+    auto const& last = bound.program.values.back();
+    EXPECT_THAT(last.sizes, ElementsAre(12, 2));
+    auto const free = free_dimensions(program);
+    EXPECT_TRUE(std::any_of(free.begin(), free.end(), [](auto const& dimension) {
+        return dimension.symbol == "u0" && dimension.is_unbacked;
+    }));
+    EXPECT_THAT(message_of(symbolic("item"), requested({{"u0", 65}})), HasSubstr("65"));
+    EXPECT_EQ(bind(symbolic("item"), requested({{"u0", 7}})).program.values.back().sizes.at(0), 7);
+}
+
+TEST(SymbolicProgram, TakesWhatNodesComputeWhereTheFileFoldedConstants) {
+    // Python: int(2 * 0.6 * 2.5) == 3, int(3 * 0.6 * 2.5) == 4; the first n at which the file's
+    // TruncToInt(1.5*n) is one too large is 6: 6 * 0.6 * 2.5 == 8.999999999999998.
+    auto const program = symbolic("folded_floats");
+    auto const size_at = [&](std::int64_t n) {
+        return bind(program, requested({{"x[0]", n}})).program.values.back().sizes.at(0);
+    };
+    EXPECT_EQ(size_at(4), 6);
+    int differing = 0;
+    for (std::int64_t n = 2; n < 200; ++n) {
+        auto const real = static_cast<std::int64_t>(static_cast<double>(n) * 0.6 * 2.5);
+        EXPECT_EQ(size_at(n), real) << n;
+        differing += real != n * 3 / 2 ? 1 : 0;
+    }
+    EXPECT_GT(differing, 0);
+}
+
+TEST(SymbolicProgram, HasNothingToBindWhereShapesAreStatic) {
+    auto const text = graphs().at("mlp_batch").at("static").at(0).at("program").dump();
+    auto const program = parse_symbolic_program(text, "static");
+    EXPECT_THAT(free_dimensions(program), IsEmpty());
+    EXPECT_THAT(bind(program, {}).dimensions, IsEmpty());
+}
+
+}  // namespace
+}  // namespace derate
