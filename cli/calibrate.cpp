@@ -85,7 +85,7 @@ std::vector<std::string> one_a_family(std::vector<std::string> const& names) {
 }
 
 ModelChoice choose_models(CalibrateFlags const& flags, Precision precision) {
-    int const batch = flags.measuring.batch.value_or(1);
+    int const batch = flags.measuring.dimensions.batch.value_or(1);
     ModelChoice choice{.calibration = flags.models, .held_out = flags.test_models};
     if (choice.calibration.empty()) {
         choice.calibration = default_models(CatalogueRole::calibration, batch, precision);
@@ -132,7 +132,8 @@ CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& cho
         settings.rules.default_allocator_launches = measuring.quick ? 1 : 3;
     }
     auto const load = [&](std::string const& name) {
-        return campaign_model(load_model(name, flags.measuring.batch, precision));
+        return campaign_model(
+            load_model(name, requested_dimensions(flags.measuring.dimensions), precision));
     };
     for (auto const& name : choice.calibration) settings.models.push_back(load(name));
     if (auto const probes = probe_file(precision); flags.probes && flags.models.empty() && probes) {
@@ -198,7 +199,7 @@ std::string estimate_line(CalibrateFlags const& flags, ModelChoice const& choice
     auto const& measuring = flags.measuring;
     auto const& model = choice.held_out.empty() ? choice.calibration.front() : choice.held_out.front();
     auto line = "derate estimate --model " + shell_word(model);
-    if (measuring.batch) line += " --batch " + std::to_string(*measuring.batch);
+    line += flags_text(measuring.dimensions);
     if (measuring.precision != "fp32") line += " --precision " + measuring.precision;
     if (measuring.allocator != "pinned") line += " --allocator " + measuring.allocator;
     return line + " --calibration " + shell_word(curves.string());

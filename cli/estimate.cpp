@@ -3,7 +3,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,43 +12,27 @@
 #include "cli/estimate_breakdown.hpp"
 #include "cli/estimate_inputs.hpp"
 #include "cli/estimate_output.hpp"
+#include "cli/estimate_pricing.hpp"
+#include "cli/estimate_sweep.hpp"
 #include "cli/json_output.hpp"
 #include "core/input_error.hpp"
-#include "core/value_rule.hpp"
-#include "estimator/fallback_chain.hpp"
 
 namespace derate::cli {
 namespace {
 
-/// With all that is to be said of the model and of the curves among its warnings.
-ChainEstimate priced(ModelToPrice const& model, Target const& target) {
-    ChainEstimate result;
-    try {
-        FallbackChain const chain{target.calibrations, target.hardware, model.precision};
-        // What calls nothing takes no time, whatever the curves.
-        if (!model.subgraphs.empty()) result = chain.estimate(model.subgraphs, model.partition);
-    } catch (std::invalid_argument const& error) {
-        throw InputError{target.hardware_id, error.what(),
-                         "curves that cover the model's operation types"};
-    }
-    result.warnings.insert(result.warnings.begin(), model.warnings.begin(), model.warnings.end());
-    std::vector<double> latency_ms;
-    for (auto const& part : result.subgraphs) latency_ms.push_back(part.latency_ms);
-    for (auto const& calibration : target.calibrations) {
-        if (auto note = value_rule_note(calibration, model.subgraphs, latency_ms)) {
-            result.warnings.push_back({WarningCode::value_rule, *std::move(note)});
-            break;
-        }
-    }
-    return result;
-}
-
 ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
+    if (is_sweep(flags)) return estimate_sweep(flags, common);
+    for (auto const& [flag, is_given] :
+         {std::pair{"--target", flags.target.has_value()}, std::pair{"--csv", flags.csv},
+          std::pair{"--ascii", flags.ascii}, std::pair{"--output", flags.output.has_value()}}) {
+        if (!is_given) continue;
+        throw InputError{flag, "there is one size alone", "--dim with several, e.g. batch=1..64"};
+    }
     auto const model = model_to_price(flags);
     auto const unknown = unknown_warning(model.unknown);
     std::vector<nlohmann::json> results;
     for (auto const& target : targets_of(flags, model, common)) {
-        auto result = priced(model, target);
+        auto result = Pricing{target, model.precision}.price(model);
         // The text has it beside the latency.
         if (common.json && !unknown.empty()) {
             result.warnings.push_back({WarningCode::unknown_operators, unknown});
@@ -90,7 +73,14 @@ Run add_estimate(CLI::App& command) {
             ->delimiter(',');
     command.add_option("--calibration", flags->calibration, "Price with this curve file alone")
         ->excludes(hardware);
-    command.add_option("--batch", flags->batch, "Batch size (a shipped model's default: 1)");
+    add_dimension_flags(command, flags->dimensions, "NAME=VALUE, NAME=1..64 or NAME=64,128,256");
+    command.add_option("--target", flags->target,
+                       "With several sizes: the largest that stays below this time, e.g. 10ms");
+    command.add_flag("--csv", flags->csv,
+                     "With several sizes: a line each as comma-separated values");
+    command.add_flag("--ascii", flags->ascii, "With several sizes: draw them in the terminal too");
+    command.add_option("--output", flags->output,
+                       "With several sizes: write one self-contained page, FILE.html, too");
     command.add_option("--precision", flags->precision, "fp32, fp16, bf16 or int8");
     command
         .add_option("--threads", flags->threads,

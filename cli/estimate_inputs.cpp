@@ -32,7 +32,12 @@ std::optional<Precision> requested_precision(EstimateFlags const& flags) {
 ModelToPrice measured_model(fs::path const& file, EstimateFlags const& flags) {
     auto const measurement = read_measurement(file);
     auto const precision = requested_precision(flags).value_or(measurement.condition.precision);
-    if (flags.batch && *flags.batch != measurement.batch) {
+    if (flags.dimensions.sequence || !flags.dimensions.named.empty()) {
+        throw InputError{flags.dimensions.sequence ? "--seq" : "--dim",
+                         "a measurement file has its own sizes", "an export, or no such flag"};
+    }
+    auto const& batch = flags.dimensions.batch;
+    if (batch && *batch != measurement.batch) {
         throw InputError{"--batch",
                          measurement.batch ? "the file holds batch " + batch_text(measurement.batch)
                                            : "the file holds a model whose inputs share no batch",
@@ -44,6 +49,23 @@ ModelToPrice measured_model(fs::path const& file, EstimateFlags const& flags) {
                        .partition = measurement.condition.partition,
                        .allocator = measurement.condition.execution.allocator};
     for (auto const& measured : measurement.subgraphs) model.subgraphs.push_back(measured.subgraph);
+    return model;
+}
+
+ModelToPrice to_price(LoadedModel const& loaded) {
+    ModelToPrice model{.name = loaded.name,
+                       .batch = loaded.batch,
+                       .precision = loaded.precision,
+                       .partition = std::string{partition_rule},
+                       .warnings = warnings_of(loaded.program),
+                       .unknown = unknown_work(loaded.program),
+                       .dimensions = loaded.dimensions};
+    for (auto const& note : loaded.notes) {
+        model.warnings.push_back({WarningCode::dimensions, note});
+    }
+    for (auto& item : partition(loaded.program).subgraphs) {
+        model.subgraphs.push_back(std::move(item.subgraph));
+    }
     return model;
 }
 
@@ -167,19 +189,19 @@ void keep_those_under(Allocator allocator, std::string const& where, Target& tar
 
 }  // namespace
 
+SymbolicModel model_source(EstimateFlags const& flags) {
+    return read_model(flags.model, flags.dimensions.batch, requested_precision(flags));
+}
+
+ModelToPrice model_to_price(SymbolicModel const& source, RequestedDimensions const& dimensions,
+                            EstimateFlags const& flags) {
+    return to_price(at(source, dimensions, requested_precision(flags)));
+}
+
 ModelToPrice model_to_price(EstimateFlags const& flags) {
     if (flags.model.ends_with(".json")) return measured_model(flags.model, flags);
-    auto const loaded = load_model(flags.model, flags.batch, requested_precision(flags));
-    ModelToPrice model{.name = loaded.name,
-                       .batch = loaded.batch,
-                       .precision = loaded.precision,
-                       .partition = std::string{partition_rule},
-                       .warnings = warnings_of(loaded.program),
-                       .unknown = unknown_work(loaded.program)};
-    for (auto& item : partition(loaded.program).subgraphs) {
-        model.subgraphs.push_back(std::move(item.subgraph));
-    }
-    return model;
+    return to_price(load_model(flags.model, requested_dimensions(flags.dimensions),
+                               requested_precision(flags)));
 }
 
 std::vector<Target> targets_of(EstimateFlags const& flags, ModelToPrice const& model,

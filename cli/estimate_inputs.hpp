@@ -5,11 +5,13 @@
 #include <vector>
 
 #include "cli/commands.hpp"
+#include "cli/dimension_flags.hpp"
 #include "core/calibration.hpp"
 #include "core/hardware.hpp"
 #include "core/subgraph.hpp"
 #include "core/warning.hpp"
 #include "storage/registry.hpp"
+#include "workloads/model_set.hpp"
 #include "workloads/unknown_work.hpp"
 
 namespace derate::cli {
@@ -18,12 +20,16 @@ struct EstimateFlags {
     std::string model;
     std::vector<std::string> hardware;
     std::optional<std::filesystem::path> calibration;
-    std::optional<int> batch;
+    DimensionFlags dimensions;
     std::optional<std::string> precision;
     std::optional<int> threads;
     std::optional<std::string> source;
     std::optional<std::string> allocator;
     std::optional<int> explain;
+    std::optional<std::string> target;
+    std::optional<std::filesystem::path> output;
+    bool csv = false;
+    bool ascii = false;
 };
 
 /// What is to be priced, from an export or from a measurement file (whose times are not used).
@@ -35,6 +41,7 @@ struct ModelToPrice {
     std::vector<Subgraph> subgraphs;
     std::vector<Warning> warnings;
     UnknownWork unknown;  ///< nothing in a measurement file: its kernels were timed
+    std::vector<BoundDimension> dimensions{};  ///< of a symbolic export
     std::optional<Allocator> allocator{};  ///< that a measurement was taken under
 };
 
@@ -51,6 +58,15 @@ struct Target {
 
 /// \throws InputError  flags that do not go with the model
 [[nodiscard]] ModelToPrice model_to_price(EstimateFlags const& flags);
+
+/// The model of the flags as read from its file, for any sizes.
+/// \throws InputError  no export
+[[nodiscard]] SymbolicModel model_source(EstimateFlags const& flags);
+
+/// That model at one size.
+[[nodiscard]] ModelToPrice model_to_price(SymbolicModel const& source,
+                                          RequestedDimensions const& dimensions,
+                                          EstimateFlags const& flags);
 
 /// What `--calibration` or each `--hardware` names, of it those calibrations that price the state
 /// of malloc that is asked for.

@@ -48,9 +48,13 @@ CacheState state_to_use(Plan const& plan) {
 CampaignModel model_of(PlannedModel const& planned) {
     fs::path file = planned.file;
     if (!fs::exists(file)) file = models_directory() / file.filename();
+    RequestedDimensions dimensions;
+    for (auto const& [symbol, value] : planned.dimensions) {
+        dimensions.named.emplace_back(symbol, value);
+    }
     // The plan says under which batch its records stand: older ones say 1 of the probes.
     auto model = campaign_model(fs::exists(file)
-                                    ? load_model(file.string(), std::nullopt, planned.precision)
+                                    ? load_model(file.string(), dimensions, planned.precision)
                                     : load_model(planned.name, planned.batch, planned.precision));
     model.name = planned.name;
     model.batch = planned.batch;

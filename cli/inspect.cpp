@@ -9,6 +9,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/curve_file_choice.hpp"
+#include "cli/dimension_flags.hpp"
 #include "cli/json_output.hpp"
 #include "cli/measuring.hpp"
 #include "cli/subgraph_table.hpp"
@@ -38,7 +39,7 @@ std::string unknown_words(ExportedProgram const& program) {
 
 struct InspectFlags {
     std::string model;
-    std::optional<int> batch;
+    DimensionFlags dimensions;
     std::string precision;
 };
 
@@ -131,11 +132,13 @@ nlohmann::json to_json(LoadedModel const& model, Partition const& cut,
     if (auto words = unknown_words(model.program); !words.empty()) {
         warnings.push_back({WarningCode::unknown_operators, std::move(words)});
     }
+    for (auto const& note : model.notes) warnings.push_back({WarningCode::dimensions, note});
     for (auto const& note : values_in.notes) warnings.push_back({WarningCode::unknown_values, note});
     nlohmann::json json{{"model", model.name},
                         {"model_family", model.family},
                         {"precision", to_string(model.precision)},
                         {"batch", json_or_null(model.batch)},
+                        {"dimensions", dimensions_json(model.dimensions)},
                         {"partition", partition_rule},
                         {"flop_rule", flop_rule},
                         {"torch_version", model.program.torch_version},
@@ -234,9 +237,13 @@ void print_text(Heading const& heading, Subgraphs const& subgraphs,
 }
 
 ExitCode inspect_measurement(InspectFlags const& flags, CommonFlags const& common) {
-    if (flags.batch || !flags.precision.empty()) {
-        throw InputError{flags.batch ? "--batch" : "--precision", "a measurement file has its own",
-                         "an export, or no such flag"};
+    if (!flags.dimensions.empty() || !flags.precision.empty()) {
+        auto const& given = flags.dimensions;
+        char const* const flag = given.batch            ? "--batch"
+                                 : given.sequence       ? "--seq"
+                                 : !given.named.empty() ? "--dim"
+                                                        : "--precision";
+        throw InputError{flag, "a measurement file has its own", "an export, or no such flag"};
     }
     auto const measurement = read_measurement(flags.model);
     if (common.json) {
@@ -259,13 +266,14 @@ ExitCode inspect_measurement(InspectFlags const& flags, CommonFlags const& commo
 Run add_inspect(CLI::App& command) {
     auto flags = std::make_shared<InspectFlags>();
     command.add_option("--model", flags->model, "Name of a shipped model, a torch.export file (.pt2), or a measurement file")->required();
-    command.add_option("--batch", flags->batch, "Batch size (default 1; a file has its own)");
+    add_dimension_flags(command, flags->dimensions);
     command.add_option("--precision", flags->precision, "fp32, fp16 or bf16 (default fp32)");
     return [flags](CommonFlags const& common) {
         if (flags->model.ends_with(".json")) return inspect_measurement(*flags, common);
         std::optional<Precision> precision;
         if (!flags->precision.empty()) precision = precision_of_flag(flags->precision);
-        auto const model = load_model(flags->model, flags->batch, precision);
+        auto const model =
+            load_model(flags->model, requested_dimensions(flags->dimensions), precision);
         auto const cut = partition(model.program);
         if (auto const words = unknown_words(model.program); !words.empty() && !common.quiet) {
             std::fprintf(stderr, "derate: %s\n", words.c_str());
@@ -274,6 +282,9 @@ Run add_inspect(CLI::App& command) {
         if (!common.quiet) {
             for (auto const& warning : warnings_of(model.program)) {
                 std::fprintf(stderr, "derate: warning: %s\n", warning.text.c_str());
+            }
+            for (auto const& note : model.notes) {
+                std::fprintf(stderr, "derate: warning: %s\n", note.c_str());
             }
             for (auto const& note : values.notes) {
                 std::fprintf(stderr, "derate: %s\n", note.c_str());

@@ -52,6 +52,14 @@ void set_condition(nlohmann::json& result, Calibration const* calibration, Evide
     if (state != CacheState::unknown) result["cache_state"] = to_string(state);
 }
 
+nlohmann::json dimensions_json(std::span<BoundDimension const> dimensions) {
+    auto list = nlohmann::json::array();
+    for (auto const& [symbol, value, axes] : dimensions) {
+        list.push_back({{"symbol", symbol}, {"value", value}, {"axes", axes}});
+    }
+    return list;
+}
+
 void set_warnings(nlohmann::json& result, std::span<Warning const> warnings) {
     result["warnings"] = texts_of(warnings);
     auto coded = nlohmann::json::array();

@@ -7,6 +7,7 @@
 #include "core/calibration.hpp"
 #include "core/evidence.hpp"
 #include "core/warning.hpp"
+#include "workloads/symbolic_program.hpp"
 
 namespace derate::cli {
 
@@ -22,6 +23,9 @@ void print_json(std::string_view schema, nlohmann::json result);
 ///
 /// \param calibration, evidence  nullptr: not at hand
 void set_condition(nlohmann::json& result, Calibration const* calibration, Evidence const* evidence);
+
+/// Values of a symbolic export's symbols, as "dimensions" has them.
+[[nodiscard]] nlohmann::json dimensions_json(std::span<BoundDimension const> dimensions);
 
 /// Sets "warnings" (sentences) and "coded_warnings" (each with its code).
 void set_warnings(nlohmann::json& result, std::span<Warning const> warnings);

@@ -75,7 +75,7 @@ std::string own_command_line() {
 
 void add_measuring_flags(CLI::App& command, MeasuringFlags& flags, char const* runs_flag) {
     command.add_option("--device", flags.device, "cpu or cuda")->capture_default_str();
-    command.add_option("--batch", flags.batch, "Batch size (default 1)");
+    add_dimension_flags(command, flags.dimensions);
     command.add_option("--precision", flags.precision, "fp32, bf16 or fp16")->capture_default_str();
     command.add_option("--threads", flags.threads, "Threads inside an operator")
         ->capture_default_str();

@@ -9,6 +9,7 @@
 #include "campaign/campaign_settings.hpp"
 #include "campaign/plan_making.hpp"
 #include "campaign/run_campaign.hpp"
+#include "cli/dimension_flags.hpp"
 #include "core/measurement.hpp"
 #include "measuring/environment.hpp"
 
@@ -21,7 +22,7 @@ namespace derate::cli {
 /// Flags that measure and calibrate share.
 struct MeasuringFlags {
     std::string device = "cpu";
-    std::optional<int> batch{};
+    DimensionFlags dimensions{};
     std::string precision = "fp32";
     int threads = 1;
     std::optional<int> runs{};

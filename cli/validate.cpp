@@ -114,7 +114,8 @@ CampaignSettings campaign_of_test(ValidateFlags const& flags, Calibration const&
     auto settings = settings_of(measuring);
     settings.peaks = false;  // times are compared, not efficiencies
     for (auto const& name : flags.test_models) {
-        auto model = campaign_model(load_model(name, measuring.batch, precision));
+        auto model =
+            campaign_model(load_model(name, requested_dimensions(measuring.dimensions), precision));
         model.in_context = false;
         settings.models.push_back(std::move(model));
     }
@@ -271,8 +272,10 @@ Run add_validate(CLI::App& command) {
         .add_option("--device", measuring.device,
                     "Of the test models: cpu or cuda (default: the calibration's)")
         ->needs(test_models);
-    command.add_option("--batch", measuring.batch, "Batch size of the test models (default 1)")
-        ->needs(test_models);
+    add_dimension_flags(command, measuring.dimensions);
+    for (auto const* const flag : {"--batch", "--seq", "--dim", "--axis"}) {
+        command.get_option(flag)->needs(test_models);
+    }
     command
         .add_option("--hardware-name", flags->hardware_name,
                     "This machine's name in the registry (default: from its processor)")

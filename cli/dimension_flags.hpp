@@ -1,0 +1,34 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "workloads/symbolic_program.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace derate::cli {
+
+/// The sizes at which a symbolic export is read: --batch, --seq, --dim, --axis.
+struct DimensionFlags {
+    std::optional<int> batch{};
+    std::optional<int> sequence{};
+    std::vector<std::string> named{};  ///< "NAME=VALUE"
+    std::vector<std::string> axes{};   ///< "NAME=x[0]"
+
+    [[nodiscard]] bool empty() const { return !batch && !sequence && named.empty(); }
+};
+
+/// \param values  what --dim takes: "NAME=VALUE"
+void add_dimension_flags(CLI::App& command, DimensionFlags& flags,
+                         char const* values = "NAME=VALUE");
+
+/// The same flags as a command line holds them: " --batch 8".
+[[nodiscard]] std::string flags_text(DimensionFlags const& flags);
+
+/// \throws InputError  naming the flag: no such form, or a value below 0
+[[nodiscard]] RequestedDimensions requested_dimensions(DimensionFlags const& flags);
+
+}  // namespace derate::cli
