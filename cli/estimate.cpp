@@ -79,8 +79,10 @@ Run add_estimate(CLI::App& command) {
     command.add_flag("--csv", flags->csv,
                      "With several sizes: a line each as comma-separated values");
     command.add_flag("--ascii", flags->ascii, "With several sizes: draw them in the terminal too");
-    command.add_option("--output", flags->output,
-                       "With several sizes: write one self-contained page, FILE.html, too");
+    command.add_option(
+        "--output", flags->output,
+        "With several sizes: write a self-contained page FILE.html, or a picture FILE.svg, "
+        "too");
     command.add_option("--precision", flags->precision, "fp32, fp16, bf16 or int8");
     command
         .add_option("--threads", flags->threads,

@@ -498,10 +498,17 @@ void refuse_what_does_not_fit(EstimateFlags const& flags, CommonFlags const& com
     if (flags.csv && common.json) {
         throw InputError{"--csv", "--json is there too", "one of them"};
     }
-    if (flags.output && flags.output->extension() != ".html") {
-        throw InputError{"--output", "got '" + flags.output->string() + "'", "a file FILE.html"};
+    if (!flags.output) return;
+    auto const extension = flags.output->extension();
+    if (extension != ".html" && extension != ".svg") {
+        throw InputError{"--output", "got '" + flags.output->string() + "'",
+                         "a page FILE.html or a picture FILE.svg"};
     }
-    auto const missing = flags.output ? vega_scripts_missing() : std::string{};
+    if (extension == ".svg" && flags.hardware.size() > 1) {
+        throw InputError{"--output", "a picture shows one piece of hardware",
+                         "one --hardware, or a page FILE.html"};
+    }
+    auto const missing = extension == ".html" ? vega_scripts_missing() : std::string{};
     if (!missing.empty()) throw EnvironmentRefused{"--output", missing, "a build that has them"};
 }
 
@@ -546,7 +553,9 @@ ExitCode estimate_sweep(EstimateFlags const& flags, CommonFlags const& common) {
         if (limit_ms) std::printf("\n%s", limit_text(sweep).c_str());
     }
     if (flags.output) {
-        write_atomically(*flags.output, html_page("Sweep of " + first.name, sections));
+        bool const is_picture = flags.output->extension() == ".svg";
+        write_atomically(*flags.output, is_picture ? draw_svg(sections.front().plots.front())
+                                                   : html_page("Sweep of " + first.name, sections));
     }
     if (common.json) print_json("output_estimate_sweep_v1.json", with_others(std::move(results)));
     return exit_pass;

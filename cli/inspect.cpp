@@ -41,7 +41,18 @@ struct InspectFlags {
     std::string model;
     DimensionFlags dimensions;
     std::string precision;
+    bool modules = false;
 };
+
+/// The module that calls a subgraph's first kernel, "layer1.0.conv1"; empty where the file does not
+/// say.
+std::string module_of(ExportedProgram const& program, ProgramSubgraph const& part) {
+    for (auto const node : part.nodes) {
+        auto const& path = program.nodes.at(static_cast<std::size_t>(node)).module;
+        if (!path.empty()) return path;
+    }
+    return {};
+}
 
 std::string shape_text(std::vector<std::int64_t> const& shape) {
     std::string text;
@@ -157,6 +168,11 @@ nlohmann::json to_json(LoadedModel const& model, Partition const& cut,
                                   {"values", values_in.words[index]}});
     }
     add_subgraphs(json, subgraphs_of(cut));
+    for (std::size_t i = 0; i < cut.subgraphs.size(); ++i) {
+        auto path = module_of(model.program, cut.subgraphs[i]);
+        json["subgraphs"][i]["module"] =
+            path.empty() ? nlohmann::json() : nlohmann::json(std::move(path));
+    }
     return json;
 }
 
@@ -185,9 +201,10 @@ struct Heading {
     Precision precision = Precision::fp32;
 };
 
-/// \param times  one a subgraph; empty: none were taken
+/// \param times    one a subgraph; empty: none were taken
+/// \param modules  one a subgraph, rows are not joined then; empty: they are not asked for
 void print_text(Heading const& heading, Subgraphs const& subgraphs,
-                std::vector<std::string> const& times) {
+                std::vector<std::string> const& times, std::vector<std::string> const& modules) {
     struct TypeTotal {
         int subgraphs = 0;
         double work = 0;
@@ -198,6 +215,7 @@ void print_text(Heading const& heading, Subgraphs const& subgraphs,
     TypeTotal total;
     std::vector<TableRow> rows{{"id", "pattern", "type", "shapes", "work", "memory", "FLOP/byte"}};
     if (!times.empty()) rows.front().emplace_back("time alone");
+    if (!modules.empty()) rows.front().insert(rows.front().begin() + 1, "module");
     for (std::size_t i = 0; i < subgraphs.size(); ++i) {
         auto const& subgraph = *subgraphs[i];
         auto const traffic = subgraph.traffic.total();
@@ -206,6 +224,9 @@ void print_text(Heading const& heading, Subgraphs const& subgraphs,
                         format_flops(subgraph.work), format_bytes(traffic),
                         intensity_text(subgraph.work, traffic)});
         if (!times.empty()) rows.back().push_back(times[i]);
+        if (!modules.empty()) {
+            rows.back().insert(rows.back().begin() + 1, modules[i].empty() ? "-" : modules[i]);
+        }
         ++distinct[subgraph.descriptor];
         for (auto* sum : {&types[subgraph.type], &total}) {
             ++sum->subgraphs;
@@ -218,7 +239,9 @@ void print_text(Heading const& heading, Subgraphs const& subgraphs,
                 heading.batch ? ("batch " + std::to_string(*heading.batch) + ", ").c_str() : "",
                 std::string{to_string(heading.precision)}.c_str(), total.subgraphs, distinct.size(),
                 format_flops(Flops{total.work}).c_str(), format_bytes(Bytes{total.bytes}).c_str());
-    std::fputs(text_table(with_equal_rows_joined(rows), 4).c_str(), stdout);
+    std::fputs((modules.empty() ? text_table(with_equal_rows_joined(rows), 4) : text_table(rows, 5))
+                   .c_str(),
+               stdout);
 
     std::vector<std::pair<OperationType, TypeTotal>> by_work{types.begin(), types.end()};
     std::stable_sort(by_work.begin(), by_work.end(),
@@ -257,7 +280,7 @@ ExitCode inspect_measurement(InspectFlags const& flags, CommonFlags const& commo
     print_text({.model = measurement.model,
                 .batch = measurement.batch,
                 .precision = measurement.condition.precision},
-               subgraphs_of(measurement), times);
+               subgraphs_of(measurement), times, {});
     return exit_pass;
 }
 
@@ -268,6 +291,9 @@ Run add_inspect(CLI::App& command) {
     command.add_option("--model", flags->model, "Name of a shipped model, a torch.export file (.pt2), or a measurement file")->required();
     add_dimension_flags(command, flags->dimensions);
     command.add_option("--precision", flags->precision, "fp32, fp16 or bf16 (default fp32)");
+    command.add_flag("--modules", flags->modules,
+                     "Name the module that calls each subgraph; rows that are equal are not joined "
+                     "then");
     return [flags](CommonFlags const& common) {
         if (flags->model.ends_with(".json")) return inspect_measurement(*flags, common);
         std::optional<Precision> precision;
@@ -293,8 +319,14 @@ Run add_inspect(CLI::App& command) {
         if (common.json) {
             print_json("output_inspect_v1.json", to_json(model, cut, values));
         } else {
+            std::vector<std::string> modules;
+            if (flags->modules) {
+                for (auto const& part : cut.subgraphs) {
+                    modules.push_back(module_of(model.program, part));
+                }
+            }
             print_text({.model = model.name, .batch = model.batch, .precision = model.precision},
-                       subgraphs_of(cut), {});
+                       subgraphs_of(cut), {}, modules);
         }
         return exit_pass;
     };

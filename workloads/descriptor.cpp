@@ -410,6 +410,7 @@ ExportedProgram extract_subgraph(ExportedProgram const& program, ProgramSubgraph
     for (auto const index : subgraph.nodes) {
         auto node = program.nodes.at(static_cast<std::size_t>(index));
         node.name.clear();
+        node.module.clear();
         for (auto& argument : node.arguments) {
             if (auto* tensor = std::get_if<TensorArgument>(&argument.value)) {
                 tensor->value = renamed.at(tensor->value);

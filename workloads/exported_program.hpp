@@ -89,6 +89,7 @@ using NodeOutput = std::variant<std::monostate, TensorArgument, TensorListArgume
 struct ProgramNode {
     std::string target;  ///< "torch.ops.aten.conv2d.default"
     std::string name;    ///< unique in the program
+    std::string module;  ///< path of the module that calls it ("layer1.0.conv1"); empty: not known
     std::vector<NamedArgument> arguments;
     std::vector<NodeOutput> outputs;  ///< one per result of the operator's schema
 

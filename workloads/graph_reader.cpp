@@ -372,7 +372,11 @@ class GraphReader : GraphElements {
                    "decompose the program first (run_decompositions())");
         }
         if (read_shape_call(scope, node, target)) return;
-        ProgramNode read{.target = std::string{target}, .name = {}, .arguments = {}, .outputs = {}};
+        ProgramNode read{.target = std::string{target},
+                         .name = {},
+                         .module = module_of(node),
+                         .arguments = {},
+                         .outputs = {}};
         for (auto const input : list_of(member(node, "inputs"), "inputs")) {
             auto const position = static_cast<std::int32_t>(read.arguments.size());
             read.arguments.push_back({.name = std::string{text_of(member(input, "name"), "name")},
@@ -412,6 +416,20 @@ class GraphReader : GraphElements {
         }
         refuse_autocast(read);
         program_.nodes.push_back(std::move(read));
+    }
+
+    /// The path of the innermost module: of "key,path,class;key,path,class" the last path.
+    [[nodiscard]] static std::string module_of(element node) {
+        std::string_view stack;
+        if (node["metadata"]["nn_module_stack"].get(stack) != simdjson::SUCCESS) return {};
+        stack.remove_prefix(stack.rfind(';') + 1);  // npos + 1 is 0
+        auto const begin = stack.find(',');
+        if (begin == std::string_view::npos) return {};
+        auto path = stack.substr(begin + 1);
+        path = path.substr(0, path.find(','));
+        constexpr std::string_view of_older_writers = "L['self'].";
+        if (path.starts_with(of_older_writers)) path.remove_prefix(of_older_writers.size());
+        return std::string{path};
     }
 
     [[nodiscard]] TensorValue const& value_of(ValueId id) const {

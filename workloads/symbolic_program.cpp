@@ -78,12 +78,11 @@ class Binding {
         if (auto const symbol = only_symbol(dimension)) return give(*symbol, value, flag);
         bool const any = std::any_of(axes_.begin(), axes_.end(),
                                      [&](Axis const& axis) { return axis.dimension == dimension; });
-        throw InputError{
-            flag,
-            (any ? "more than one size of " : "none of ") +
-                std::string{dimension == 0 ? "the first dimensions" : "the second dimensions"} +
-                " of the inputs of " + symbolic_.where + " is free",
-            "--dim with one of " + choices()};
+        auto const which = std::string{dimension == 0 ? "first" : "second"};
+        throw InputError{flag,
+                         (any ? "more than one of the " : "none of the ") + which +
+                             " dimensions of " + symbolic_.where + "'s inputs is free",
+                         "--dim with one of " + choices()};
     }
 
     /// \throws InputError  symbols without a value

@@ -141,9 +141,9 @@ TEST(SymbolicProgram, RefusesWhatTheExportRefuses) {
     EXPECT_THAT(message_of(symbolic("guard_of_one"), requested({{"inputs_0[2]", 1}})),
                 AllOf(HasSubstr("cannot run at inputs_0[2] = 1"), HasSubstr("!= 1")));
     EXPECT_THAT(message_of(symbolic("cat"), {.batch = 2}),
-                HasSubstr("none of the first dimensions"));
+                HasSubstr("none of the first dimensions of cat's inputs is free"));
     EXPECT_THAT(message_of(symbolic("cat"), {.sequence = 2}),
-                HasSubstr("more than one size of the second dimensions"));
+                HasSubstr("more than one of the second dimensions"));
     EXPECT_THAT(message_of(attention, requested({{"x[0]", 4}, {"batch", 5}, {"x[1]", 8}})),
                 HasSubstr("the value 4, which is 5 already"));
     EXPECT_THAT(message_of(symbolic("mlp_batch"), {.batch = std::int64_t{1} << 60}),

@@ -8,11 +8,12 @@
 
 Needs the environment pinned in requirements.txt; whoever only uses the exports needs no Python.
 
-A shipped file `<name>_b<batch>[_bf16].json.gz` is the gzip of the `models/model.json` that
-`torch.export.save` puts into a .pt2, changed in four ways:
+A shipped file `<name>[_bf16].json.gz` is the gzip of the `models/model.json` that
+`torch.export.save` puts into a .pt2, for any batch (and any sequence length, of text models), changed
+in four ways:
 
-  * node metadata (stack traces, module stacks) is dropped, and of `module_call_graph` only the root
-    entry stays, because no consumer runs on it and the stack traces hold paths of this machine;
+  * of node metadata only the path of the innermost module stays, and of `module_call_graph` the root
+    entry, because no consumer runs on it and the stack traces hold paths of this machine;
   * parameters, buffers and constants that no node reads are dropped from `inputs`,
     `tensor_values` and the signature (BatchNorm's num_batches_tracked, mostly);
   * `torch_version` loses its local build label;
@@ -24,7 +25,7 @@ A shipped file `<name>_b<batch>[_bf16].json.gz` is the gzip of the `models/model
     non-finite floats are the strings "inf", "-inf" and "nan".
 
 Weights are never written: the graph is serialised without its state. The models are built with
-random weights (nothing is downloaded), in eval mode, exported with static shapes, and
+random weights (nothing is downloaded), in eval mode, and
 `run_decompositions` is not called, so that operators stay the ones eager mode dispatches.
 """
 
@@ -47,7 +48,7 @@ import transformers.integrations.sdpa_attention
 from torch._export.serde.serialize import serialize
 
 FOLDER = pathlib.Path(__file__).resolve().parent
-BATCHES = (1, 4, 16)
+EXAMPLE_BATCH = 2  # an example of 1 is taken for a constant
 LARGEST_FILE = 80 * 1024
 SEQUENCE_LENGTH = 128
 
@@ -71,15 +72,15 @@ class Model:
     role: str
     build: Callable[[], torch.nn.Module]
     sample: Callable[[int], torch.Tensor]  # batch size -> input
+    longest: int | None = None  # sequence; None: the input has none
 
-    def variants(self) -> list[tuple[int, str]]:
-        """(batch, precision) of each shipped file."""
-        fp32 = [(batch, "fp32") for batch in BATCHES]
-        return fp32 + ([(1, "bf16")] if self.role == CALIBRATION else [])
+    def precisions(self) -> list[str]:
+        """Of the shipped files."""
+        return ["fp32", "bf16"] if self.role == CALIBRATION else ["fp32"]
 
 
-def file_name(name: str, batch: int, precision: str) -> str:
-    return f"{name}_b{batch}{'' if precision == 'fp32' else '_' + precision}.json.gz"
+def file_name(name: str, precision: str) -> str:
+    return f"{name}{'' if precision == 'fp32' else '_' + precision}.json.gz"
 
 
 class LogitsOnly(torch.nn.Module):
@@ -117,6 +118,7 @@ def text_model(
         role,
         build,
         lambda batch: torch.zeros(batch, SEQUENCE_LENGTH, dtype=torch.int64),
+        longest=config.max_position_embeddings,
     )
 
 
@@ -223,17 +225,22 @@ class NoInitialisation:
             setattr(torch.nn.init, name, function)
 
 
-def sample_input(model: Model, batch: int, precision: str) -> torch.Tensor:
-    sample = model.sample(batch)
+def sample_input(model: Model, precision: str) -> torch.Tensor:
+    sample = model.sample(EXAMPLE_BATCH)
     is_cast = precision == "bf16" and sample.is_floating_point()
     return sample.to(torch.bfloat16) if is_cast else sample
 
 
 def exported(
-    model: Model, module: torch.nn.Module, batch: int, precision: str
+    model: Model, module: torch.nn.Module, precision: str
 ) -> torch.export.ExportedProgram:
+    free = {0: torch.export.Dim("batch")}
+    if model.longest is not None:
+        free[1] = torch.export.Dim("sequence", max=model.longest)
     with torch.no_grad():
-        return torch.export.export(module, (sample_input(model, batch, precision),))
+        return torch.export.export(
+            module, (sample_input(model, precision),), dynamic_shapes=(free,)
+        )
 
 
 def read_tensors(graph: dict) -> set[str]:
@@ -273,7 +280,10 @@ def weight_free(program: torch.export.ExportedProgram) -> dict:
     graph, signature = module["graph"], module["signature"]
     module["module_call_graph"] = module["module_call_graph"][:1]
     for node in graph["nodes"]:
-        node["metadata"] = {}
+        innermost = node["metadata"].get("nn_module_stack", "").split(";")[-1].split(",")
+        node["metadata"] = (
+            {"nn_module_stack": f",{innermost[1]},"} if len(innermost) > 1 and innermost[1] else {}
+        )
 
     read = read_tensors(graph)
     constants = {}
@@ -315,12 +325,12 @@ def compressed(document: dict) -> bytes:
 
 
 def write(model: Model) -> None:
-    for batch, precision in model.variants():
-        program = exported(model, prepared(model, precision), batch, precision)
+    for precision in model.precisions():
+        program = exported(model, prepared(model, precision), precision)
         data = compressed(weight_free(program))
         if len(data) > LARGEST_FILE:
             raise SystemExit(f"{model.name}: {len(data)} bytes (at most {LARGEST_FILE})")
-        path = FOLDER / file_name(model.name, batch, precision)
+        path = FOLDER / file_name(model.name, precision)
         path.write_bytes(data)
         print(f"{path.name} {len(data)}", flush=True)
 
@@ -329,14 +339,16 @@ def write_catalogue() -> None:
     entries = []
     for model in MODELS:
         files = [
-            {"file": file_name(model.name, batch, precision), "batch": batch, "precision": precision}
-            for batch, precision in model.variants()
-            if (FOLDER / file_name(model.name, batch, precision)).exists()
+            {"file": file_name(model.name, precision), "precision": precision}
+            for precision in model.precisions()
+            if (FOLDER / file_name(model.name, precision)).exists()
         ]
-        if files:
-            entries.append(
-                {"name": model.name, "family": model.family, "role": model.role, "files": files}
-            )
+        if not files:
+            continue
+        entry = {"name": model.name, "family": model.family, "role": model.role, "files": files}
+        if model.longest is not None:
+            entry["sequence"] = SEQUENCE_LENGTH
+        entries.append(entry)
     lines = ",\n".join(json.dumps(entry) for entry in entries)
     (FOLDER / "catalogue.json").write_text(f"[\n{lines}\n]\n")
 
@@ -358,7 +370,7 @@ def print_table() -> None:
     print("| family | model | input | parameters, million | GFLOP | nodes | role |")
     print("|---|---|---|---:|---:|---:|---|")
     for model in sorted(MODELS, key=lambda m: (m.family, m.name)):
-        name = file_name(model.name, 1, "fp32")
+        name = file_name(model.name, "fp32")
         document = json.loads(gzip.decompress((FOLDER / name).read_bytes()))
         sizes = "x".join(str(size) for size in model.sample(1).shape[1:])
         shape = sizes if model.sample(1).is_floating_point() else f"{sizes} tokens"

@@ -11,6 +11,7 @@ paths of the machine; everything else is as torch writes it.
     tiny_cnn_float64.pt2     the same in float64, which cannot be timed
     complex_signal.pt2       complex64 tensors, which cannot be timed
     dynamic_batch.pt2        the first dimension is symbolic
+    any_batch_cnn.pt2        convolutions for batches up to 64
     branch.pt2               torch.cond, whose branch depends on a value
     autocast.pt2             float32 tensors, exported under torch.autocast in bfloat16
     training.pt2             dropout and norm, exported without eval()
@@ -146,6 +147,13 @@ def main() -> None:
     save("complex_signal", ComplexSignal(), torch.randn(4, 2))
     batch = torch.export.Dim("batch", min=2, max=64)
     save("dynamic_batch", Scale(), torch.randn(8, 4), dynamic_shapes=({0: batch},))
+    convolutions = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
+    )
+    any_batch = torch.export.Dim("batch", max=64)
+    save("any_batch_cnn", convolutions, torch.randn(2, 3, 32, 32), dynamic_shapes=({0: any_batch},))
     save("branch", Branch(), torch.randn(4))
     save("training", Trained(), torch.randn(2, 2, 8, 8), is_training=True)
     with torch.autocast("cpu", dtype=torch.bfloat16):
