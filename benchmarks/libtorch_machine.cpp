@@ -37,8 +37,9 @@ void LibTorchMachine::load_model(std::size_t model) {
         if (planned.model == model) subgraphs.push_back(planned.subgraph);
     }
     on_usable_device([&] {
-        models_[model] = std::make_unique<PreparedModel>(
-            read_exported_program(plan_.models.at(model).file), subgraphs, plan_.seed, device_);
+        models_[model] = make_runnable(plan_.execution.backend,
+                                       read_exported_program(plan_.models.at(model).file),
+                                       subgraphs, plan_.seed, device_);
     });
 }
 

@@ -170,13 +170,14 @@ void keep_those_under(Allocator allocator, std::string const& where, Target& tar
 ModelToPrice model_to_price(EstimateFlags const& flags) {
     if (flags.model.ends_with(".json")) return measured_model(flags.model, flags);
     auto const loaded = load_model(flags.model, flags.batch, requested_precision(flags));
+    auto cut = partition(loaded.program);
     ModelToPrice model{.name = loaded.name,
                        .batch = loaded.batch,
                        .precision = loaded.precision,
-                       .partition = std::string{partition_rule},
+                       .partition = std::string{cut.rule},
                        .warnings = warnings_of(loaded.program),
                        .unknown = unknown_work(loaded.program)};
-    for (auto& item : partition(loaded.program).subgraphs) {
+    for (auto& item : cut.subgraphs) {
         model.subgraphs.push_back(std::move(item.subgraph));
     }
     return model;

@@ -207,8 +207,8 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
         throw InputError{"--export", "got '" + flags.exports[0] + "'", "gbench FILE"};
     }
     for (auto const& name : flags.models) {
-        settings.models.push_back(
-            campaign_model(load_model(name, flags.measuring.batch, precision)));
+        settings.models.push_back(campaign_model(load_model(name, flags.measuring.batch, precision),
+                                                 settings.execution.backend));
     }
     refuse_equal_labels(settings);
     if (flags.measuring.dry_run) {
