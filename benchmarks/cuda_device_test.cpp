@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "benchmarks/prepared_model.hpp"
+#include "benchmarks/eager_model.hpp"
 #include "measuring/repetition.hpp"
 
 namespace derate::benchmarks {
@@ -19,7 +19,7 @@ ExportedProgram resnet18() {
 
 TEST(CudaDevice, TimesPartsThatSumToAboutTheWhole) {
     auto const device = make_cuda_device(Precision::fp32);
-    PreparedModel model{resnet18(), {0, 1, 2}, 0, *device};
+    EagerModel model{resnet18(), {0, 1, 2}, 0, *device};
     RepetitionPolicy policy;
     auto const whole = take_repetition(model.whole(), policy).mean_ms();
     auto const in_context = model.time_in_context(policy);
@@ -34,7 +34,7 @@ TEST(CudaDevice, TimesPartsThatSumToAboutTheWhole) {
 
 TEST(CudaDevice, ComputesWhatTheProcessorComputes) {
     auto const device = make_cuda_device(Precision::fp32);
-    PreparedModel model{resnet18(), {0}, 0, *device};
+    EagerModel model{resnet18(), {0}, 0, *device};
     auto const output = model.outputs().at(0).to(at::kCPU).flatten();
     // benchmarks/testdata/eager_golden.json; TF32 is off by default, kernels sum in another order.
     EXPECT_NEAR(output[0].item<float>(), -1.9870574474334717, 1e-2);

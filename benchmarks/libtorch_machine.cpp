@@ -45,8 +45,8 @@ void LibTorchMachine::load_model(std::size_t model) {
         if (planned.model == model) subgraphs.push_back(planned.subgraph);
     }
     on_usable_device([&] {
-        models_[model] = std::make_unique<PreparedModel>(program_of(plan_.models.at(model)),
-                                                         subgraphs, plan_.seed, device_);
+        models_[model] = make_runnable(plan_.execution.backend, program_of(plan_.models.at(model)),
+                                       subgraphs, plan_.seed, device_);
     });
 }
 

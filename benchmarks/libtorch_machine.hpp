@@ -3,7 +3,7 @@
 #include <memory>
 #include <type_traits>
 
-#include "benchmarks/prepared_model.hpp"
+#include "benchmarks/runnable_model.hpp"
 #include "benchmarks/timing_device.hpp"
 #include "measuring/cannot_time.hpp"
 #include "measuring/launch.hpp"
@@ -54,7 +54,7 @@ class LibTorchMachine : public TimedMachine {
 
     Plan const& plan_;
     TimingDevice& device_;
-    std::map<std::size_t, std::unique_ptr<PreparedModel>> models_;
+    std::map<std::size_t, std::unique_ptr<RunnableModel>> models_;
 };
 
 }  // namespace derate::benchmarks

@@ -13,7 +13,7 @@
 #include <sstream>
 #include <utility>
 
-#include "benchmarks/prepared_model.hpp"
+#include "benchmarks/runnable_model.hpp"
 #include "core/input_error.hpp"
 #include "core/value_rule.hpp"
 #include "measuring/benchmark_keys.hpp"
@@ -29,6 +29,7 @@ namespace {
 
 namespace keys = benchmark_keys;
 
+constexpr Backend backend = Backend::eager;
 constexpr double ms_per_s = 1e3;
 
 /// A model that is brought into memory when its first case runs.
@@ -37,7 +38,7 @@ class LazyModel {
     LazyModel(LoadedModel model, TimingDevice& device, std::uint64_t seed)
         : model_{std::move(model)},
           label_{model_label(model_.name, model_.batch)},
-          partition_{partition(model_.program)},
+          partition_{partition(model_.program, backend)},
           device_{device},
           seed_{seed} {}
 
@@ -46,9 +47,9 @@ class LazyModel {
     [[nodiscard]] Precision precision() const { return model_.precision; }
     void time_alone(int subgraph) { subgraphs_.push_back(subgraph); }
 
-    [[nodiscard]] PreparedModel& prepared() {
+    [[nodiscard]] RunnableModel& prepared() {
         if (!prepared_) {
-            prepared_ = std::make_unique<PreparedModel>(model_.program, subgraphs_, seed_, device_);
+            prepared_ = make_runnable(backend, model_.program, subgraphs_, seed_, device_);
         }
         return *prepared_;
     }
@@ -60,7 +61,7 @@ class LazyModel {
     TimingDevice& device_;
     std::uint64_t seed_;
     std::vector<int> subgraphs_;
-    std::unique_ptr<PreparedModel> prepared_;
+    std::unique_ptr<RunnableModel> prepared_;
 };
 
 /// The body of a case: as often as Google Benchmark asks, after as long a warm-up as a campaign's
@@ -148,7 +149,7 @@ void add_context(BenchFlags const& flags, TimingDevice& device, std::string cons
     add(keys::threads, std::to_string(flags.threads));
     add(keys::cache_state, std::string{to_string(flags.cache_state)});
     add(keys::device, device.name());
-    add(keys::partition, std::string{partition_rule});
+    add(keys::partition, std::string{partition_rule(backend)});
     add(keys::flop_rule, std::string{flop_rule});
     add(keys::value_rule, std::string{value_rule});
     add(keys::models, models);

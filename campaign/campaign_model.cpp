@@ -27,7 +27,7 @@ double bytes_of_tensors(ExportedProgram const& program) {
 
 }  // namespace
 
-CampaignModel campaign_model(LoadedModel const& loaded) {
+CampaignModel campaign_model(LoadedModel const& loaded, Backend backend) {
     bool const probes = is_probe_file(loaded.file);
     CampaignModel model{.name = loaded.name,
                         .family = loaded.family,
@@ -42,7 +42,7 @@ CampaignModel campaign_model(LoadedModel const& loaded) {
         model.in_context = false;
         model.whole = false;
     }
-    for (auto& part : partition(loaded.program).subgraphs) {
+    for (auto& part : partition(loaded.program, backend).subgraphs) {
         model.subgraphs.push_back(std::move(part.subgraph));
     }
     if (model.subgraphs.empty()) {

@@ -33,7 +33,7 @@ struct CampaignModel {
 /// are single kernels in one file, only the parts are.
 ///
 /// \throws InputError  it calls no operator
-[[nodiscard]] CampaignModel campaign_model(LoadedModel const& loaded);
+[[nodiscard]] CampaignModel campaign_model(LoadedModel const& loaded, Backend backend);
 
 /// How long to go on: k launches x rounds x repetitions a visit.
 struct CampaignRules {

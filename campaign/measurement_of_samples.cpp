@@ -78,23 +78,24 @@ Measurement measurement_of(CampaignResult const& result, CampaignSettings const&
     auto const& samples = result.samples;
     auto const label = model_label(model.name, model.batch);
     auto const compared = samples.least_of();
-    Measurement measurement{.model = model.name,
-                            .model_family = model.family,
-                            .batch = model.batch,
-                            .condition = {.precision = model.precision,
-                                          .cache_state = state,
-                                          .partition = std::string{partition_rule},
-                                          .flop_rule = std::string{flop_rule}},
-                            .hardware = hardware,
-                            .source = {.origin = "derate " + tool_version,
-                                       .campaign = samples.campaign,
-                                       .date = samples.campaign,
-                                       .file = samples_file,
-                                       .timing = to_string(settings.rules),
-                                       .environment_hash = environment_hash(samples.environment),
-                                       .value_rule = std::string{value_rule}},
-                            .whole_model = {},
-                            .subgraphs = {}};
+    Measurement measurement{
+        .model = model.name,
+        .model_family = model.family,
+        .batch = model.batch,
+        .condition = {.precision = model.precision,
+                      .cache_state = state,
+                      .partition = std::string{partition_rule(settings.execution.backend)},
+                      .flop_rule = std::string{flop_rule}},
+        .hardware = hardware,
+        .source = {.origin = "derate " + tool_version,
+                   .campaign = samples.campaign,
+                   .date = samples.campaign,
+                   .file = samples_file,
+                   .timing = to_string(settings.rules),
+                   .environment_hash = environment_hash(samples.environment),
+                   .value_rule = std::string{value_rule}},
+        .whole_model = {},
+        .subgraphs = {}};
     auto& execution = measurement.condition.execution;
     execution = settings.execution;
     execution.cpus.clear();  // files of measurements do not say

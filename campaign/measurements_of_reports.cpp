@@ -123,8 +123,10 @@ class TimedCases {
 };
 
 /// The shipped model of that name and batch, if its subgraphs are those that the kernels say.
-std::optional<CampaignModel> shipped_model(std::string const& label, Precision precision,
+std::optional<CampaignModel> shipped_model(std::string const& label, Condition const& condition,
                                            TimedCases const& timed) {
+    auto const precision = condition.precision;
+    auto const backend = condition.execution.backend;
     auto const named = parse_model_at_batch(label);
     if (!named) return std::nullopt;
     std::optional<fs::path> file;
@@ -137,11 +139,11 @@ std::optional<CampaignModel> shipped_model(std::string const& label, Precision p
     }
     std::optional<CampaignModel> model;
     if (file) {
-        model = campaign_model(load_model(named->model, named->batch, precision));
+        model = campaign_model(load_model(named->model, named->batch, precision), backend);
     } else if (named->model.starts_with(shipped_probes)) {
         file = models_directory() / fs::path{named->model + ".json.gz"}.filename();
         if (!fs::exists(*file)) return std::nullopt;
-        model = campaign_model(load_model(file->string()));
+        model = campaign_model(load_model(file->string()), backend);
     } else {
         return std::nullopt;
     }
@@ -156,12 +158,12 @@ std::optional<CampaignModel> shipped_model(std::string const& label, Precision p
 }
 
 /// A kernel as its descriptor says it.
-Subgraph subgraph_of(TimedKernel const& kernel) {
-    auto cut = partition(parse_descriptor(kernel.reported.descriptor));
+Subgraph subgraph_of(TimedKernel const& kernel, Backend backend) {
+    auto cut = partition(parse_descriptor(kernel.reported.descriptor), backend);
     if (cut.subgraphs.size() != 1) {
         throw InputError{kernel.where,
                          "the descriptor of " + kernel.reported.name + " is no kernel",
-                         "one of partition " + std::string{partition_rule}};
+                         "one of partition " + std::string{cut.rule}};
     }
     auto subgraph = std::move(cut.subgraphs.front().subgraph);
     subgraph.id = kernel.reported.subgraph;
@@ -209,9 +211,9 @@ Measurement frame_of(std::span<BenchmarkReport const> reports, Hardware const& h
 ReportedMeasurements measurements_of_reports(std::span<BenchmarkReport const> reports,
                                              Hardware const& hardware) {
     auto const& first = reports.front();
-    if (first.condition.partition != partition_rule) {
-        throw InputError{first.where, "its partition is '" + first.condition.partition + "'",
-                         std::string{partition_rule}};
+    auto const rule = partition_rule(first.condition.execution.backend);
+    if (first.condition.partition != rule) {
+        throw InputError{first.where, "its partition is '" + first.condition.partition + "'", rule};
     }
     ReportedMeasurements result;
     TimedCases const timed{reports};
@@ -219,7 +221,7 @@ ReportedMeasurements measurements_of_reports(std::span<BenchmarkReport const> re
     for (auto const& label : timed.models()) {
         auto measurement = frame;
         measurement.whole_model = timed.whole(label);
-        if (auto model = shipped_model(label, frame.condition.precision, timed)) {
+        if (auto model = shipped_model(label, frame.condition, timed)) {
             measurement.model = model->name;
             measurement.model_family = model->family;
             measurement.batch = model->batch;
@@ -231,8 +233,9 @@ ReportedMeasurements measurements_of_reports(std::span<BenchmarkReport const> re
             measurement.model_family = named->model;
             measurement.batch = named->batch;
             for (auto const& [id, descriptor] : timed.kernels_of(label)) {
-                measurement.subgraphs.push_back(
-                    measured(subgraph_of(*timed.find(descriptor)), timed));
+                measurement.subgraphs.push_back(measured(
+                    subgraph_of(*timed.find(descriptor), frame.condition.execution.backend),
+                    timed));
             }
             if (measurement.whole_model) {
                 result.notes.push_back(first.where + ": " + label +

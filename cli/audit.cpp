@@ -136,13 +136,14 @@ std::vector<AuditedModel> shipped_models(std::set<Precision> precisions) {
         for (auto const& file : entry.files) {
             if (!precisions.contains(file.precision)) continue;
             auto const loaded = load_model(entry.name, file.batch, file.precision);
+            auto cut = partition(loaded.program);
             AuditedModel model{.name = entry.name,
                                .family = entry.family,
                                .batch = file.batch,
                                .precision = file.precision,
-                               .partition = std::string{partition_rule},
+                               .partition = std::string{cut.rule},
                                .subgraphs = {}};
-            for (auto& item : partition(loaded.program).subgraphs) {
+            for (auto& item : cut.subgraphs) {
                 model.subgraphs.push_back(std::move(item.subgraph));
             }
             models.push_back(std::move(model));

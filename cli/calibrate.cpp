@@ -133,11 +133,13 @@ CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& cho
     }
     auto const load = [&](std::string const& name) {
         return campaign_model(
-            load_model(name, requested_dimensions(flags.measuring.dimensions), precision));
+            load_model(name, requested_dimensions(flags.measuring.dimensions), precision),
+            settings.execution.backend);
     };
     for (auto const& name : choice.calibration) settings.models.push_back(load(name));
     if (auto const probes = probe_file(precision); flags.probes && flags.models.empty() && probes) {
-        settings.models.push_back(campaign_model(load_model(probes->string())));
+        settings.models.push_back(
+            campaign_model(load_model(probes->string()), settings.execution.backend));
     }
     for (auto const& name : choice.held_out) {
         auto model = load(name);

@@ -53,17 +53,18 @@ ModelToPrice measured_model(fs::path const& file, EstimateFlags const& flags) {
 }
 
 ModelToPrice to_price(LoadedModel const& loaded) {
+    auto cut = partition(loaded.program);
     ModelToPrice model{.name = loaded.name,
                        .batch = loaded.batch,
                        .precision = loaded.precision,
-                       .partition = std::string{partition_rule},
+                       .partition = std::string{cut.rule},
                        .warnings = warnings_of(loaded.program),
                        .unknown = unknown_work(loaded.program),
                        .dimensions = loaded.dimensions};
     for (auto const& note : loaded.notes) {
         model.warnings.push_back({WarningCode::dimensions, note});
     }
-    for (auto& item : partition(loaded.program).subgraphs) {
+    for (auto& item : cut.subgraphs) {
         model.subgraphs.push_back(std::move(item.subgraph));
     }
     return model;

@@ -45,7 +45,7 @@ CacheState state_to_use(Plan const& plan) {
 
 /// A model of the plan from the file it was timed from, or, where that is gone, from the shipped
 /// file of that name.
-CampaignModel model_of(PlannedModel const& planned) {
+CampaignModel model_of(PlannedModel const& planned, Backend backend) {
     fs::path file = planned.file;
     if (!fs::exists(file)) file = models_directory() / file.filename();
     RequestedDimensions dimensions;
@@ -55,7 +55,8 @@ CampaignModel model_of(PlannedModel const& planned) {
     // The plan says under which batch its records stand: older ones say 1 of the probes.
     auto model = campaign_model(fs::exists(file)
                                     ? load_model(file.string(), dimensions, planned.precision)
-                                    : load_model(planned.name, planned.batch, planned.precision));
+                                    : load_model(planned.name, planned.batch, planned.precision),
+                                backend);
     model.name = planned.name;
     model.batch = planned.batch;
     return model;
@@ -86,7 +87,7 @@ EvidencePart part_of_samples(fs::path const& path, std::optional<std::string> co
     std::set<std::string> planned_keys;
     for (auto const& item : plan.cases) planned_keys.insert(item.key);
     for (auto const& planned : plan.models) {
-        auto model = model_of(planned);
+        auto model = model_of(planned, plan.execution.backend);
         // Of a held-out model only the whole was asked for: parts of it are no cases of the plan.
         model.isolated = std::ranges::all_of(model.subgraphs, [&](Subgraph const& part) {
             return planned_keys.contains(

@@ -208,7 +208,8 @@ ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
     }
     for (auto const& name : flags.models) {
         settings.models.push_back(campaign_model(
-            load_model(name, requested_dimensions(flags.measuring.dimensions), precision)));
+            load_model(name, requested_dimensions(flags.measuring.dimensions), precision),
+            settings.execution.backend));
     }
     refuse_equal_labels(settings);
     if (flags.measuring.dry_run) {

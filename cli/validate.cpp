@@ -114,8 +114,9 @@ CampaignSettings campaign_of_test(ValidateFlags const& flags, Calibration const&
     auto settings = settings_of(measuring);
     settings.peaks = false;  // times are compared, not efficiencies
     for (auto const& name : flags.test_models) {
-        auto model =
-            campaign_model(load_model(name, requested_dimensions(measuring.dimensions), precision));
+        auto model = campaign_model(
+            load_model(name, requested_dimensions(measuring.dimensions), precision),
+            settings.execution.backend);
         model.in_context = false;
         settings.models.push_back(std::move(model));
     }

@@ -103,12 +103,13 @@ PageSection roofline_section(std::vector<PicturedCalibration> const& all,
             section.paragraphs.push_back(pictured.label + ": no roofline: " + error.what() + ".");
             continue;
         }
-        auto const parts = partition(loaded->program);
+        auto const parts =
+            partition(loaded->program, pictured.calibration.condition.execution.backend);
         std::vector<Subgraph> subgraphs;
         for (auto const& part : parts.subgraphs) subgraphs.push_back(part.subgraph);
         CompiledCalibration const compiled{pictured.calibration};
         auto const estimates =
-            estimate_subgraphs(compiled, prepare(compiled, subgraphs, partition_rule));
+            estimate_subgraphs(compiled, prepare(compiled, subgraphs, parts.rule));
         std::vector<RooflinePoint> points;
         for (std::size_t i = 0; i < subgraphs.size(); ++i) {
             points.push_back({subgraphs[i], estimates[i].latency_ms, estimates[i].bound});

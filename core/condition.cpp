@@ -15,6 +15,8 @@ constexpr NameTable<CacheState, 5> cache_state_names{{
     {CacheState::unknown, "unknown"},
 }};
 
+constexpr NameTable<Backend, 1> backend_names{{{Backend::eager, "eager"}}};
+
 }  // namespace
 
 std::string_view to_string(CacheState state) {
@@ -25,7 +27,11 @@ std::optional<CacheState> parse_cache_state(std::string_view text) {
     return value_named(text, cache_state_names);
 }
 
-std::string_view to_string(Backend) { return "eager"; }
+std::string_view to_string(Backend backend) { return name_of(backend, backend_names); }
+
+std::optional<Backend> parse_backend(std::string_view name) {
+    return value_named(name, backend_names);
+}
 
 std::vector<ConditionPart> parts_of(Condition const& condition) {
     auto const& [execution, precision, cache_state, partition, flop_rule] = condition;

@@ -23,6 +23,7 @@ enum class Backend {
 };
 
 [[nodiscard]] std::string_view to_string(Backend backend);
+[[nodiscard]] std::optional<Backend> parse_backend(std::string_view name);
 
 /// How a process runs what it times: decided once, before it starts.
 struct Execution {

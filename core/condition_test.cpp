@@ -41,5 +41,16 @@ TEST(Condition, DiffersInEachOfItsParts) {
     EXPECT_EQ(to_text(other.execution), "gpu, threads unknown, not bound, allocator pinned");
 }
 
+TEST(NumericFormat, SumsAreHeldInWiderNumbersThanProducts) {
+    for (auto const precision :
+         {Precision::fp32, Precision::fp16, Precision::bf16, Precision::int8}) {
+        auto const format = numeric_format(precision);
+        EXPECT_EQ(bytes_of(format.accumulation), 4) << to_string(precision);
+        EXPECT_GE(bytes_of(format.accumulation), bytes_of(format.weights)) << to_string(precision);
+    }
+    EXPECT_EQ(bytes_of(numeric_format(Precision::bf16).activations), 2);
+    EXPECT_EQ(numeric_format(Precision::int8).accumulation, NumberType::int32);
+}
+
 }  // namespace
 }  // namespace derate

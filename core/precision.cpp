@@ -17,6 +17,36 @@ constexpr NameTable<Precision, 4> names{{
 
 }  // namespace
 
+double bytes_of(NumberType type) {
+    switch (type) {
+        case NumberType::fp32:
+        case NumberType::int32:
+            return 4;
+        case NumberType::fp16:
+        case NumberType::bf16:
+            return 2;
+        case NumberType::int8:
+            return 1;
+    }
+    return 0;
+}
+
+NumericFormat numeric_format(Precision precision) {
+    switch (precision) {
+        case Precision::fp32:
+            return {};
+        case Precision::fp16:
+            return {.weights = NumberType::fp16, .activations = NumberType::fp16};
+        case Precision::bf16:
+            return {.weights = NumberType::bf16, .activations = NumberType::bf16};
+        case Precision::int8:
+            return {.weights = NumberType::int8,
+                    .activations = NumberType::int8,
+                    .accumulation = NumberType::int32};
+    }
+    return {};
+}
+
 std::string_view to_string(Precision precision) {
     return name_of(precision, names);
 }

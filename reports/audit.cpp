@@ -76,19 +76,6 @@ std::map<int, std::string> places_of(Evidence const& evidence) {
     return places;
 }
 
-double bytes_per_element(Precision precision) {
-    switch (precision) {
-        case Precision::fp32:
-            return 4;
-        case Precision::fp16:
-        case Precision::bf16:
-            return 2;
-        case Precision::int8:
-            return 1;
-    }
-    return 4;
-}
-
 /// The models in the calibration's precision; where none is exported in it, those in FP32 with
 /// their memory traffic scaled by the size of an element.
 std::vector<AuditedModel> models_in(Precision precision, std::span<AuditedModel const> all) {
@@ -97,14 +84,16 @@ std::vector<AuditedModel> models_in(Precision precision, std::span<AuditedModel 
         if (model.precision == precision) chosen.push_back(model);
     }
     if (!chosen.empty()) return chosen;
-    double const factor = bytes_per_element(precision) / bytes_per_element(Precision::fp32);
+    auto const format = numeric_format(precision);
+    double const of_weights = bytes_of(format.weights) / bytes_of(NumberType::fp32);
+    double const of_activations = bytes_of(format.activations) / bytes_of(NumberType::fp32);
     for (auto model : all) {
         if (model.precision != Precision::fp32) continue;
         for (auto& subgraph : model.subgraphs) {
             auto& traffic = subgraph.traffic;
-            traffic = {.input = Bytes{traffic.input.value() * factor},
-                       .weights = Bytes{traffic.weights.value() * factor},
-                       .output = Bytes{traffic.output.value() * factor}};
+            traffic = {.input = Bytes{traffic.input.value() * of_activations},
+                       .weights = Bytes{traffic.weights.value() * of_weights},
+                       .output = Bytes{traffic.output.value() * of_activations}};
         }
         chosen.push_back(std::move(model));
     }

@@ -88,6 +88,7 @@ std::string to_json_text(Plan const& plan) {
                    {"threads", plan.execution.threads.value_or(1)},
                    {"cpus", plan.execution.cpus},
                    {"device", torch_name(plan.execution.device)},
+                   {"backend", to_string(plan.execution.backend)},
                    {"allocator", to_string(plan.execution.allocator.value_or(Allocator::pinned))},
                    {"repetition", repetition},
                    {"time_limit_s", plan.time_limit_s},
@@ -131,6 +132,10 @@ Plan plan_from_json(std::string_view text, std::string_view where) try {
     if (auto const found = all.find("allocator"); found != all.end()) {  // older plans: pinned
         plan.execution.allocator =
             known(parse_allocator(found->get<std::string>()), *found, where, "pinned or default");
+    }
+    if (auto const found = all.find("backend"); found != all.end()) {  // older plans: eager
+        plan.execution.backend =
+            known(parse_backend(found->get<std::string>()), *found, where, "eager");
     }
     for (auto const& cpu : all.at("cpus")) plan.execution.cpus.push_back(whole(cpu));
     for (auto const& step : all.at("done")) {

@@ -4,14 +4,14 @@
 #include <string_view>
 #include <vector>
 
+#include "core/condition.hpp"
 #include "core/subgraph.hpp"
 #include "workloads/exported_program.hpp"
 
 namespace derate {
 
-/// Names of the rules below, as measurement and calibration files carry them.
-inline constexpr std::string_view partition_rule = "derate_1";
-inline constexpr std::string_view flop_rule = "derate_2";  ///< of work and of traffic
+/// Name of the rule of work and traffic below, as measurement and calibration files carry it.
+inline constexpr std::string_view flop_rule = "derate_2";
 
 /// One subgraph and where it lies in its program.
 struct ProgramSubgraph {
@@ -29,13 +29,15 @@ struct ProgramSubgraph {
 
 /// Every node of the program is in exactly one subgraph, in execution order.
 struct Partition {
+    std::string_view rule;  ///< by which it was cut: partition_rule()
     std::vector<ProgramSubgraph> subgraphs;
 };
 
-/// Cuts the program into the units that eager execution runs: runs of consecutive nodes, where
-/// batch_norm joins its convolution, one activation joins a convolution, linear, norm or addition,
-/// and views join the run they read from or else lead the next one. docs/taxonomy.md has the rules.
-[[nodiscard]] Partition partition(ExportedProgram const& program);
+/// Name of the rule by which a back end cuts models, as measurement and calibration files carry it.
+[[nodiscard]] std::string_view partition_rule(Backend backend);
+
+/// Cuts the program into the units that the back end runs.
+[[nodiscard]] Partition partition(ExportedProgram const& program, Backend backend = Backend::eager);
 
 /// Work of one call; rule "derate_2" of docs/taxonomy.md (1 FMA = 2 FLOP). Convolutions, matrix
 /// products and attention equal torch.utils.flop_counter exactly.

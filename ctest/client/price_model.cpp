@@ -9,13 +9,13 @@
 #include "workloads/partition.hpp"
 
 int main(int, char** argv) {
-    derate::CompiledCalibration const curves{derate::read_calibration(argv[1])};
+    auto const calibration = derate::read_calibration(argv[1]);
+    derate::CompiledCalibration const curves{calibration};
+    auto const cut = derate::partition(derate::load_model(argv[2]).program,
+                                       calibration.condition.execution.backend);
     std::vector<derate::Subgraph> subgraphs;
-    for (auto const& part : derate::partition(derate::load_model(argv[2]).program).subgraphs) {
-        subgraphs.push_back(part.subgraph);
-    }
-    auto const latency =
-        derate::estimate(curves, derate::prepare(curves, subgraphs, derate::partition_rule));
+    for (auto const& part : cut.subgraphs) subgraphs.push_back(part.subgraph);
+    auto const latency = derate::estimate(curves, derate::prepare(curves, subgraphs, cut.rule));
     std::printf("%.3f ms, 95 %%: %.3f to %.3f ms\n", latency.latency_ms, latency.ci_95_lower_ms,
                 latency.ci_95_upper_ms);
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "benchmarks/interpreter.hpp"
+#include "benchmarks/runnable_model.hpp"
 #include "benchmarks/timing_device.hpp"
 #include "core/measurement.hpp"
 #include "measuring/repetition.hpp"
@@ -15,26 +16,22 @@
 
 namespace derate::benchmarks {
 
-/// A model in memory with seeded weights and inputs, and the tensors of those of its subgraphs that
-/// will be timed alone, captured from a whole run: their real shapes, strides, values and shared
-/// storage decide which kernel runs and how long it takes.
+/// Operators one by one through LibTorch's dispatcher, as PyTorch runs a model without compiling
+/// it.
 ///
-/// All functions run under InferenceMode and throw CannotTime.
-class PreparedModel {
+/// The tensors of subgraphs that are timed alone are captured from a whole run: their real shapes,
+/// strides, values and shared storage decide which kernel runs and how long it takes. All functions
+/// run under InferenceMode.
+class EagerModel : public RunnableModel {
   public:
     /// \param subgraphs  ids of those to be timed alone
     /// \param device     outlives this object
-    PreparedModel(ExportedProgram program, std::vector<int> const& subgraphs, std::uint64_t seed,
-                  TimingDevice& device);
+    EagerModel(ExportedProgram program, std::vector<int> const& subgraphs, std::uint64_t seed,
+               TimingDevice& device);
 
-    /// A whole run without a clock inside.
-    [[nodiscard]] RunIteration whole();
-
-    /// Whole runs with a clock read between subgraphs, as many as the policy's least iterations.
-    [[nodiscard]] InContextRun time_in_context(RepetitionPolicy const& policy);
-
-    /// One subgraph alone on its captured tensors. It must be one of those asked for.
-    [[nodiscard]] RunIteration isolated(int subgraph, CacheState state);
+    [[nodiscard]] RunIteration whole() override;
+    [[nodiscard]] InContextRun time_in_context(RepetitionPolicy const& policy) override;
+    [[nodiscard]] RunIteration isolated(int subgraph, CacheState state) override;
 
     /// Runs such a subgraph once, untimed. \return  what it makes, in the order of its outputs
     [[nodiscard]] std::vector<at::Tensor> compute(int subgraph);

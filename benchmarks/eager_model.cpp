@@ -1,4 +1,4 @@
-#include "benchmarks/prepared_model.hpp"
+#include "benchmarks/eager_model.hpp"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
@@ -14,6 +14,7 @@
 
 #include "benchmarks/seeded_tensors.hpp"
 #include "measuring/cannot_time.hpp"
+#include "workloads/eager_partition.hpp"
 
 namespace derate::benchmarks {
 namespace {
@@ -99,10 +100,10 @@ bool is_floating(at::Tensor const& tensor) {
 
 }  // namespace
 
-PreparedModel::PreparedModel(ExportedProgram program, std::vector<int> const& subgraphs,
-                             std::uint64_t seed, TimingDevice& device)
+EagerModel::EagerModel(ExportedProgram program, std::vector<int> const& subgraphs,
+                       std::uint64_t seed, TimingDevice& device)
     : program_{std::move(program)},
-      partition_{partition(program_)},
+      partition_{eager_partition(program_)},
       device_{device},
       interpreter_{program_, device.name()},
       scratch_(program_.values.size()) {
@@ -114,12 +115,12 @@ PreparedModel::PreparedModel(ExportedProgram program, std::vector<int> const& su
     });
 }
 
-void PreparedModel::run_subgraph(std::size_t index) {
+void EagerModel::run_subgraph(std::size_t index) {
     auto const& part = partition_.subgraphs[index];
     interpreter_.run(slots_, first_node(part), end_node(part));
 }
 
-void PreparedModel::capture_whole_run() {
+void EagerModel::capture_whole_run() {
     for (auto const& part : partition_.subgraphs) {
         auto const found = captured_.find(part.subgraph.id);
         Captured* const current = found == captured_.end() ? nullptr : &found->second;
@@ -152,7 +153,7 @@ void PreparedModel::capture_whole_run() {
     has_run_ = true;
 }
 
-void PreparedModel::check_results(ProgramSubgraph const& part, Captured& captured) const {
+void EagerModel::check_results(ProgramSubgraph const& part, Captured& captured) const {
     for (auto const output : part.outputs) {
         auto const& tensor = slots_[static_cast<std::size_t>(output)];
         if (is_floating(tensor) && at::isnan(tensor).any().item<bool>()) {
@@ -161,7 +162,7 @@ void PreparedModel::check_results(ProgramSubgraph const& part, Captured& capture
     }
 }
 
-void PreparedModel::capture_externals(ProgramSubgraph const& part, Captured& captured) {
+void EagerModel::capture_externals(ProgramSubgraph const& part, Captured& captured) {
     auto const capture = [&](ValueId slot, bool is_weight) {
         captured.externals.push_back({.slot = slot,
                                       .tensor = slots_[static_cast<std::size_t>(slot)],
@@ -174,7 +175,7 @@ void PreparedModel::capture_externals(ProgramSubgraph const& part, Captured& cap
 
 /// An operator is about to write into this tensor's storage: whoever captured a tensor there gets a
 /// copy of what it held, and a model input is remembered so that every run starts alike.
-void PreparedModel::keep_from_change(at::Tensor const& about_to_change, Captured* current) {
+void EagerModel::keep_from_change(at::Tensor const& about_to_change, Captured* current) {
     auto* const storage = storage_of(about_to_change);
     if (current != nullptr) {
         for (auto& external : current->externals) {
@@ -201,11 +202,11 @@ void PreparedModel::keep_from_change(at::Tensor const& about_to_change, Captured
     }
 }
 
-void PreparedModel::restore_inputs() {
+void EagerModel::restore_inputs() {
     for (auto& input : changed_inputs_) input.working.copy_(input.pristine);
 }
 
-RunIteration PreparedModel::whole() {
+RunIteration EagerModel::whole() {
     return [this] {
         return explain_failures("whole run", [this] {
             restore_inputs();
@@ -219,7 +220,7 @@ RunIteration PreparedModel::whole() {
     };
 }
 
-InContextRun PreparedModel::time_in_context(RepetitionPolicy const& policy) {
+InContextRun EagerModel::time_in_context(RepetitionPolicy const& policy) {
     return explain_failures("run in context", [&] {
         if (!has_run_) capture_whole_run();
         InContextRun run{.runs = policy.min_iterations};
@@ -240,7 +241,7 @@ InContextRun PreparedModel::time_in_context(RepetitionPolicy const& policy) {
 }
 
 /// Gives a case that writes to its inputs working copies of them and finds the bytes it reads.
-void PreparedModel::make_ready(Captured& captured) {
+void EagerModel::make_ready(Captured& captured) {
     std::map<c10::StorageImpl*, at::Tensor> working_storages;
     for (auto& external : captured.externals) {
         if (!external.changed) continue;
@@ -261,14 +262,14 @@ void PreparedModel::make_ready(Captured& captured) {
     captured.ready = true;
 }
 
-void PreparedModel::bring_inputs(Captured& captured) {
+void EagerModel::bring_inputs(Captured& captured) {
     for (auto& refreshed : captured.refreshed) refreshed.working.copy_(refreshed.pristine);
     for (auto const& external : captured.externals) {
         scratch_[static_cast<std::size_t>(external.slot)] = external.tensor;
     }
 }
 
-ProgramSubgraph const& PreparedModel::part_of(int subgraph) const {
+ProgramSubgraph const& EagerModel::part_of(int subgraph) const {
     auto const found = std::ranges::find_if(
         partition_.subgraphs,
         [&](ProgramSubgraph const& candidate) { return candidate.subgraph.id == subgraph; });
@@ -278,7 +279,7 @@ ProgramSubgraph const& PreparedModel::part_of(int subgraph) const {
     return *found;
 }
 
-std::vector<at::Tensor> PreparedModel::compute(int subgraph) {
+std::vector<at::Tensor> EagerModel::compute(int subgraph) {
     auto const& part = part_of(subgraph);
     auto& captured = captured_.at(subgraph);
     return explain_failures(part.subgraph.fusion_pattern, [&] {
@@ -294,7 +295,7 @@ std::vector<at::Tensor> PreparedModel::compute(int subgraph) {
     });
 }
 
-RunIteration PreparedModel::isolated(int subgraph, CacheState state) {
+RunIteration EagerModel::isolated(int subgraph, CacheState state) {
     auto const& part = part_of(subgraph);
     auto& captured = captured_.at(subgraph);
     if (captured.failure) throw CannotTime{part.subgraph.fusion_pattern + ": " + *captured.failure};

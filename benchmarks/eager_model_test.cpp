@@ -1,4 +1,4 @@
-#include "benchmarks/prepared_model.hpp"
+#include "benchmarks/eager_model.hpp"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/allclose.h>
@@ -85,7 +85,7 @@ TEST_P(IsolatedCase, ComputesTheSameAsInsideTheModelEveryTime) {
     auto const program = shipped(GetParam());
     auto const expected = outputs_in_context(program);
     UntimedDevice device;
-    PreparedModel model{program, all_subgraphs(program), 0, device};
+    EagerModel model{program, all_subgraphs(program), 0, device};
     for (auto const& part : model.parts().subgraphs) {
         auto const id = part.subgraph.id;
         auto const run = model.isolated(id, CacheState::cold_all);
@@ -112,10 +112,10 @@ INSTANTIATE_TEST_SUITE_P(Models, IsolatedCase,
                              return name.substr(0, name.find('.'));
                          });
 
-TEST(PreparedModel, EvictsEachByteOfACaseOnce) {
+TEST(EagerModel, EvictsEachByteOfACaseOnce) {
     auto const program = shipped("resnet18_b1.json.gz");
     UntimedDevice device;
-    PreparedModel model{program, {0}, 0, device};
+    EagerModel model{program, {0}, 0, device};
     auto const& traffic = model.parts().subgraphs[0].subgraph.traffic;
     auto const run = model.isolated(0, CacheState::cold_all);
     (void)run();
@@ -129,22 +129,22 @@ TEST(PreparedModel, EvictsEachByteOfACaseOnce) {
     EXPECT_EQ(device.evicted_bytes, 0U);
 }
 
-TEST(PreparedModel, TimesEverySubgraphInContext) {
+TEST(EagerModel, TimesEverySubgraphInContext) {
     auto const program = shipped("squeezenet1_1_b1.json.gz");
     UntimedDevice device;
-    PreparedModel model{program, {}, 0, device};
+    EagerModel model{program, {}, 0, device};
     auto const run = model.time_in_context(RepetitionPolicy{});
     EXPECT_EQ(run.subgraph_ms.size(), model.parts().subgraphs.size());
     EXPECT_EQ(run.runs, RepetitionPolicy{}.min_iterations);
     EXPECT_DOUBLE_EQ(run.run_ms, static_cast<double>(run.subgraph_ms.size()));
 }
 
-TEST(PreparedModel, SaysWhichOperatorIsUnknown) {
+TEST(EagerModel, SaysWhichOperatorIsUnknown) {
     auto program = shipped("squeezenet1_1_b1.json.gz");
     program.nodes[3].target = "torch.ops.aten.not_an_operator.default";
     UntimedDevice device;
     try {
-        PreparedModel const model{program, {}, 0, device};
+        EagerModel const model{program, {}, 0, device};
         FAIL() << "expected CannotTime";
     } catch (CannotTime const& error) {
         EXPECT_STREQ(error.what(),
@@ -152,16 +152,16 @@ TEST(PreparedModel, SaysWhichOperatorIsUnknown) {
     }
 }
 
-TEST(PreparedModel, SaysThatAModelDoesNotFitInMemory) {
+TEST(EagerModel, SaysThatAModelDoesNotFitInMemory) {
     auto program = shipped("squeezenet1_1_b1.json.gz");
     auto const weight = program.inputs.front().value;
     program.values[static_cast<std::size_t>(weight)].sizes = {std::int64_t{1} << 50, 3, 3, 3};
     program.values[static_cast<std::size_t>(weight)].strides = {27, 9, 3, 1};
     UntimedDevice device;
-    EXPECT_THROW((PreparedModel{program, {}, 0, device}), CannotTime);
+    EXPECT_THROW((EagerModel{program, {}, 0, device}), CannotTime);
 }
 
-TEST(PreparedModel, WhateverALibraryThrowsIsAReason) {
+TEST(EagerModel, WhateverALibraryThrowsIsAReason) {
     // oneDNN throws types that neither LibTorch nor derate knows.
     class Throwing : public UntimedDevice {
       public:
@@ -171,7 +171,7 @@ TEST(PreparedModel, WhateverALibraryThrowsIsAReason) {
     };
     Throwing device;
     auto program = shipped("squeezenet1_1_b1.json.gz");
-    PreparedModel model{std::move(program), {0}, 0, device};
+    EagerModel model{std::move(program), {0}, 0, device};
     try {
         (void)model.isolated(0, CacheState::hot)();
         FAIL() << "nothing thrown";
