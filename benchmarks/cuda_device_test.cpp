@@ -8,14 +8,12 @@
 
 #include "benchmarks/eager_model.hpp"
 #include "measuring/repetition.hpp"
+#include "workloads/model_set.hpp"
 
 namespace derate::benchmarks {
 namespace {
 
-ExportedProgram resnet18() {
-    return read_exported_program(std::filesystem::path{DERATE_SOURCE_DIR} /
-                                 "workloads/models/resnet18_b1.json.gz");
-}
+ExportedProgram resnet18() { return load_model("resnet18").program; }
 
 TEST(CudaDevice, TimesPartsThatSumToAboutTheWhole) {
     auto const device = make_cuda_device(Precision::fp32);

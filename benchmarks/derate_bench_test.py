@@ -2,6 +2,7 @@
 """Runs derate-bench as people and campaigns do. Usage: derate_bench_test.py DERATE_BENCH MODELS_DIR"""
 
 import fcntl
+import gzip
 import json
 import os
 import pathlib
@@ -19,14 +20,20 @@ def bench(*arguments, **options):
     return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, **options)
 
 
+def batch_symbol(model):
+    """The one symbol of an image model's export."""
+    (symbol,) = json.loads(gzip.decompress((MODELS / f"{model}.json.gz").read_bytes()))["range_constraints"]
+    return symbol
+
+
 def plan(steps, cases=(), *, models=("squeezenet1_1",), **changes):
     repetition = {"min_timed_ms": 0.5, "min_iterations": 1, "max_iterations": 100,
                   "max_warmup_ms": 5, "min_warmup_iterations": 1}
     return {"format": "derate_plan", "version": 1, "campaign": "test", "launch": 0, "seed": 1,
             "value_rule": "derate_2", "threads": 1, "cpus": [], "device": "cpu",
             "repetition": repetition, "time_limit_s": 0, "peaks": False, "cases": list(cases), "steps": steps, "done": [],
-            "models": [{"name": m, "file": str(MODELS / f"{m}_b1.json.gz"), "batch": 1,
-                        "precision": "FP32"} for m in models]} | changes
+            "models": [{"name": m, "file": str(MODELS / f"{m}.json.gz"), "batch": 1,
+                        "dimensions": {batch_symbol(m): 1}, "precision": "FP32"} for m in models]} | changes
 
 
 def case(key, subgraph, state="cold_all", model=0):

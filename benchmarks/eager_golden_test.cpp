@@ -12,6 +12,7 @@
 #include "benchmarks/interpreter.hpp"
 #include "benchmarks/seeded_tensors.hpp"
 #include "storage/file.hpp"
+#include "workloads/model_set.hpp"
 
 namespace derate::benchmarks {
 namespace {
@@ -40,8 +41,10 @@ TEST_P(EagerGolden, HasTheSameOutput) {
     at::set_num_threads(json.at("threads").get<int>());
     c10::InferenceMode const inference;
 
-    auto const program = read_exported_program(std::filesystem::path{DERATE_SOURCE_DIR} /
-                                               "workloads/models" / GetParam());
+    auto const program =
+        load_model(model.at("model").get<std::string>(), model.at("batch").get<int>(),
+                   parse_precision(model.at("precision").get<std::string>()))
+            .program;
     auto slots = seeded_inputs(program, 0, "cpu");
     Interpreter interpreter{program, "cpu"};
     interpreter.run(slots);

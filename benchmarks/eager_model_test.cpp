@@ -10,6 +10,7 @@
 
 #include "benchmarks/seeded_tensors.hpp"
 #include "measuring/cannot_time.hpp"
+#include "workloads/model_set.hpp"
 
 namespace derate::benchmarks {
 namespace {
@@ -38,10 +39,7 @@ class UntimedDevice : public TimingDevice {
     std::size_t evicted_bytes = 0;
 };
 
-ExportedProgram shipped(std::string const& file) {
-    return read_exported_program(std::filesystem::path{DERATE_SOURCE_DIR} / "workloads/models" /
-                                 file);
-}
+ExportedProgram shipped(std::string const& name) { return load_model(name).program; }
 
 std::vector<int> all_subgraphs(ExportedProgram const& program) {
     std::vector<int> ids(partition(program).subgraphs.size());
@@ -105,15 +103,14 @@ TEST_P(IsolatedCase, ComputesTheSameAsInsideTheModelEveryTime) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, IsolatedCase,
-                         testing::Values("resnet18_b1.json.gz", "shufflenet_v2_x0_5_b1.json.gz",
-                                         "swin_t_b1.json.gz", "distilbert_b1.json.gz"),
+                         testing::Values("resnet18", "shufflenet_v2_x0_5", "swin_t", "distilbert"),
                          [](auto const& file) {
                              std::string const name{file.param};
                              return name.substr(0, name.find('.'));
                          });
 
 TEST(EagerModel, EvictsEachByteOfACaseOnce) {
-    auto const program = shipped("resnet18_b1.json.gz");
+    auto const program = shipped("resnet18");
     UntimedDevice device;
     EagerModel model{program, {0}, 0, device};
     auto const& traffic = model.parts().subgraphs[0].subgraph.traffic;
@@ -130,7 +127,7 @@ TEST(EagerModel, EvictsEachByteOfACaseOnce) {
 }
 
 TEST(EagerModel, TimesEverySubgraphInContext) {
-    auto const program = shipped("squeezenet1_1_b1.json.gz");
+    auto const program = shipped("squeezenet1_1");
     UntimedDevice device;
     EagerModel model{program, {}, 0, device};
     auto const run = model.time_in_context(RepetitionPolicy{});
@@ -140,7 +137,7 @@ TEST(EagerModel, TimesEverySubgraphInContext) {
 }
 
 TEST(EagerModel, SaysWhichOperatorIsUnknown) {
-    auto program = shipped("squeezenet1_1_b1.json.gz");
+    auto program = shipped("squeezenet1_1");
     program.nodes[3].target = "torch.ops.aten.not_an_operator.default";
     UntimedDevice device;
     try {
@@ -153,7 +150,7 @@ TEST(EagerModel, SaysWhichOperatorIsUnknown) {
 }
 
 TEST(EagerModel, SaysThatAModelDoesNotFitInMemory) {
-    auto program = shipped("squeezenet1_1_b1.json.gz");
+    auto program = shipped("squeezenet1_1");
     auto const weight = program.inputs.front().value;
     program.values[static_cast<std::size_t>(weight)].sizes = {std::int64_t{1} << 50, 3, 3, 3};
     program.values[static_cast<std::size_t>(weight)].strides = {27, 9, 3, 1};
@@ -170,7 +167,7 @@ TEST(EagerModel, WhateverALibraryThrowsIsAReason) {
         }
     };
     Throwing device;
-    auto program = shipped("squeezenet1_1_b1.json.gz");
+    auto program = shipped("squeezenet1_1");
     EagerModel model{std::move(program), {0}, 0, device};
     try {
         (void)model.isolated(0, CacheState::hot)();

@@ -71,7 +71,8 @@ std::map<std::string, int> calls_in_shipped_models(std::set<std::string> const& 
     std::map<std::string, int> calls;
     for (auto const& entry : read_catalogue(models_directory())) {
         for (auto const& file : entry.files) {
-            for (auto const& node : read_exported_program(file.path).nodes) {
+            for (auto const& node :
+                 load_model(entry.name, std::nullopt, file.precision).program.nodes) {
                 std::string const name{operator_name(node)};
                 if (names.contains(name)) ++calls[name];
             }

@@ -129,21 +129,18 @@ std::optional<CampaignModel> shipped_model(std::string const& label, Condition c
     auto const backend = condition.execution.backend;
     auto const named = parse_model_at_batch(label);
     if (!named) return std::nullopt;
-    std::optional<fs::path> file;
-    for (auto const& entry : read_catalogue(models_directory())) {
-        for (auto const& one : entry.files) {
-            bool const same = entry.name == named->model && one.batch == named->batch &&
-                              one.precision == precision;
-            if (same) file = one.path;
-        }
-    }
+    auto const catalogue = read_catalogue(models_directory());
+    bool const is_shipped = std::ranges::any_of(catalogue, [&](CatalogueEntry const& entry) {
+        return entry.name == named->model && named->batch &&
+               entry.find(*named->batch, precision) != nullptr;
+    });
     std::optional<CampaignModel> model;
-    if (file) {
+    if (is_shipped) {
         model = campaign_model(load_model(named->model, named->batch, precision), backend);
     } else if (named->model.starts_with(shipped_probes)) {
-        file = models_directory() / fs::path{named->model + ".json.gz"}.filename();
-        if (!fs::exists(*file)) return std::nullopt;
-        model = campaign_model(load_model(file->string()), backend);
+        auto const file = models_directory() / fs::path{named->model + ".json.gz"}.filename();
+        if (!fs::exists(file)) return std::nullopt;
+        model = campaign_model(load_model(file.string()), backend);
     } else {
         return std::nullopt;
     }

@@ -101,10 +101,7 @@ std::string efficiency_text(EfficiencyCurve const& curve) {
 std::string estimate_line(Calibration const& calibration, fs::path const& output) {
     if (output.extension() == ".json") return "";
     for (auto const& entry : read_catalogue(models_directory())) {
-        bool const goes = std::ranges::any_of(entry.files, [&](ModelFile const& file) {
-            return file.batch == 1 && file.precision == calibration.condition.precision;
-        });
-        if (!goes) continue;
+        if (entry.find(1, calibration.condition.precision) == nullptr) continue;
         auto line = "derate estimate --model " + entry.name;
         if (calibration.condition.precision != Precision::fp32) {
             line += " --precision " + std::string{to_string(calibration.condition.precision)};

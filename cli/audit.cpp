@@ -133,20 +133,22 @@ std::vector<AuditedModel> shipped_models(std::set<Precision> precisions) {
     precisions.insert(Precision::fp32);
     std::vector<AuditedModel> models;
     for (auto const& entry : read_catalogue(models_directory())) {
-        for (auto const& file : entry.files) {
-            if (!precisions.contains(file.precision)) continue;
-            auto const loaded = load_model(entry.name, file.batch, file.precision);
-            auto cut = partition(loaded.program);
-            AuditedModel model{.name = entry.name,
-                               .family = entry.family,
-                               .batch = file.batch,
-                               .precision = file.precision,
-                               .partition = std::string{cut.rule},
-                               .subgraphs = {}};
-            for (auto& item : cut.subgraphs) {
-                model.subgraphs.push_back(std::move(item.subgraph));
+        for (auto const precision : precisions) {
+            for (int const batch : catalogued_batches) {
+                if (entry.find(batch, precision) == nullptr) continue;
+                auto const loaded = load_model(entry.name, batch, precision);
+                auto cut = partition(loaded.program);
+                AuditedModel model{.name = entry.name,
+                                   .family = entry.family,
+                                   .batch = batch,
+                                   .precision = precision,
+                                   .partition = std::string{cut.rule},
+                                   .subgraphs = {}};
+                for (auto& item : cut.subgraphs) {
+                    model.subgraphs.push_back(std::move(item.subgraph));
+                }
+                models.push_back(std::move(model));
             }
-            models.push_back(std::move(model));
         }
     }
     return models;

@@ -58,17 +58,12 @@ struct ModelChoice {
     std::vector<std::string> held_out;
 };
 
-bool has_variant(CatalogueEntry const& entry, int batch, Precision precision) {
-    return std::ranges::any_of(entry.files, [&](ModelFile const& file) {
-        return file.batch == batch && file.precision == precision;
-    });
-}
-
 /// Models of the default set that exist at this batch size and precision, by role.
 std::vector<std::string> default_models(CatalogueRole role, int batch, Precision precision) {
     std::vector<std::string> names;
     for (auto const& entry : read_catalogue(models_directory())) {
-        if (entry.role == role && has_variant(entry, batch, precision)) names.push_back(entry.name);
+        if (entry.role == role && entry.find(batch, precision) != nullptr)
+            names.push_back(entry.name);
     }
     return names;
 }

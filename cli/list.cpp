@@ -9,23 +9,25 @@
 #include "cli/commands.hpp"
 #include "cli/json_output.hpp"
 #include "core/input_error.hpp"
+#include "storage/fields.hpp"
 #include "workloads/model_set.hpp"
 
 namespace derate::cli {
 namespace {
 
-/// "1 4 16 (FP32), 1 (BF16)"
+/// "any (FP32), any (BF16)"; of static exports "1 4 16 (FP32)".
 std::string variants_of(CatalogueEntry const& entry) {
-    std::map<std::string, std::set<int>> batches;
+    std::map<std::string, std::set<std::string>> batches;
     for (auto const& file : entry.files) {
-        batches[std::string{to_string(file.precision)}].insert(file.batch);
+        batches[std::string{to_string(file.precision)}].insert(
+            file.batch ? std::to_string(*file.batch) : "any");
     }
     std::string text;
     for (auto const precision : {"FP32", "BF16", "FP16"}) {
         auto const found = batches.find(precision);
         if (found == batches.end()) continue;
         if (!text.empty()) text += ", ";
-        for (int const batch : found->second) text += std::to_string(batch) + " ";
+        for (auto const& batch : found->second) text += batch + " ";
         text += "(" + found->first + ")";
     }
     return text;
@@ -38,7 +40,8 @@ ExitCode list_models(CommonFlags const& common) {
         for (auto const& entry : catalogue) {
             nlohmann::json files = nlohmann::json::array();
             for (auto const& file : entry.files) {
-                files.push_back({{"batch", file.batch}, {"precision", to_string(file.precision)}});
+                files.push_back({{"batch", json_or_null(file.batch)},
+                                 {"precision", to_string(file.precision)}});
             }
             all.push_back({{"model", entry.name},
                            {"family", entry.family},

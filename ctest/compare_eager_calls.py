@@ -25,10 +25,11 @@ import export_models
 
 
 def exported_calls(model: export_models.Model) -> collections.Counter:
-    name = export_models.file_name(model.name, 1, "fp32")
+    name = export_models.file_name(model.name, "fp32")
     document = json.loads(gzip.decompress((export_models.FOLDER / name).read_bytes()))
     nodes = document["graph_module"]["graph"]["nodes"]
-    return collections.Counter(node["target"].split(".")[-2] for node in nodes)
+    names = (node["target"].split(".")[-2] for node in nodes if node["target"].startswith("torch.ops."))
+    return collections.Counter(name for name in names if not name.startswith("sym_"))
 
 
 def eager_calls(model: export_models.Model) -> collections.Counter:

@@ -99,7 +99,7 @@ class Subject:
 
 def subject(model: export_models.Model, batch: int, precision: str) -> Subject:
     module = export_models.prepared(model, precision)
-    program = export_models.exported(model, module, batch, precision)
+    program = export_models.exported(model, module, precision)
     document = export_models.weight_free(program)
     fill(module, document)
     if isinstance(module, export_models.LogitsOnly):
@@ -126,7 +126,7 @@ def golden(model: export_models.Model, batch: int, precision: str) -> dict:
     flat = output.flatten()
     indices = [k * flat.numel() // SAMPLES for k in range(min(SAMPLES, flat.numel()))]
     return {
-        "file": export_models.file_name(model.name, batch, precision),
+        "file": export_models.file_name(f"{model.name}_b{batch}", precision),
         "model": model.name,
         "batch": batch,
         "precision": precision,

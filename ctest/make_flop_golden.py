@@ -42,8 +42,11 @@ def main() -> None:
     torch.backends.mha.set_fastpath_enabled(False)
     files = {}
     for model in export_models.MODELS:
-        for batch, precision in model.variants():
-            name = export_models.file_name(model.name, batch, precision)
+        variants = [(batch, "fp32") for batch in (1, 4, 16)]
+        if "bf16" in model.precisions():
+            variants.append((1, "bf16"))
+        for batch, precision in variants:
+            name = export_models.file_name(f"{model.name}_b{batch}", precision)
             files[name] = contraction_flops(model, batch, precision)
             print(name, files[name], flush=True)
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in files.items())

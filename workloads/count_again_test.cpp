@@ -88,7 +88,8 @@ TEST(CountAgain, EqualsTheFirstCountOfEveryShippedKernel) {
     std::size_t compared = 0;
     for (auto const& entry : read_catalogue(models_directory())) {
         for (auto const& file : entry.files) {
-            for (auto const& item : partition(read_exported_program(file.path)).subgraphs) {
+            for (auto const& item :
+                 partition(load_model(entry.name, 2, file.precision).program).subgraphs) {
                 auto const again = counted_again(item.subgraph);
                 EXPECT_EQ(again.work, item.subgraph.work) << item.subgraph.descriptor;
                 EXPECT_EQ(again.traffic, item.subgraph.traffic) << item.subgraph.descriptor;

@@ -15,7 +15,7 @@ TEST(Descriptor, OfEveryShippedSubgraphTurnsBackIntoTheCase) {
     std::size_t subgraphs = 0;
     for (auto const& entry : read_catalogue(models_directory())) {
         for (auto const& file : entry.files) {
-            auto const program = read_exported_program(file.path);
+            auto const program = load_model(entry.name, 3, file.precision).program;
             for (auto const& subgraph : partition(program).subgraphs) {
                 auto const extracted = extract_subgraph(program, subgraph);
                 auto const& text = subgraph.subgraph.descriptor;
@@ -25,7 +25,7 @@ TEST(Descriptor, OfEveryShippedSubgraphTurnsBackIntoTheCase) {
             }
         }
     }
-    EXPECT_GT(subgraphs, 5'000U);
+    EXPECT_GT(subgraphs, 4'000U);
 }
 
 TEST(Descriptor, CutAgainIsOneSubgraphOfTheSameTypeWorkAndTraffic) {

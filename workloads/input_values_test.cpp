@@ -541,7 +541,7 @@ TEST(InputValues, ImagesAreSmoothAndFeaturesAreNot) {
 
 TEST(InputValues, ShippedModelsNeedNoFallBack) {
     for (auto const& entry : read_catalogue(models_directory())) {
-        auto const values = values_of(read_exported_program(entry.files.front().path));
+        auto const values = values_of(load_model(entry.name).program);
         EXPECT_THAT(values.notes, IsEmpty()) << entry.name;
     }
 }

@@ -38,8 +38,10 @@ ModelFile read_file_entry(nlohmann::json const& json, fs::path const& directory,
                           std::string const& where) {
     auto const precision = parse_precision(member<std::string>(json, "precision", where));
     if (!precision) throw InputError{where, "unknown precision", "fp32, fp16, bf16 or int8"};
-    auto const batch = member<int>(json, "batch", where);
-    if (batch < 1) throw InputError{where, "batch " + std::to_string(batch), "1 or more"};
+    std::optional<int> batch;
+    if (json.contains("batch")) batch = member<int>(json, "batch", where);
+    if (batch && *batch < 1)
+        throw InputError{where, "batch " + std::to_string(*batch), "1 or more"};
     return {.path = directory / member<std::string>(json, "file", where),
             .batch = batch,
             .precision = *precision};
@@ -99,9 +101,12 @@ std::string export_line(ExportedProgram const& program, std::string const& name,
     return (frees_batch ? "batch = torch.export.Dim(\"batch\"); " : "") + line;
 }
 
-/// What a model is called at sizes beside its batch: "bert@input_ids[1]=64".
-std::string name_at(std::string name, std::vector<BoundDimension> const& dimensions) {
+/// What a model is called at sizes beside its batch that are not its default:
+/// "bert@input_ids[1]=64".
+std::string name_at(std::string name, std::vector<BoundDimension> const& dimensions,
+                    RequestedDimensions const& defaults) {
     for (auto const& dimension : dimensions) {
+        if (dimension.value == defaults.sequence) continue;
         auto const is_batch = [](std::string const& axis) { return axis.ends_with("[0]"); };
         if (std::any_of(dimension.axes.begin(), dimension.axes.end(), is_batch)) continue;
         name += '@';
@@ -126,12 +131,12 @@ SymbolicModel read_file(fs::path const& file) {
 /// The shipped file of that batch and precision.
 SymbolicModel read_shipped(std::string_view name, int batch, Precision precision) {
     auto const entry = find_model(name);
-    for (auto const& file : entry.files) {
-        if (file.batch != batch || file.precision != precision) continue;
+    if (auto const* const file = entry.find(batch, precision)) {
         return {.name = entry.name,
                 .family = entry.family,
-                .file = file.path,
-                .program = read_symbolic_program(file.path)};
+                .file = file->path,
+                .program = read_symbolic_program(file->path),
+                .defaults = {.batch = 1, .sequence = entry.sequence}};
     }
     std::string shipped;
     for (auto const& file : entry.files) {
@@ -141,7 +146,9 @@ SymbolicModel read_shipped(std::string_view name, int batch, Precision precision
     if (precision == Precision::int8) {
         throw InputError{entry.name, "INT8 is not supported for exported models", shipped};
     }
-    auto const program = read_exported_program(entry.files.front().path);
+    auto const program = bind(read_symbolic_program(entry.files.front().path), {},
+                              {.batch = batch, .sequence = entry.sequence})
+                             .program;
     throw InputError{
         entry.name, "is not shipped with " + describe(batch, precision),
         shipped + "; or export it: " + export_line(program, entry.name, true, precision)};
@@ -151,10 +158,10 @@ SymbolicModel read_shipped(std::string_view name, int batch, Precision precision
 
 LoadedModel at(SymbolicModel const& source, RequestedDimensions const& dimensions,
                std::optional<Precision> precision) {
-    auto const& [name, family, file, symbolic] = source;
+    auto const& [name, family, file, symbolic, defaults] = source;
     bool const is_static = symbolic.expressions.symbols().empty();
-    auto bound = bind(symbolic, dimensions);
-    LoadedModel model{.name = name_at(name, bound.dimensions),
+    auto bound = bind(symbolic, dimensions, defaults);
+    LoadedModel model{.name = name_at(name, bound.dimensions, defaults),
                       .family = family,
                       .batch = {},
                       .file = file,
@@ -191,6 +198,13 @@ LoadedModel at(SymbolicModel const& source, RequestedDimensions const& dimension
         "was exported with " + describe(model.batch, model.precision) + " alone, not for batch " +
             std::to_string(*batch),
         "an export for any batch: " + export_line(model.program, name, true, model.precision)};
+}
+
+ModelFile const* CatalogueEntry::find(int batch, Precision precision) const {
+    auto const found = std::find_if(files.begin(), files.end(), [&](ModelFile const& file) {
+        return file.batch.value_or(batch) == batch && file.precision == precision;
+    });
+    return found == files.end() ? nullptr : &*found;
 }
 
 std::string_view to_string(CatalogueRole role) {
@@ -242,6 +256,8 @@ std::vector<CatalogueEntry> read_catalogue(fs::path const& directory) {
                              "calibration, held_out or extra"};
         }
         entry.role = *role;
+        if (item.contains("sequence"))
+            entry.sequence = member<std::int64_t>(item, "sequence", where);
         auto const files = member<std::vector<nlohmann::json>>(item, "files", where);
         for (std::size_t f = 0; f < files.size(); ++f) {
             entry.files.push_back(

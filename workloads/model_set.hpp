@@ -1,4 +1,6 @@
 #pragma once
+#include <array>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -21,7 +23,7 @@ enum class CatalogueRole {
 
 struct ModelFile {
     std::filesystem::path path;
-    int batch = 1;
+    std::optional<int> batch{};  ///< of a static export; empty: any
     Precision precision = Precision::fp32;
 };
 
@@ -30,7 +32,14 @@ struct CatalogueEntry {
     std::string family;  ///< "resnet": models that share an architecture
     CatalogueRole role = CatalogueRole::extra;
     std::vector<ModelFile> files;  ///< one or more
+    std::optional<std::int64_t> sequence{};  ///< length that is meant where nobody says one
+
+    /// Whether a file is of that batch and precision. \return  null: none is
+    [[nodiscard]] ModelFile const* find(int batch, Precision precision) const;
 };
+
+inline constexpr std::array catalogued_batches{1, 4,
+                                               16};  ///< that the shipped models are audited at
 
 /// Where the shipped exports lie: the environment's DERATE_MODELS, the installed
 /// share/derate/models, or the source tree that the program was built from. \throws InputError none
@@ -62,6 +71,7 @@ struct SymbolicModel {
     std::string family;
     std::filesystem::path file;
     SymbolicProgram program;
+    RequestedDimensions defaults{};  ///< of a shipped model: batch 1, its sequence length
 };
 
 /// Reads a shipped model by name, or a file, as load_model() does.
@@ -77,8 +87,8 @@ struct SymbolicModel {
 
 /// Loads a shipped model by name, or a file: anything with a '/' or ending in ".pt2" or ".json.gz".
 ///
-/// \param dimensions  of a shipped model the batch alone, default 1; a static file must agree; a
-///                    symbolic one needs a value for each symbol
+/// \param dimensions  a static file must agree; a symbolic one needs a value for each symbol, where
+///                    a shipped model has defaults
 /// \param precision   of a shipped model default FP32; a user's file must agree
 /// \throws InputError  unknown name (with the nearest one), no such file, or a batch or precision
 ///                     that the model was not exported with (with the Python line that exports it)

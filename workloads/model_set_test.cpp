@@ -34,17 +34,13 @@ TEST(Catalogue, HasTheDefaultSetsAndFilesThatAreThere) {
     for (auto const& entry : read_catalogue(models_directory())) {
         if (entry.role == CatalogueRole::calibration) calibration.insert(entry.name);
         if (entry.role == CatalogueRole::held_out) held_out.insert(entry.name);
-        std::set<std::pair<int, Precision>> variants;
         for (auto const& file : entry.files) {
             EXPECT_LE(std::filesystem::file_size(file.path), 80U * 1024) << file.path;
-            EXPECT_TRUE(variants.emplace(file.batch, file.precision).second) << file.path;
+            EXPECT_FALSE(file.batch) << file.path << " is of any batch";
         }
-        EXPECT_THAT(variants,
-                    IsSupersetOf({std::pair{1, Precision::fp32}, std::pair{4, Precision::fp32},
-                                  std::pair{16, Precision::fp32}}))
-            << entry.name;
+        EXPECT_NE(entry.find(24, Precision::fp32), nullptr) << entry.name;
         if (entry.role == CatalogueRole::calibration) {
-            EXPECT_TRUE(variants.contains({1, Precision::bf16})) << entry.name;
+            EXPECT_NE(entry.find(1, Precision::bf16), nullptr) << entry.name;
         }
     }
     EXPECT_THAT(calibration,
@@ -81,14 +77,25 @@ TEST(LoadModel, AnswersAnotherBatchWithTheLineThatExportsIt) {
                                 "\"tiny_cnn_any_batch.pt2\")")));
     EXPECT_THAT(message_of([] { return load_model(tiny, std::nullopt, Precision::bf16); }),
                 HasSubstr("model.eval().to(torch.bfloat16)"));
-    EXPECT_THAT(
-        message_of([] { return load_model("resnet18", 3); }),
-        AllOf(HasSubstr("is not shipped with batch 3"), HasSubstr("torch.randn(2, 3, 224")));
-    EXPECT_THAT(message_of([] { return load_model("bert_base", 2); }),
+    EXPECT_THAT(message_of([] { return load_model("resnet34", 3, Precision::bf16); }),
+                AllOf(HasSubstr("is not shipped with batch 3 in BF16"),
+                      HasSubstr("torch.randn(3, 3, 224")));
+    EXPECT_THAT(message_of([] { return load_model("bert_base", 2, Precision::bf16); }),
                 HasSubstr("torch.zeros(2, 128, dtype=torch.int64)"));
     EXPECT_THAT(message_of([] { return load_model("resnet18", std::nullopt, Precision::int8); }),
                 HasSubstr("INT8 is not supported"));
     EXPECT_THAT(message_of([] { return load_model("resnet18", 0); }), HasSubstr("1 or more"));
+}
+
+TEST(LoadModel, ReadsShippedModelsAtAnyBatchAndLength) {
+    EXPECT_EQ(load_model("resnet18", 24).batch, 24);
+    auto const bert = load_model("bert_base", RequestedDimensions{.batch = 3, .sequence = 64});
+    EXPECT_EQ(bert.batch, 3);
+    EXPECT_EQ(bert.name, "bert_base@input_ids[1]=64");
+    EXPECT_EQ(load_model("bert_base").name, "bert_base");
+    EXPECT_THAT(
+        message_of([] { return load_model("bert_base", RequestedDimensions{.sequence = 513}); }),
+        HasSubstr("to 512, not 513"));
 }
 
 TEST(LoadModel, NamesTheNearestModel) {

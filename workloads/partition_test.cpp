@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "core/input_error.hpp"
 #include "workloads/descriptor.hpp"
@@ -241,32 +242,32 @@ TEST(Work, OfEveryShippedModelEqualsTheFlopCounterOfPytorch) {
     std::ifstream file{std::string{DERATE_TEST_DATA} + "/flop_golden.json"};
     auto const golden = nlohmann::json::parse(file).at("files");
     std::size_t compared = 0;
-    for (auto const& entry : read_catalogue(models_directory())) {
-        for (auto const& shipped : entry.files) {
-            auto const program = read_exported_program(shipped.path);
-            double total = 0;
-            double convolutions = 0;
-            for (auto const& node : program.nodes) {
-                if (!is_contraction(node)) continue;
-                auto const work = work_of(program, node).value();
-                total += work;
-                if (operator_name(node).starts_with("conv")) convolutions += work;
-            }
-            auto const& expected = golden.at(shipped.path.filename().string());
-            EXPECT_EQ(total, expected.at("total").get<double>()) << shipped.path;
-            EXPECT_EQ(convolutions, expected.at("operators").value("convolution", 0.0))
-                << shipped.path;
-            ++compared;
+    std::regex const label{"(.*)_b([0-9]+)(_bf16)?\\.json\\.gz"};
+    for (auto const& [name, expected] : golden.items()) {
+        std::smatch parts;
+        ASSERT_TRUE(std::regex_match(name, parts, label)) << name;
+        auto const precision = parts[3].matched ? Precision::bf16 : Precision::fp32;
+        auto const program = load_model(parts.str(1), std::stoi(parts.str(2)), precision).program;
+        double total = 0;
+        double convolutions = 0;
+        for (auto const& node : program.nodes) {
+            if (!is_contraction(node)) continue;
+            auto const work = work_of(program, node).value();
+            total += work;
+            if (operator_name(node).starts_with("conv")) convolutions += work;
         }
+        EXPECT_EQ(total, expected.at("total").get<double>()) << name;
+        EXPECT_EQ(convolutions, expected.at("operators").value("convolution", 0.0)) << name;
+        ++compared;
     }
-    EXPECT_EQ(compared, golden.size());
+    EXPECT_GE(compared, 3 * read_catalogue(models_directory()).size());
 }
 
 TEST(Partition, OfEveryShippedModelHoldsEveryNodeOnceInOrder) {
     for (auto const& entry : read_catalogue(models_directory())) {
         for (auto const& file : entry.files) {
-            auto const program = read_exported_program(file.path);
-            EXPECT_EQ(batch_of(program), file.batch) << file.path;
+            auto const program = load_model(entry.name, 2, file.precision).program;
+            EXPECT_EQ(batch_of(program), 2) << file.path;
             EXPECT_EQ(precision_of(program), file.precision) << file.path;
             EXPECT_THAT(unknown_operators(program), IsEmpty()) << file.path;
             int next = 0;

@@ -67,8 +67,11 @@ class Binding {
         if (name == "batch") return set_dimension(0, value, "--dim batch");
         if (name == "seq") return set_dimension(1, value, "--dim seq");
         // A name that the model's author gave is not in the file: where one axis is free it is
-        // meant.
-        if (auto const only = only_symbol(std::nullopt)) return give(*only, value, name);
+        // meant. What looks like an axis or a symbol is a mistake.
+        bool const is_own_name = name.find('[') == std::string::npos &&
+                                 name.find_first_not_of("0123456789", 1) != std::string::npos;
+        auto const only = only_symbol(std::nullopt);
+        if (is_own_name && only) return give(*only, value, name);
         throw InputError{"--dim " + name, symbolic_.where + " has no such dimension",
                          "one of " + choices()};
     }
@@ -83,6 +86,12 @@ class Binding {
                          (any ? "more than one of the " : "none of the ") + which +
                              " dimensions of " + symbolic_.where + "'s inputs is free",
                          "--dim with one of " + choices()};
+    }
+
+    /// Where there is one symbol of that dimension and nobody gave it a value.
+    void set_if_open(std::int32_t dimension, std::int64_t value) {
+        auto const symbol = only_symbol(dimension);
+        if (symbol && !values_[*symbol]) values_[*symbol] = value;
     }
 
     /// \throws InputError  symbols without a value
@@ -311,7 +320,35 @@ void rename(std::map<ValueId, ValueId> const& names, ValueId& id) {
     if (auto const found = names.find(id); found != names.end()) id = found->second;
 }
 
-void drop_slices_of_everything(ExportedProgram& program) {
+/// An expanded dimension has stride 0; where it is of one entry, expanding it changed nothing.
+void give_single_entries_a_stride(TensorValue& tensor) {
+    std::int64_t dense = 1;
+    for (std::size_t i = tensor.sizes.size(); i-- > 0;) {
+        if (tensor.sizes[i] == 1 && tensor.strides[i] == 0) tensor.strides[i] = dense;
+        dense = std::max<std::int64_t>(tensor.sizes[i], 1) * tensor.strides[i];
+    }
+}
+
+/// Values that only slices read.
+std::set<ValueId> read_by_slices_alone(ExportedProgram const& program) {
+    std::set<ValueId> sliced;
+    for (auto const& node : program.nodes) {
+        if (!is_slice(node)) continue;
+        for (auto const id : tensors_read(node)) sliced.insert(id);
+    }
+    for (auto const& node : program.nodes) {
+        if (is_slice(node)) continue;
+        for (auto const id : tensors_read(node)) sliced.erase(id);
+    }
+    for (auto const id : program.outputs) sliced.erase(id);
+    for (auto const& mutation : program.mutations) sliced.erase(mutation.source);
+    return sliced;
+}
+
+/// Indexing that takes everything is several slices where sizes are symbols; where they are numbers
+/// it leaves out those before a slice that cuts, and is one alias where none does.
+void join_slices_of_everything(ExportedProgram& program) {
+    auto const sliced_again = read_by_slices_alone(program);
     std::map<ValueId, ValueId> names;
     std::vector<ProgramNode> kept;
     for (auto& node : program.nodes) {
@@ -332,10 +369,16 @@ void drop_slices_of_everything(ExportedProgram& program) {
             }
         }
         if (takes_everything(program, node)) {
-            names.emplace(tensors_returned(node).front(), tensors_read(node).front());
-        } else {
-            kept.push_back(std::move(node));
+            auto const of = tensors_read(node).front();
+            auto const made = tensors_returned(node).front();
+            if (sliced_again.contains(made)) {
+                names.emplace(made, of);
+                continue;
+            }
+            node.target = "torch.ops.aten.alias.default";
+            node.arguments = {{.name = "self", .value = TensorArgument{of}}};
         }
+        kept.push_back(std::move(node));
     }
     program.nodes = std::move(kept);
     for (auto& id : program.outputs) rename(names, id);
@@ -344,7 +387,8 @@ void drop_slices_of_everything(ExportedProgram& program) {
 
 }  // namespace
 
-BoundProgram bind(SymbolicProgram const& symbolic, RequestedDimensions const& requested) {
+BoundProgram bind(SymbolicProgram const& symbolic, RequestedDimensions const& requested,
+                  RequestedDimensions const& defaults) {
     BoundProgram bound{.program = symbolic.program, .dimensions = {}, .notes = {}};
     auto const& symbols = symbolic.expressions.symbols();
     if (symbols.empty()) return bound;
@@ -353,6 +397,8 @@ BoundProgram bind(SymbolicProgram const& symbolic, RequestedDimensions const& re
     for (auto const& [name, value] : requested.named) binding.set(name, value, requested.axes);
     if (requested.batch) binding.set_dimension(0, *requested.batch, "--batch");
     if (requested.sequence) binding.set_dimension(1, *requested.sequence, "--seq");
+    if (defaults.batch) binding.set_if_open(0, *defaults.batch);
+    if (defaults.sequence) binding.set_if_open(1, *defaults.sequence);
     auto const given = binding.values();
     for (std::size_t i = 0; i < symbols.size(); ++i) {
         auto const value = given[i].integer();
@@ -420,7 +466,8 @@ BoundProgram bind(SymbolicProgram const& symbolic, RequestedDimensions const& re
                              "at " + sizes + " tensor " + tensor.name + " " + *fault, held_tensors};
         }
     }
-    drop_slices_of_everything(bound.program);
+    join_slices_of_everything(bound.program);
+    for (auto& tensor : bound.program.values) give_single_entries_a_stride(tensor);
     return bound;
 }
 

@@ -90,12 +90,14 @@ struct BoundProgram {
 
 /// The program at one size: what a static export at that size holds.
 ///
+/// \param defaults  batch and sequence of symbols that `requested` leaves open
 /// \throws InputError  a name that is neither symbol nor axis, a symbol without a value, a value
 /// that
 ///                     breaks a guard, an upper bound or a lower bound above 2 (PyTorch checks no
 ///                     other), a size that is undefined, negative or beyond 2^48 elements
 [[nodiscard]] BoundProgram bind(SymbolicProgram const& symbolic,
-                                RequestedDimensions const& requested);
+                                RequestedDimensions const& requested,
+                                RequestedDimensions const& defaults = {});
 
 /// A symbol of an export, for who has to choose its value.
 struct FreeDimension {

@@ -123,6 +123,13 @@ TEST(SymbolicProgram, TakesTheOneFreeDimensionByAnyName) {
               bind(program, {.batch = 5}).program);
 }
 
+TEST(SymbolicProgram, TakesNoMistakenAxisOrSymbolForAName) {
+    auto const program = symbolic("mlp_batch");
+    for (char const* const name : {"input[1]", "s99", "seq"}) {
+        EXPECT_THAT(message_of(program, requested({{name, 5}})), HasSubstr("--dim")) << name;
+    }
+}
+
 TEST(SymbolicProgram, SolvesADerivedDimension) {
     auto const program = symbolic("derived_dimension");
     EXPECT_EQ(bind(program, requested({{"y[0]", 10}})).program,

@@ -225,8 +225,8 @@ class NoInitialisation:
             setattr(torch.nn.init, name, function)
 
 
-def sample_input(model: Model, precision: str) -> torch.Tensor:
-    sample = model.sample(EXAMPLE_BATCH)
+def sample_input(model: Model, batch: int, precision: str) -> torch.Tensor:
+    sample = model.sample(batch)
     is_cast = precision == "bf16" and sample.is_floating_point()
     return sample.to(torch.bfloat16) if is_cast else sample
 
@@ -239,7 +239,7 @@ def exported(
         free[1] = torch.export.Dim("sequence", max=model.longest)
     with torch.no_grad():
         return torch.export.export(
-            module, (sample_input(model, precision),), dynamic_shapes=(free,)
+            module, (sample_input(model, EXAMPLE_BATCH, precision),), dynamic_shapes=(free,)
         )
 
 
