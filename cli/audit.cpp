@@ -8,13 +8,14 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "campaign/samples.hpp"
 #include "campaign/samples_file.hpp"
 #include "cli/commands.hpp"
-#include "cli/json_output.hpp"
 #include "cli/curve_file_choice.hpp"
+#include "cli/json_output.hpp"
 #include "cli/step_summary.hpp"
 #include "cli/today.hpp"
 #include "core/input_error.hpp"
@@ -42,7 +43,7 @@ struct AuditFlags {
 FoundSamples read_found(fs::path const& path) {
     Samples samples;
     read_samples(path, [&](SampleRecord const& record) {
-        if (record.kind == SampleKind::environment) samples.add(record);
+        if (std::holds_alternative<EnvironmentLine>(record.content)) samples.add(record);
     });
     return {.file = path.filename().string(),
             .sha256 = sha256_of_file(path),
