@@ -1,5 +1,6 @@
 #include "campaign/run_campaign.hpp"
 
+#include <fmt/core.h>
 #include <time.h>
 
 #include <algorithm>
@@ -155,10 +156,11 @@ class Campaign {
         if (!same) {
             throw InputError{
                 files_.samples.string(),
-                "holds repetitions of another measurement (" + samples_.rules.value_or("?") + ", " +
-                    std::to_string(found.models.size()) + " models, " +
-                    std::to_string(found.cases.size()) + " cases, " + to_text(found.execution) +
-                    ", seed " + std::to_string(found.seed) + ", values " + found.value_rule + ")",
+                fmt::format(
+                    "holds repetitions of another measurement ({}, {} models, {} cases, {}, "
+                    "seed {}, values {})",
+                    samples_.rules.value_or("?"), found.models.size(), found.cases.size(),
+                    to_text(found.execution), found.seed, found.value_rule),
                 "the same models and flags to resume it, or another --output"};
         }
     }
@@ -252,10 +254,9 @@ class Campaign {
                                      "see its message"};
         }
         crashes_ = went_on ? 1 : crashes_ + 1;
-        auto const how = end.signal
-                             ? "ended by signal " + std::to_string(*end.signal) + " (" +
-                                   ::strsignal(*end.signal) + ")"
-                             : "ended with exit code " + std::to_string(end.code.value_or(-1));
+        auto const how = end.signal ? fmt::format("ended by signal {} ({})", *end.signal,
+                                                  ::strsignal(*end.signal))
+                                    : fmt::format("ended with exit code {}", end.code.value_or(-1));
         if (end.signal == SIGINT || end.signal == SIGTERM) {
             throw EnvironmentRefused{files_.bench_program.filename().string(), how,
                                      "run the same command again to go on"};

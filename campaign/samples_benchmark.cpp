@@ -2,7 +2,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -37,15 +36,14 @@ class SamplesOnDisk {
                     random ^= random << 13;
                     random ^= random >> 7;
                     random ^= random << 17;
-                    char hash[17];
-                    std::snprintf(hash, sizeof hash, "%016x", index * 2654435761U);
                     double const time_ms = 0.5 + 1e-12 * static_cast<double>(random >> 24);
                     SampleRecord const record{
                         .launch = launch,
                         .sequence = sequence,
                         .time_ns = 1000000000 + sequence * 5000000,
                         .content = IsolatedLine{
-                            .case_key = std::string{hash} + "/cold_all/t1/FP32",
+                            .case_key = case_key(std::to_string(index), CacheState::cold_all,
+                                                 {.threads = 1}, Precision::fp32),
                             .model = "efficientnet_b0",
                             .batch = 1,
                             .subgraph = index % 300,

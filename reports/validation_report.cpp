@@ -1,8 +1,9 @@
 #include "reports/validation_report.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
@@ -18,11 +19,7 @@ namespace {
 
 using Row = std::vector<std::string>;
 
-std::string number(double value, int decimals) {
-    char digits[64];
-    std::snprintf(digits, sizeof digits, "%.*f", decimals, value);
-    return digits;
-}
+std::string number(double value, int decimals) { return fmt::format("{:.{}f}", value, decimals); }
 
 std::string percent(double value) { return number(value, 1) + " %"; }
 
@@ -118,11 +115,8 @@ std::string report(Validation const& v, Dress dress) {
         all += table(rules, dress);
     } else {
         for (auto const& result : v.gate.results) {
-            char line[64];
-            std::snprintf(line, sizeof line, "  %-13s%-21s",
-                          std::string{to_string(result.verdict)}.c_str(),
-                          std::string{to_string(result.rule)}.c_str());
-            all += line + result.reason + "\n";
+            all += fmt::format("  {:13}{:21}{}\n", to_string(result.verdict),
+                               to_string(result.rule), result.reason);
         }
     }
     if (v.outcomes.empty()) return all;
