@@ -153,10 +153,8 @@ std::vector<AuditedModel> shipped_models(std::set<Precision> precisions) {
 }
 
 AuditRequest request_of(AuditFlags const& flags, CommonFlags const& common) {
-    if (flags.hardware.empty() == flags.calibration.empty()) {
-        throw InputError{"derate audit",
-                         flags.hardware.empty() ? "nothing is named" : "two things are named",
-                         "--hardware ID or --calibration FILE"};
+    if (flags.hardware.empty() && flags.calibration.empty()) {
+        throw InputError{"derate audit", "nothing is named", "--hardware ID or --calibration FILE"};
     }
     AuditRequest request{.today = today()};
     if (!flags.calibration.empty()) {
@@ -225,12 +223,14 @@ ExitCode run_audit(AuditFlags const& flags, CommonFlags const& common) {
 
 Run add_audit(CLI::App& command) {
     auto flags = std::make_shared<AuditFlags>();
-    command.get_option("--registry")
-        ->needs(command.add_option("--hardware", flags->hardware,
-                                   "Audit every calibration that the registries have of this "
-                                   "hardware"));
-    command.add_option("--calibration", flags->calibration,
-                       "Audit this curve file, with evidence/ beside it, instead");
+    auto* const hardware =
+        command.add_option("--hardware", flags->hardware,
+                           "Audit every calibration that the registries have of this hardware");
+    command.get_option("--registry")->needs(hardware);
+    command
+        .add_option("--calibration", flags->calibration,
+                    "Audit this curve file, with evidence/ beside it, instead")
+        ->excludes(hardware);
     command.add_option("--legacy", flags->legacy,
                        "Compare with these legacy values (default: those of the same hardware)");
     command.add_option("--samples", flags->samples,
