@@ -287,8 +287,7 @@ nlohmann::json validation_json(Validation const& v) {
           {"ratio_lower", figure(GateRule::variance, "ratio_lower")},
           {"ratio_upper", figure(GateRule::variance, "ratio_upper")},
           {"verdict", verdict(GateRule::variance)}}},
-        {"kernel_median_error_percent",
-         kernel_error ? nlohmann::json(*kernel_error) : nlohmann::json(nullptr)},
+        {"kernel_median_error_percent", json_or_null(kernel_error)},
         {"coverage_95", any ? nlohmann::json(coverage(v.outcomes)) : nullptr},
         {"median_half_width_percent",
          any ? nlohmann::json(median_half_width_percent(v.outcomes)) : nullptr},
@@ -329,7 +328,7 @@ nlohmann::json validation_json(Validation const& v) {
              {"inside_interval", o.inside_interval()},
              {"independent_truth", o.independent_truth},
              {"error_percent_by_type", parts},
-             {"error_percent_of_context", context ? nlohmann::json(*context) : nullptr}});
+             {"error_percent_of_context", json_or_null(context)}});
     }
     for (auto const& t : v.types) {
         json["operation_types"].push_back({{"operation_type", to_string(t.type)},

@@ -18,8 +18,6 @@ std::optional<int> threads_of(JsonFields& fields) {
     return fields.integer<int>("threads", 1);
 }
 
-json threads_to_json(std::optional<int> threads) { return threads ? json(*threads) : json(); }
-
 PeakRate rate_of(JsonFields& fields) {
     auto const rate = peak_from_json(fields.at("rate"), fields.where("rate"));
     if (!rate) fields.fail("rate", "is null", "a peak rate");
@@ -63,8 +61,8 @@ json to_json(Hardware const& hardware) {
     for (auto const& peak : hardware.compute_peaks) compute.push_back(to_json(peak));
     json bandwidth = json::array();
     for (auto const& peak : hardware.bandwidth_peaks) {
-        bandwidth.push_back({{"threads", threads_to_json(peak.threads)},
-                             {"rate", to_json(std::optional{peak.rate})}});
+        bandwidth.push_back(
+            {{"threads", json_or_null(peak.threads)}, {"rate", to_json(std::optional{peak.rate})}});
     }
     return {{"$schema", "hardware_v1.json"},
             {"hardware_id", hardware.id},
@@ -101,7 +99,7 @@ ComputePeak compute_peak_from_json(json const& value, std::string_view where) {
 
 json to_json(ComputePeak const& peak) {
     return {{"precision", to_string(peak.precision)},
-            {"threads", threads_to_json(peak.threads)},
+            {"threads", json_or_null(peak.threads)},
             {"rate", to_json(std::optional{peak.rate})}};
 }
 
