@@ -22,10 +22,7 @@ std::filesystem::path fresh_file(std::string const& name) {
 
 TEST(SamplesWriter, AppendsALineARecord) {
     auto const path = fresh_file("lines");
-    SampleRecord record;
-    record.kind = SampleKind::drift;
-    record.probe = "compute";
-    record.time_ms = 1.5;
+    SampleRecord const record{.content = DriftLine{.probe = "compute", .time_ms = 1.5}};
     {
         SamplesWriter const writer{path};
         writer.append(record);
@@ -42,7 +39,7 @@ TEST(SamplesWriter, RefusesAFileThatAnotherRunHolds) {
     ASSERT_EQ(::flock(other, LOCK_EX | LOCK_NB), 0);
     EXPECT_THROW(SamplesWriter{path}, EnvironmentRefused);
     ::close(other);
-    SampleRecord const record{.kind = SampleKind::finished};
+    SampleRecord const record{.content = FinishedLine{}};
     SamplesWriter{path}.append(record);
     EXPECT_EQ(read_text(path), to_json_line(record) + "\n");
 }

@@ -4,13 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <iomanip>
+#include <cmath>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <numeric>
 #include <set>
-#include <sstream>
 #include <utility>
 
 #include "benchmarks/runnable_model.hpp"
@@ -160,9 +159,8 @@ void add_context(BenchFlags const& flags, TimingDevice& device, std::string cons
     add(keys::onednn, environment.onednn_version.value_or("none"));
     add(keys::cpu_capability, environment.cpu_capability.value_or("unknown"));
     if (environment.malloc_mmap_threshold_bytes) {
-        std::ostringstream bytes;
-        bytes << std::fixed << std::setprecision(0) << *environment.malloc_mmap_threshold_bytes;
-        add(keys::malloc_thresholds, bytes.str());
+        add(keys::malloc_thresholds,
+            std::to_string(std::llround(*environment.malloc_mmap_threshold_bytes)));
     }
 }
 

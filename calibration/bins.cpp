@@ -1,9 +1,10 @@
 #include "calibration/bins.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -136,9 +137,7 @@ std::string to_string(WorkBin const& bin) {
             value /= 1000;
             ++step;
         }
-        std::array<char, 32> text{};
-        std::snprintf(text.data(), text.size(), "%g%s", value, suffixes[step]);
-        return std::string{text.data()};
+        return fmt::format("{:g}{}", value, suffixes[step]);
     };
     return edge(bin.lower) + " to " + edge(bin.upper);
 }

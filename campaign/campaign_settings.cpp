@@ -1,21 +1,13 @@
 #include "campaign/campaign_settings.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
-#include <cstdio>
 #include <set>
 
 #include "core/input_error.hpp"
 
 namespace derate {
-namespace {
-
-std::string number(double value) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%g", value);
-    return text;
-}
-
-}  // namespace
 
 std::optional<CampaignRules> with_fewer_repetitions(CampaignRules rules) {
     constexpr int least_whole = 2;  // the truth: one repetition more than the least of a case
@@ -66,15 +58,13 @@ CampaignRules exact_rules(int runs, std::optional<int> launches) {
 }
 
 std::string to_string(CampaignRules const& rules) {
-    auto text = "launches " + std::to_string(rules.min_launches) + "-" +
-                std::to_string(rules.max_launches) + ", rounds " + std::to_string(rules.rounds) +
-                ", repetitions " + std::to_string(rules.repetitions_per_visit) + ", whole " +
-                std::to_string(rules.whole_repetitions) + ", in context " +
-                std::to_string(rules.in_context_repetitions) + ", target " +
-                number(rules.target_half_width);
-    if (rules.budget_s) text += ", budget " + number(*rules.budget_s) + " s";
+    auto text = fmt::format(
+        "launches {}-{}, rounds {}, repetitions {}, whole {}, in context {}, target {:g}",
+        rules.min_launches, rules.max_launches, rules.rounds, rules.repetitions_per_visit,
+        rules.whole_repetitions, rules.in_context_repetitions, rules.target_half_width);
+    if (rules.budget_s) text += fmt::format(", budget {:g} s", *rules.budget_s);
     if (rules.default_allocator_launches > 0) {
-        text += ", default allocator " + std::to_string(rules.default_allocator_launches);
+        text += fmt::format(", default allocator {}", rules.default_allocator_launches);
     }
     if (!rules.stop_early) text += ", exact";
     return text;

@@ -1,7 +1,8 @@
 #include "campaign/imprecise_cases.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
-#include <cstdio>
 
 namespace derate {
 
@@ -69,10 +70,8 @@ std::string reason_text(ImpreciseCase const& imprecise) {
             break;
     }
     if (imprecise.two_peaks) {
-        char speeds[96];
-        std::snprintf(speeds, sizeof speeds, "; two speeds, %.3g and %.3g ms",
-                      imprecise.two_peaks->lower_ms, imprecise.two_peaks->upper_ms);
-        text += speeds;
+        text += fmt::format("; two speeds, {:.3g} and {:.3g} ms", imprecise.two_peaks->lower_ms,
+                            imprecise.two_peaks->upper_ms);
     }
     return text;
 }

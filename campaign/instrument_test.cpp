@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <random>
+#include <variant>
 
 #include "campaign/drift.hpp"
 #include "campaign/plan_making.hpp"
@@ -242,7 +243,8 @@ TEST(Instrument, RecordsOrderAndTime) {
     std::int64_t next = 0;
     std::int64_t before_ns = -1;
     for (auto const& record : session.records) {
-        if (record.kind == SampleKind::environment || record.kind == SampleKind::launch_end) {
+        if (std::holds_alternative<EnvironmentLine>(record.content) ||
+            std::holds_alternative<LaunchEndLine>(record.content)) {
             continue;
         }
         EXPECT_EQ(record.sequence, next++);

@@ -1,5 +1,6 @@
 #include "campaign/run_campaign.hpp"
 
+#include <fmt/core.h>
 #include <time.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <ctime>
 #include <memory>
 #include <utility>
+#include <variant>
 
 #include "campaign/child_process.hpp"
 #include "campaign/host_environment.hpp"
@@ -74,7 +76,7 @@ class Campaign {
             auto const content = next_content(state());
             if (!content) {
                 append_stop_reasons();
-                append({.kind = SampleKind::finished, .launch = last_launch()});
+                append({.launch = last_launch(), .content = FinishedLine{}});
                 std::error_code error;
                 fs::remove(plan_path(files_.samples), error);
                 break;
@@ -94,21 +96,19 @@ class Campaign {
     }
 
     void begin(Environment const& machine) {
-        auto const date = utc_now();
-        SampleRecord header{.kind = SampleKind::campaign, .launch = -1};
-        header.settings = to_json_text(plan_without_steps(settings_, cases_, ""));
-        header.rules = to_string(settings_.rules);
-        header.reason = date;
+        SampleRecord header{
+            .launch = -1,
+            .content = CampaignLine{.date = utc_now(),
+                                    .settings = plan_without_steps(settings_, cases_, ""),
+                                    .rules = to_string(settings_.rules)}};
         if (settings_.execution.allocator != Allocator::pinned)
             header.allocator = settings_.execution.allocator;
-        append(header);
+        append(std::move(header));
         append_machine(machine);
     }
 
     void append_machine(Environment const& machine) {
-        SampleRecord environment{.kind = SampleKind::environment, .launch = -1};
-        environment.environment = as_timed_on(machine);
-        append(environment);
+        append({.launch = -1, .content = EnvironmentLine{as_timed_on(machine)}});
     }
 
     /// With the CPUs of the process that times, not of the one that waits for it.
@@ -136,38 +136,31 @@ class Campaign {
     /// Why each case was not timed further; what a killed run has written of it stays.
     void append_stop_reasons() {
         auto const reasons = stop_reasons(state());
-        auto const append_reason = [&](SampleRecord record, std::string const& name) {
+        auto const append_reason = [&](StoppedLine line, std::string const& name) {
             if (samples_.stopped.contains(name)) return;
-            record.kind = SampleKind::stopped;
-            record.launch = last_launch();
-            record.reason = to_string(reasons.at(name));
-            append(record);
+            line.reason = to_string(reasons.at(name));
+            append({.launch = last_launch(), .content = std::move(line)});
         };
-        for (auto const& item : cases_) {
-            SampleRecord record;
-            record.case_key = item.key;
-            append_reason(record, item.key);
-        }
+        for (auto const& item : cases_) append_reason({.case_key = item.key}, item.key);
         for (auto const& model : settings_.models) {
             if (!model.whole) continue;
-            SampleRecord record;
-            record.model = model.name;
-            record.batch = model.batch;
-            append_reason(record, model_label(model.name, model.batch));
+            append_reason({.model = model.name, .batch = model.batch},
+                          model_label(model.name, model.batch));
         }
     }
 
     void check_same_settings() const {
-        auto const wanted = plan_without_steps(settings_, cases_, "");
-        auto const found = plan_from_json(*samples_.settings, files_.samples.string() + ":1");
-        bool const same = found == wanted && samples_.rules == to_string(settings_.rules);
+        auto const& found = *samples_.settings;
+        bool const same = found == plan_without_steps(settings_, cases_, "") &&
+                          samples_.rules == to_string(settings_.rules);
         if (!same) {
             throw InputError{
                 files_.samples.string(),
-                "holds repetitions of another measurement (" + samples_.rules.value_or("?") + ", " +
-                    std::to_string(found.models.size()) + " models, " +
-                    std::to_string(found.cases.size()) + " cases, " + to_text(found.execution) +
-                    ", seed " + std::to_string(found.seed) + ", values " + found.value_rule + ")",
+                fmt::format(
+                    "holds repetitions of another measurement ({}, {} models, {} cases, {}, "
+                    "seed {}, values {})",
+                    samples_.rules.value_or("?"), found.models.size(), found.cases.size(),
+                    to_text(found.execution), found.seed, found.value_rule),
                 "the same models and flags to resume it, or another --output"};
         }
     }
@@ -261,10 +254,9 @@ class Campaign {
                                      "see its message"};
         }
         crashes_ = went_on ? 1 : crashes_ + 1;
-        auto const how = end.signal
-                             ? "ended by signal " + std::to_string(*end.signal) + " (" +
-                                   ::strsignal(*end.signal) + ")"
-                             : "ended with exit code " + std::to_string(end.code.value_or(-1));
+        auto const how = end.signal ? fmt::format("ended by signal {} ({})", *end.signal,
+                                                  ::strsignal(*end.signal))
+                                    : fmt::format("ended with exit code {}", end.code.value_or(-1));
         if (end.signal == SIGINT || end.signal == SIGTERM) {
             throw EnvironmentRefused{files_.bench_program.filename().string(), how,
                                      "run the same command again to go on"};
@@ -278,21 +270,20 @@ class Campaign {
         }
         // Once may be bad luck (the kernel short of memory, a person's kill); twice is the case.
         if (std::exchange(crashed_step_, *step) != *step) return;
-        SampleRecord failure{.kind = SampleKind::failure, .launch = plan_.launch};
-        failure.sequence = *step;
         auto const& planned = plan_.steps[static_cast<std::size_t>(*step)];
         auto const model =
             planned.kind == StepKind::isolated ? plan_.cases[planned.index].model : planned.index;
-        failure.model = plan_.models[model].name;
-        failure.batch = plan_.models[model].batch;
+        FailureLine failure{
+            .model = plan_.models[model].name,
+            .batch = plan_.models[model].batch,
+            .reason = "derate-bench " + how +
+                      (end.last_words.empty() ? "" : ": " + last_line(end.last_words))};
         bool const again =
             std::exchange(crashed_model_, model) == model && !is_timed_in_this_launch(model);
         if (planned.kind == StepKind::isolated && !again) {
             failure.case_key = plan_.cases[planned.index].key;
         }
-        failure.reason = "derate-bench " + how +
-                         (end.last_words.empty() ? "" : ": " + last_line(end.last_words));
-        append(failure);
+        append({.launch = plan_.launch, .sequence = *step, .content = std::move(failure)});
     }
 
     /// Its case or its model is recorded as failed.
@@ -361,10 +352,12 @@ class Campaign {
     }
 
     void note(SampleRecord const& record) {
-        if (record.case_key) {
-            latest_ = *record.case_key;
-        } else if (record.model && record.kind == SampleKind::whole) {
-            latest_ = model_label(*record.model, record.batch);
+        if (auto const* line = std::get_if<IsolatedLine>(&record.content)) latest_ = line->case_key;
+        if (auto const* line = std::get_if<FailureLine>(&record.content)) {
+            latest_ = line->case_key.value_or(latest_);
+        }
+        if (auto const* line = std::get_if<WholeLine>(&record.content)) {
+            latest_ = model_label(line->model, line->batch);
         }
     }
 

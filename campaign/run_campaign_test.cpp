@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <variant>
 
 #include "campaign/measurement_of_samples.hpp"
 #include "campaign/samples_file.hpp"
@@ -87,14 +88,11 @@ std::string key_of(std::string const& descriptor) {
 }
 
 /// Every repetition by its place, without its times of day.
-std::map<std::pair<int, std::int64_t>, std::string> repetitions_of(fs::path const& samples) {
-    std::map<std::pair<int, std::int64_t>, std::string> all;
+std::map<std::pair<int, std::int64_t>, SampleContent> repetitions_of(fs::path const& samples) {
+    std::map<std::pair<int, std::int64_t>, SampleContent> all;
     read_samples(samples, [&](SampleRecord const& record) {
         if (!record.sequence) return;
-        auto const text =
-            record.case_key.value_or(record.model.value_or(record.probe.value_or(""))) + " " +
-            std::to_string(record.time_ms.value_or(-1));
-        EXPECT_TRUE(all.emplace(std::pair{record.launch, *record.sequence}, text).second)
+        EXPECT_TRUE(all.emplace(std::pair{record.launch, *record.sequence}, record.content).second)
             << "launch " << record.launch << " step " << *record.sequence << " recorded twice";
     });
     return all;
@@ -365,9 +363,10 @@ TEST_F(RunCampaign, ReasonsForStoppingAreInTheSamples) {
     auto const result = run_campaign(small_settings(), files(), {});
     std::map<std::string, std::string> written;
     read_samples(files().samples, [&](SampleRecord const& record) {
-        if (record.kind != SampleKind::stopped) return;
-        auto const name = record.case_key ? *record.case_key : *record.model + "/b1";
-        EXPECT_TRUE(written.emplace(name, record.reason.value()).second) << name << " twice";
+        auto const* line = std::get_if<StoppedLine>(&record.content);
+        if (line == nullptr) return;
+        auto const name = line->case_key ? *line->case_key : line->model.value() + "/b1";
+        EXPECT_TRUE(written.emplace(name, line->reason).second) << name << " twice";
     });
     ASSERT_EQ(written.size(), result.stop_reasons.size());
     for (auto const& [name, reason] : result.stop_reasons) {

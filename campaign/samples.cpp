@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <variant>
 
 #include "campaign/campaign_settings.hpp"
 #include "core/input_error.hpp"
@@ -17,10 +18,44 @@ bool is_time(std::optional<double> const& time_ms) {
     return time_ms && std::isfinite(*time_ms) && *time_ms > 0;
 }
 
-void append(LaunchRepetitions& launch, SampleRecord const& record) {
-    launch.times_ms.push_back(*record.time_ms);
-    launch.steady.push_back(record.steady.value_or(true));
-    if (is_time(record.fast_ms)) launch.fast_ms.push_back(*record.fast_ms);
+void append(LaunchRepetitions& launch, RepetitionTimes const& times) {
+    launch.times_ms.push_back(*times.time_ms);
+    launch.steady.push_back(times.steady);
+    if (is_time(times.fast_ms)) launch.fast_ms.push_back(*times.fast_ms);
+}
+
+/// model_label() of the model that a line is of; empty where it is of none.
+std::string label_of(SampleContent const& content) {
+    return std::visit(
+        [](auto const& line) -> std::string {
+            if constexpr (requires { model_label(line.model, line.batch); }) {
+                return model_label(line.model, line.batch);
+            } else if constexpr (requires { line.model; }) {
+                return line.model ? model_label(*line.model, line.batch) : "";
+            }
+            return "";
+        },
+        content);
+}
+
+/// How long one iteration of a line took, and how many there were.
+struct LineIterations {
+    double time_ms = 0;
+    int timed = 0;
+    int warmup = 0;
+};
+
+LineIterations iterations_of(SampleContent const& content) {
+    auto const of = [](RepetitionTimes const& times) {
+        return LineIterations{times.time_ms.value_or(0), times.iterations, times.warmup};
+    };
+    if (auto const* line = std::get_if<IsolatedLine>(&content)) return of(line->times);
+    if (auto const* line = std::get_if<WholeLine>(&content)) return of(line->times);
+    if (auto const* line = std::get_if<InContextLine>(&content)) {
+        return {line->time_ms.value_or(0), line->iterations, line->warmup.value_or(0)};
+    }
+    if (auto const* line = std::get_if<DriftLine>(&content)) return {line->time_ms.value_or(0), 1};
+    return {};
 }
 
 /// The repetitions that count: those that were steady, or all where most were not.
@@ -61,13 +96,6 @@ LeastOf repetitions_of_most(std::map<std::string, Repetitions> const& timed) {
     return most;
 }
 
-void add_peak(Samples& samples, SampleRecord const& record) {
-    if (!record.probe || !record.per_second || !(*record.per_second > 0)) return;
-    auto& peaks = record.unit == "byte" ? samples.peak_bandwidth : samples.peak_flops;
-    peaks[*record.probe].push_back(
-        {.launch = record.launch, .per_second = *record.per_second, .clock_hz = record.clock_hz});
-}
-
 }  // namespace
 
 bool SequenceSet::insert(std::int64_t sequence) {
@@ -97,78 +125,86 @@ std::vector<std::int64_t> SequenceSet::ascending() const {
 }
 
 void Samples::add(SampleRecord const& record) {
-    if (record.kind == SampleKind::campaign) {
-        settings = record.settings;
-        rules = record.rules;
+    if (auto const* line = std::get_if<CampaignLine>(&record.content)) {
+        settings = line->settings;
+        rules = line->rules;
         allocator = record.allocator.value_or(Allocator::pinned);
-        campaign = record.reason.value_or("");
+        campaign = line->date;
         return;
     }
-    if (record.kind == SampleKind::finished) {
+    if (std::holds_alternative<FinishedLine>(record.content)) {
         finished = true;
         return;
     }
-    if (record.kind == SampleKind::environment) {
-        if (record.environment) environment = merge(environment, *record.environment);
+    if (auto const* line = std::get_if<EnvironmentLine>(&record.content)) {
+        environment = merge(environment, line->environment);
         if (record.launch < 0) {  // the machine's half, written before the first launch
-            if (record.environment) machine = *record.environment;
+            machine = line->environment;
             return;
         }
     }
-
-    auto const model = record.model ? model_label(*record.model, record.batch) : "";
-    if (record.kind == SampleKind::stopped) {
-        stopped[record.case_key.value_or(model)] = record.reason.value_or("");
+    if (auto const* line = std::get_if<StoppedLine>(&record.content)) {
+        stopped[line->case_key.value_or(label_of(record.content))] = line->reason;
         return;
     }
     auto& launch = launches[record.launch];
     if (record.allocator) launch.beside = *record.allocator != allocator;
     if (record.sequence && !launch.done.insert(*record.sequence)) return;
-    account(record, model);
-    switch (record.kind) {
-        case SampleKind::isolated:
-            if (!is_time(record.time_ms) || !record.case_key) break;
-            append(isolated[*record.case_key][record.launch], record);
-            ++repetitions;
-            break;
-        case SampleKind::whole:
-            if (!is_time(record.time_ms)) break;
-            append((launch.beside ? whole_default_allocator : whole)[model][record.launch], record);
-            ++repetitions;
-            break;
-        case SampleKind::in_context:
-            in_context[model][record.launch].push_back(record.subgraph_ms);
-            ++repetitions;
-            break;
-        case SampleKind::drift:
-            // Its buffers fault too: another series.
-            if (!is_time(record.time_ms) || !record.probe || launch.beside) break;
-            drift[*record.probe].push_back(
-                {.launch = record.launch, .time_ns = record.time_ns, .time_ms = *record.time_ms});
-            break;
-        case SampleKind::peak:
-            add_peak(*this, record);
-            break;
-        case SampleKind::failure:
-            if (!record.case_key && !record.model) break;  // a drift probe
-            failures[record.case_key.value_or(model)] = record.reason.value_or("no reason given");
-            break;
-        case SampleKind::launch_end:
-            launch.ended = true;
-            launch.complete = record.reason != "time_limit";
-            launch.wall_s += record.wall_s.value_or(0);
-            launch.loading_s += record.loading_s.value_or(0);
-            break;
-        default:
-            break;
-    }
-    if (record.time_ms) {
-        launch.timed_s += *record.time_ms * record.iterations.value_or(1) / ms_per_second;
-    }
+    account(record);
+    take(record, launch);
 }
 
-void Samples::account(SampleRecord const& record, std::string const& model) {
-    bool const process_began = record.kind == SampleKind::environment;
+void Samples::take(SampleRecord const& record, LaunchProgress& launch) {
+    if (auto const* line = std::get_if<IsolatedLine>(&record.content)) {
+        if (is_time(line->times.time_ms)) {
+            append(isolated[line->case_key][record.launch], line->times);
+            ++repetitions;
+        }
+    }
+    if (auto const* line = std::get_if<WholeLine>(&record.content)) {
+        if (is_time(line->times.time_ms)) {
+            auto& timed = launch.beside ? whole_default_allocator : whole;
+            append(timed[label_of(record.content)][record.launch], line->times);
+            ++repetitions;
+        }
+    }
+    if (auto const* line = std::get_if<InContextLine>(&record.content)) {
+        in_context[label_of(record.content)][record.launch].push_back(line->subgraph_ms);
+        ++repetitions;
+    }
+    if (auto const* line = std::get_if<DriftLine>(&record.content)) {
+        // Where pages fault its buffers do too: another series.
+        if (is_time(line->time_ms) && !launch.beside) {
+            drift[line->probe].push_back(
+                {.launch = record.launch, .time_ns = record.time_ns, .time_ms = *line->time_ms});
+        }
+    }
+    if (auto const* line = std::get_if<PeakLine>(&record.content)) {
+        if (line->per_second && *line->per_second > 0) {
+            auto& peaks = line->unit == "byte" ? peak_bandwidth : peak_flops;
+            peaks[line->probe].push_back({.launch = record.launch,
+                                          .per_second = *line->per_second,
+                                          .clock_hz = line->clock_hz});
+        }
+    }
+    if (auto const* line = std::get_if<FailureLine>(&record.content)) {
+        if (line->case_key || line->model) {  // a drift probe has neither
+            failures[line->case_key.value_or(label_of(record.content))] = line->reason;
+        }
+    }
+    if (auto const* line = std::get_if<LaunchEndLine>(&record.content)) {
+        launch.ended = true;
+        launch.complete = line->reason != "time_limit";
+        launch.wall_s += line->wall_s;
+        launch.loading_s += line->loading_s;
+    }
+    auto const iterations = iterations_of(record.content);
+    launch.timed_s += iterations.time_ms * iterations.timed / ms_per_second;
+}
+
+void Samples::account(SampleRecord const& record) {
+    auto const model = label_of(record.content);
+    bool const process_began = std::holds_alternative<EnvironmentLine>(record.content);
     if (!process_began && time_before_ns_ != 0) {
         double const gap_s =
             std::max(0.0, static_cast<double>(record.time_ns - time_before_ns_) * 1e-9);
@@ -181,9 +217,9 @@ void Samples::account(SampleRecord const& record, std::string const& model) {
     }
     time_before_ns_ = record.time_ns;
     model_before_ = model;
-    own_time_before_s_ = record.time_ms.value_or(0) *
-                         (record.iterations.value_or(1) + record.warmup.value_or(0)) /
-                         ms_per_second;
+    auto const iterations = iterations_of(record.content);
+    own_time_before_s_ =
+        iterations.time_ms * (iterations.timed + iterations.warmup) / ms_per_second;
 }
 
 int Samples::launches_begun() const {

@@ -71,7 +71,7 @@ struct LaunchProgress {
 /// What a samples file says so far, in the order of the file. A sequence number that its launch has
 /// had before is the same repetition again and counts once.
 struct Samples {
-    std::optional<std::string> settings{};  ///< of the campaign line
+    std::optional<Plan> settings{};  ///< of the campaign line
     std::optional<std::string> rules{};
     std::string campaign{};                         ///< its id
     Environment environment{};                      ///< machine and libraries
@@ -105,7 +105,8 @@ struct Samples {
     [[nodiscard]] double timed_s() const;
 
   private:
-    void account(SampleRecord const& record, std::string const& model);
+    void take(SampleRecord const& record, LaunchProgress& launch);
+    void account(SampleRecord const& record);
 
     std::string model_before_{};    ///< of the record before, in the same launch
     double own_time_before_s_ = 0;  ///< what that record's repetition took by itself

@@ -2,7 +2,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -37,25 +36,23 @@ class SamplesOnDisk {
                     random ^= random << 13;
                     random ^= random >> 7;
                     random ^= random << 17;
-                    SampleRecord record{.kind = SampleKind::isolated,
-                                        .launch = launch,
-                                        .sequence = sequence,
-                                        .time_ns = 1000000000 + sequence * 5000000};
-                    char hash[17];
-                    std::snprintf(hash, sizeof hash, "%016x", index * 2654435761U);
-                    record.case_key = std::string{hash} + "/cold_all/t1/FP32";
-                    record.model = "efficientnet_b0";
-                    record.batch = 1;
-                    record.subgraph = index % 300;
-                    record.iterations = 12;
-                    record.time_ms = 0.5 + 1e-12 * static_cast<double>(random >> 24);
-                    record.steady = true;
-                    record.warmup = 3;
+                    double const time_ms = 0.5 + 1e-12 * static_cast<double>(random >> 24);
+                    SampleRecord const record{
+                        .launch = launch,
+                        .sequence = sequence,
+                        .time_ns = 1000000000 + sequence * 5000000,
+                        .content = IsolatedLine{
+                            .case_key = case_key(std::to_string(index), CacheState::cold_all,
+                                                 {.threads = 1}, Precision::fp32),
+                            .model = "efficientnet_b0",
+                            .batch = 1,
+                            .subgraph = index % 300,
+                            .times = {.iterations = 12, .time_ms = time_ms, .warmup = 3}}};
                     file << to_json_line(record) << '\n';
                     ++sequence;
                 }
             }
-            file << to_json_line({.kind = SampleKind::launch_end, .launch = launch}) << '\n';
+            file << to_json_line({.launch = launch, .content = LaunchEndLine{}}) << '\n';
         }
     }
     ~SamplesOnDisk() { std::filesystem::remove(path_); }

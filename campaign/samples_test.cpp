@@ -7,6 +7,7 @@
 #include <map>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "campaign/drift.hpp"
@@ -135,15 +136,11 @@ TEST(LaunchTimes, UnsteadyRepetitionsAreKeptOutUnlessMostAre) {
 
 TEST(Samples, PauseBeforeALaunchGoesOnIsNoMeasuring) {
     Samples samples;
-    for (auto const& [kind, second] : {std::pair{SampleKind::environment, 10},
-                                       {SampleKind::drift, 13},
-                                       {SampleKind::environment, 100},
-                                       {SampleKind::drift, 104}}) {
-        SampleRecord record;
-        record.kind = kind;
-        record.launch = 0;
-        record.time_ns = second * std::int64_t{1'000'000'000};
-        samples.add(record);
+    for (auto const& [content, second] : {std::pair{SampleContent{EnvironmentLine{}}, 10},
+                                          {SampleContent{DriftLine{}}, 13},
+                                          {SampleContent{EnvironmentLine{}}, 100},
+                                          {SampleContent{DriftLine{}}, 104}}) {
+        samples.add({.time_ns = second * std::int64_t{1'000'000'000}, .content = content});
     }
     EXPECT_DOUBLE_EQ(samples.wall_s(), 3 + 4);
 }
@@ -206,29 +203,24 @@ TEST(StopReason, SpreadThatGrewIsNoNoiseFloorYet) {
 TEST(Samples, ZeroAndNegativeTimesAreNoTimes) {
     Samples samples;
     for (double const ms : {0.0, -1.0, 2.0}) {
-        SampleRecord record{.kind = SampleKind::isolated};
-        record.case_key = "k";
-        record.time_ms = ms;
-        samples.add(record);
+        samples.add({.content = IsolatedLine{.case_key = "k", .times = {.time_ms = ms}}});
     }
     EXPECT_EQ(samples.isolated.at("k").at(0).times_ms, std::vector{2.0});
 }
 
 TEST(Samples, TimeIsChargedToTheModelItWasSpentOn) {
     Samples samples;
-    auto const add = [&](SampleKind kind, char const* model, double at_s, double timed_ms) {
-        SampleRecord record{.kind = kind};
-        record.time_ns = static_cast<std::int64_t>(at_s * 1e9);
-        if (model != nullptr) record.model = model;
-        record.iterations = 1;
-        record.warmup = 1;
-        if (timed_ms > 0) record.time_ms = timed_ms;
-        samples.add(record);
+    auto const add = [&](double at_s, SampleContent content) {
+        samples.add(
+            {.time_ns = static_cast<std::int64_t>(at_s * 1e9), .content = std::move(content)});
     };
-    add(SampleKind::environment, nullptr, 100, 0);
-    add(SampleKind::whole, "a", 102, 500);  // 2 s of loading a, then 2 x 0.5 s
-    add(SampleKind::whole, "b", 106, 500);  // of the 4 s since, 1 s was a's, 3 s loading b
-    add(SampleKind::launch_end, nullptr, 107, 0);
+    RepetitionTimes const half_a_second{.time_ms = 500, .warmup = 1};
+    add(100, EnvironmentLine{});
+    // 2 s of loading a, then 2 x 0.5 s
+    add(102, WholeLine{.model = "a", .times = half_a_second});
+    // of the 4 s since, 1 s was a's, 3 s loading b
+    add(106, WholeLine{.model = "b", .times = half_a_second});
+    add(107, LaunchEndLine{});
     EXPECT_NEAR(samples.spent_s.at("a"), 3, 1e-9);
     EXPECT_NEAR(samples.spent_s.at("b"), 4, 1e-9);
 }
@@ -261,13 +253,10 @@ TEST(AnalyseDrift, OneInterruptionIsNoDrift) {
 }
 
 SampleRecord repetition(int launch, std::int64_t sequence, double time_ms) {
-    return {.kind = SampleKind::isolated,
-            .launch = launch,
+    return {.launch = launch,
             .sequence = sequence,
             .time_ns = 1,
-            .case_key = "k",
-            .time_ms = time_ms,
-            .steady = true};
+            .content = IsolatedLine{.case_key = "k", .times = {.time_ms = time_ms}}};
 }
 
 TEST(Samples, CountARepetitionOnceHoweverOftenItIsRead) {

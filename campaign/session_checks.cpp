@@ -1,8 +1,9 @@
 #include "campaign/session_checks.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "statistics/mean_tests.hpp"
 #include "statistics/quantiles.hpp"
@@ -42,14 +43,11 @@ std::string to_string(SelfComparison const& comparison) {
     if (comparison.cases == 0) {
         return "fewer than four launches: even and odd ones cannot be compared";
     }
-    char text[160];
-    std::snprintf(
-        text, sizeof text,
-        "%d of %d cases differ between even and odd launches at the 5 %% level (%.1f %%), "
-        "by %.1f %% in the median",
+    return fmt::format(
+        "{} of {} cases differ between even and odd launches at the 5 % level ({:.1f} %), "
+        "by {:.1f} % in the median",
         comparison.alarms, comparison.cases, 100 * comparison.false_alarm_rate(),
         100 * comparison.median_shift);
-    return text;
 }
 
 std::optional<TwoPeaks> find_two_peaks(Repetitions const& repetitions) {
@@ -131,13 +129,10 @@ OutlierCounts classify_outliers(std::map<std::string, Repetitions> const& cases)
 
 std::string to_string(OutlierCounts const& outliers) {
     if (outliers.repetitions == 0) return "too few repetitions of any case to tell outliers";
-    char text[160];
-    std::snprintf(text, sizeof text,
-                  "%d of %d repetitions are slow outliers (%d severe), %d fast (%d severe)",
-                  outliers.mild_slow + outliers.severe_slow, outliers.repetitions,
-                  outliers.severe_slow, outliers.mild_fast + outliers.severe_fast,
-                  outliers.severe_fast);
-    return text;
+    return fmt::format("{} of {} repetitions are slow outliers ({} severe), {} fast ({} severe)",
+                       outliers.mild_slow + outliers.severe_slow, outliers.repetitions,
+                       outliers.severe_slow, outliers.mild_fast + outliers.severe_fast,
+                       outliers.severe_fast);
 }
 
 }  // namespace derate

@@ -1,17 +1,14 @@
 #include "campaign/trust_grade.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 namespace derate {
 namespace {
 
-std::string percent(double fraction) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.1f %%", 100 * fraction);
-    return text;
-}
+std::string percent(double fraction) { return fmt::format("{:.1f} %", 100 * fraction); }
 
 /// Idle and clocks that were asked for slow nothing down.
 bool is_slowed_down(std::string const& throttle_reasons) {
@@ -65,10 +62,10 @@ void judge_machine(Environment const& e, std::vector<TrustReason>& reasons) {
     // Our own earlier work is in the load average too; half a CPU of it is usual on an idle
     // machine.
     if (e.load_average && *e.load_average > 0.5 && *e.load_average > 0.25 * cpus) {
-        char text[96];
-        std::snprintf(text, sizeof text, "other load: %.2f on average over the last minute",
-                      *e.load_average);
-        reasons.push_back({TrustGrade::d, text, "stop it, wait a minute, and measure again"});
+        reasons.push_back(
+            {TrustGrade::d,
+             fmt::format("other load: {:.2f} on average over the last minute", *e.load_average),
+             "stop it, wait a minute, and measure again"});
     }
     if (auto reason = short_quota(e.cgroup_cpus, e.threads.value_or(1))) {
         reasons.push_back(std::move(*reason));
@@ -120,11 +117,10 @@ std::string_view to_string(TrustGrade grade) {
 
 std::optional<TrustReason> short_quota(std::optional<double> granted_cpus, int threads) {
     if (!granted_cpus || *granted_cpus >= threads) return std::nullopt;
-    char text[128];
-    std::snprintf(text, sizeof text,
-                  "a control group grants %.3g CPUs to %d thread%s, stopped in every period",
-                  *granted_cpus, threads, threads == 1 ? "" : "s");
-    return TrustReason{TrustGrade::d, text,
+    return TrustReason{TrustGrade::d,
+                       fmt::format("a control group grants {:.3g} CPUs to {} thread{}, stopped in "
+                                   "every period",
+                                   *granted_cpus, threads, threads == 1 ? "" : "s"),
                        "a quota of a CPU a thread or more (cpu.max, docker run --cpus)"};
 }
 

@@ -220,12 +220,8 @@ nlohmann::json result_json(EvidenceInputs const& inputs, Calibration const& cali
     return json;
 }
 
-/// Both flags or none; the evidence keeps them, as nothing in it could show the figure.
+/// The evidence keeps it, as nothing in it could show the figure.
 std::optional<StatedNoiseFloor> stated_noise_floor(AggregateFlags const& flags) {
-    if (flags.noise_floor_percent.has_value() != flags.noise_floor_source.has_value()) {
-        throw InputError{flags.noise_floor_percent ? "--noise-floor" : "--noise-floor-source",
-                         "given alone", "--noise-floor PERCENT and --noise-floor-source TEXT"};
-    }
     if (!flags.noise_floor_percent) return std::nullopt;
     if (!(*flags.noise_floor_percent > 0 && *flags.noise_floor_percent < 100)) {
         throw InputError{"--noise-floor",
@@ -302,11 +298,14 @@ Run add_aggregate(CLI::App& command) {
         ->required();
     command.add_option("--hardware", flags->hardware,
                        "Name of the machine, where the input does not carry one");
-    command.add_option("--noise-floor", flags->noise_floor_percent,
-                       "How far a repeated campaign moves a model's total (%), where others repeated "
-                       "it and their repeats are not among the input");
-    command.add_option("--noise-floor-source", flags->noise_floor_source,
-                       "Who states that, and of what");
+    auto* const noise_floor = command.add_option(
+        "--noise-floor", flags->noise_floor_percent,
+        "How far a repeated campaign moves a model's total (%), where others repeated "
+        "it and their repeats are not among the input");
+    noise_floor->needs(command
+                           .add_option("--noise-floor-source", flags->noise_floor_source,
+                                       "Who states that, and of what")
+                           ->needs(noise_floor));
     return [flags](CommonFlags const& common) { return aggregate(*flags, common); };
 }
 

@@ -1,3 +1,5 @@
+#include <fmt/core.h>
+
 #include <CLI/App.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -38,10 +40,7 @@ std::vector<ShapeComparison> shapes_of(Evidence const& evidence) {
 }
 
 std::string shown(std::optional<double> const& error) {
-    if (!error) return "-";
-    char digits[32];
-    std::snprintf(digits, sizeof digits, "%.3f", *error);
-    return digits;
+    return error ? fmt::format("{:.3f}", *error) : "-";
 }
 
 std::string curve_label(ShapeComparison const& shapes) {

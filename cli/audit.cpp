@@ -8,13 +8,14 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "campaign/samples.hpp"
 #include "campaign/samples_file.hpp"
 #include "cli/commands.hpp"
-#include "cli/json_output.hpp"
 #include "cli/curve_file_choice.hpp"
+#include "cli/json_output.hpp"
 #include "cli/step_summary.hpp"
 #include "cli/today.hpp"
 #include "core/input_error.hpp"
@@ -42,7 +43,7 @@ struct AuditFlags {
 FoundSamples read_found(fs::path const& path) {
     Samples samples;
     read_samples(path, [&](SampleRecord const& record) {
-        if (record.kind == SampleKind::environment) samples.add(record);
+        if (std::holds_alternative<EnvironmentLine>(record.content)) samples.add(record);
     });
     return {.file = path.filename().string(),
             .sha256 = sha256_of_file(path),
@@ -155,10 +156,8 @@ std::vector<AuditedModel> shipped_models(std::set<Precision> precisions) {
 }
 
 AuditRequest request_of(AuditFlags const& flags, CommonFlags const& common) {
-    if (flags.hardware.empty() == flags.calibration.empty()) {
-        throw InputError{"derate audit",
-                         flags.hardware.empty() ? "nothing is named" : "two things are named",
-                         "--hardware ID or --calibration FILE"};
+    if (flags.hardware.empty() && flags.calibration.empty()) {
+        throw InputError{"derate audit", "nothing is named", "--hardware ID or --calibration FILE"};
     }
     AuditRequest request{.today = today()};
     if (!flags.calibration.empty()) {
@@ -227,12 +226,14 @@ ExitCode run_audit(AuditFlags const& flags, CommonFlags const& common) {
 
 Run add_audit(CLI::App& command) {
     auto flags = std::make_shared<AuditFlags>();
-    command.get_option("--registry")
-        ->needs(command.add_option("--hardware", flags->hardware,
-                                   "Audit every calibration that the registries have of this "
-                                   "hardware"));
-    command.add_option("--calibration", flags->calibration,
-                       "Audit this curve file, with evidence/ beside it, instead");
+    auto* const hardware =
+        command.add_option("--hardware", flags->hardware,
+                           "Audit every calibration that the registries have of this hardware");
+    command.get_option("--registry")->needs(hardware);
+    command
+        .add_option("--calibration", flags->calibration,
+                    "Audit this curve file, with evidence/ beside it, instead")
+        ->excludes(hardware);
     command.add_option("--legacy", flags->legacy,
                        "Compare with these legacy values (default: those of the same hardware)");
     command.add_option("--samples", flags->samples,

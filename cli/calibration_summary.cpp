@@ -1,5 +1,7 @@
 #include "cli/calibration_summary.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <iterator>
@@ -9,7 +11,6 @@
 #include "campaign/session_checks.hpp"
 #include "campaign/stop_rule.hpp"
 #include "cli/measuring.hpp"
-#include "gate/gate_text.hpp"
 #include "reports/report_text.hpp"
 #include "statistics/quantiles.hpp"
 #include "storage/fields.hpp"
@@ -37,25 +38,26 @@ MeasuringTime measuring_time(CampaignResult const& result, CampaignSettings cons
 }
 
 std::string accuracy_line(char const* what, std::vector<ModelOutcome> const& outcomes) {
-    if (outcomes.empty()) return text("%-28s too few to say\n", what);
+    if (outcomes.empty()) return fmt::format("{:28} too few to say\n", what);
     std::vector<ModelOutcome> known;
     std::ranges::copy_if(outcomes, std::back_inserter(known), is_known, &ModelOutcome::interval);
-    auto line = text("%-28s MAPE %.1f %%, bias %+.1f %%", what, mape_percent(outcomes),
-                     bias_percent(outcomes));
+    auto line = fmt::format("{:28} MAPE {:.1f} %, bias {:+.1f} %", what, mape_percent(outcomes),
+                            bias_percent(outcomes));
     if (!known.empty()) {
-        line += text(", 95 %% interval covered %d of %zu, median half-width %.0f %%",
-                     static_cast<int>(std::ranges::count_if(known, &ModelOutcome::inside_interval)),
-                     known.size(), median_half_width_percent(known));
+        line += fmt::format(
+            ", 95 % interval covered {} of {}, median half-width {:.0f} %",
+            static_cast<int>(std::ranges::count_if(known, &ModelOutcome::inside_interval)),
+            known.size(), median_half_width_percent(known));
     }
     if (known.size() < outcomes.size()) {
-        line += text(", interval not known of %zu", outcomes.size() - known.size());
+        line += fmt::format(", interval not known of {}", outcomes.size() - known.size());
     }
     return line + "\n";
 }
 
 std::string interval_text(ModelOutcome const& model) {
     return is_known(model.interval)
-               ? text("%.4g - %.4g", model.interval.lower, model.interval.upper)
+               ? fmt::format("{:.4g} - {:.4g}", model.interval.lower, model.interval.upper)
                : std::string{"not known"};
 }
 
@@ -72,7 +74,7 @@ char const* name_of(LeaveOut what) {
 constexpr double wide = 0.03;
 
 std::string percent_or_dash(std::optional<double> const& fraction) {
-    return fraction ? text("%.1f %%", 100 * *fraction) : std::string{"-"};
+    return fraction ? fmt::format("{:.1f} %", 100 * *fraction) : std::string{"-"};
 }
 
 constexpr std::size_t cases_in_text = 5;
@@ -81,33 +83,31 @@ std::string imprecise_text(std::vector<ImpreciseCase> const& imprecise) {
     std::string all;
     for (std::size_t i = 0; i < std::min(imprecise.size(), cases_in_text); ++i) {
         auto const& item = imprecise[i];
-        all += text("  %s (%s, subgraph %d): half-width %s, %.1f %% of the time; %s\n",
-                    item.name.c_str(), item.model.c_str(), item.subgraph,
-                    percent_or_dash(item.half_width).c_str(), 100 * item.share_of_time,
-                    reason_text(item).c_str());
+        all += fmt::format("  {} ({}, subgraph {}): half-width {}, {:.1f} % of the time; {}\n",
+                           item.name, item.model, item.subgraph, percent_or_dash(item.half_width),
+                           100 * item.share_of_time, reason_text(item));
     }
     if (imprecise.size() > cases_in_text) {
-        all += text("  and %zu shorter ones; report.md names them\n",
-                    imprecise.size() - cases_in_text);
+        all += fmt::format("  and {} shorter ones; report.md names them\n",
+                           imprecise.size() - cases_in_text);
     }
     return all;
 }
 
 std::string imprecise_table(std::vector<ImpreciseCase> const& imprecise) {
     if (imprecise.empty()) return "\nEvery case is within 3 %.\n";
-    auto all = text(
-        "\n## Cases wider than 3 %%\n\n%zu of them, the longest first. Share is of the "
+    auto all = fmt::format(
+        "\n## Cases wider than 3 %\n\n{} of them, the longest first. Share is of the "
         "isolated time, each distinct case once.\n\n"
         "| case | timed in | subgraph | ms | half-width | share | why it stopped |\n"
         "|---|---|---:|---:|---:|---:|---|\n",
         imprecise.size());
     for (auto const& item : imprecise) {
-        all += text("| %s | %s | %d | %s | %s | %.2f %% | %s |\n",
-                    markdown_cell(item.name).c_str(), markdown_cell(item.model).c_str(),
-                    item.subgraph,
-                    item.time_ms ? text("%.4g", *item.time_ms).c_str() : "-",
-                    percent_or_dash(item.half_width).c_str(), 100 * item.share_of_time,
-                    markdown_cell(reason_text(item)).c_str());
+        all += fmt::format("| {} | {} | {} | {} | {} | {:.2f} % | {} |\n", markdown_cell(item.name),
+                           markdown_cell(item.model), item.subgraph,
+                           item.time_ms ? fmt::format("{:.4g}", *item.time_ms) : "-",
+                           percent_or_dash(item.half_width), 100 * item.share_of_time,
+                           markdown_cell(reason_text(item)));
     }
     return all;
 }
@@ -130,62 +130,62 @@ CrossValidation predict_held_out(Evidence const& evidence, Calibration const& ca
 
 std::string summary_text(CalibrationSummary const& summary, Calibration const& calibration,
                          CampaignResult const& result, CampaignSettings const& settings) {
-    std::string all = text("\n%s, %s\n\n", calibration.hardware_id.c_str(),
-                           to_text(calibration.condition).c_str());
+    std::string all =
+        fmt::format("\n{}, {}\n\n", calibration.hardware_id, to_text(calibration.condition));
     if (!summary.held_out.empty()) {
-        all += text("%-24s %12s %12s  %-22s %8s\n", "held-out model", "measured ms", "predicted ms",
-                    "95 % interval", "error");
+        all += fmt::format("{:24} {:>12} {:>12}  {:22} {:>8}\n", "held-out model", "measured ms",
+                           "predicted ms", "95 % interval", "error");
         for (auto const& model : summary.held_out) {
             auto const interval = interval_text(model);
-            all += text("%-24s %12.4g %12.4g  %-22s %+7.1f%%%s\n",
-                        model_label(model.model, model.batch).c_str(), model.measured_ms,
-                        model.predicted_ms, interval.c_str(), model.error_percent(),
-                        model.inside_interval() || !is_known(model.interval) ? "" : "  outside");
+            all += fmt::format(
+                "{:24} {:12.4g} {:12.4g}  {:22} {:+7.1f}%{}\n",
+                model_label(model.model, model.batch), model.measured_ms, model.predicted_ms,
+                interval, model.error_percent(),
+                model.inside_interval() || !is_known(model.interval) ? "" : "  outside");
         }
         all += "\n" + accuracy_line("held-out models", summary.held_out);
     }
     for (auto const& part : summary.left_out)
         all += accuracy_line(name_of(part.what), part.outcomes);
     if (summary.floor) {
-        all += text("%-28s %.1f %% (%s)\n", "noise floor", summary.floor->percent,
-                    basis_of(*summary.floor).c_str());
+        all += fmt::format("{:28} {:.1f} % ({})\n", "noise floor", summary.floor->percent,
+                           basis_of(*summary.floor));
     }
     auto const time = measuring_time(result, settings);
-    all += text(
-        "%-28s %.0f s in %d launches: %.0f s calibrating, %.0f s on held-out models; "
-        "%.0f %% inside timed work\n",
+    all += fmt::format(
+        "{:28} {:.0f} s in {} launches: {:.0f} s calibrating, {:.0f} s on held-out models; "
+        "{:.0f} % inside timed work\n",
         "measuring", time.wall_s, result.samples.launches_begun(), time.wall_s - time.apart_s,
         time.apart_s, 100 * time.timed_share);
-    all +=
-        text("%-28s %.0f %% of the time within 3 %%, %.0f %% within 2 %%;", "intervals of the mean",
-             100 * precise_share(result, 0.03), 100 * precise_share(result, 0.02));
+    all += fmt::format("{:28} {:.0f} % of the time within 3 %, {:.0f} % within 2 %;",
+                       "intervals of the mean", 100 * precise_share(result, 0.03),
+                       100 * precise_share(result, 0.02));
     for (auto const& [reason, count] : stop_counts(result))
-        all += text(" %d %s", count, reason.c_str());
+        all += fmt::format(" {} {}", count, reason);
     all += "\n" + imprecise_text(imprecise_cases(result, settings, wide));
-    all += text("%-28s %s\n", "false alarms",
-                to_string(compare_with_itself(result.samples.isolated)).c_str());
-    all += text("%-28s %s\n", "trust grade", std::string{to_string(summary.trust.grade)}.c_str());
+    all += fmt::format("{:28} {}\n", "false alarms",
+                       to_string(compare_with_itself(result.samples.isolated)));
+    all += fmt::format("{:28} {}\n", "trust grade", to_string(summary.trust.grade));
     for (auto const& reason : summary.trust.reasons) {
-        all += text("  at best %s: %s (%s)\n", std::string{to_string(reason.at_best)}.c_str(),
-                    reason.what.c_str(), reason.remedy.c_str());
+        all += fmt::format("  at best {}: {} ({})\n", to_string(reason.at_best), reason.what,
+                           reason.remedy);
     }
-    all += text("%-28s %s\n", "gate", std::string{to_string(summary.verdict)}.c_str());
+    all += fmt::format("{:28} {}\n", "gate", to_string(summary.verdict));
     for (auto const& rule : summary.gate.results) {
         if (rule.verdict == Verdict::pass) continue;
-        all += text("  %s %s: %s\n", std::string{to_string(rule.verdict)}.c_str(),
-                    std::string{to_string(rule.rule)}.c_str(), rule.reason.c_str());
-        all += text("      to mend it: %s\n", std::string{remedy_of(rule.rule)}.c_str());
+        all += fmt::format("  {} {}: {}\n", to_string(rule.verdict), to_string(rule.rule),
+                           rule.reason);
+        all += fmt::format("      to mend it: {}\n", remedy_of(rule.rule));
     }
     return all;
 }
 
 std::string markdown_report(CalibrationSummary const& summary, Calibration const& calibration,
                             CampaignResult const& result, CampaignSettings const& settings) {
-    std::string all = text("# Calibration of %s\n\n%s, %s. Trust grade %s, gate %s.\n",
-                           calibration.hardware_id.c_str(), to_text(calibration.condition).c_str(),
-                           days_of(calibration.provenance).c_str(),
-                           std::string{to_string(summary.trust.grade)}.c_str(),
-                           std::string{to_string(summary.verdict)}.c_str());
+    std::string all = fmt::format("# Calibration of {}\n\n{}, {}. Trust grade {}, gate {}.\n",
+                                  calibration.hardware_id, to_text(calibration.condition),
+                                  days_of(calibration.provenance), to_string(summary.trust.grade),
+                                  to_string(summary.verdict));
     all +=
         "\nPredicted is the time of the model's ATen operators through LibTorch's dispatcher, "
         "not of Python and not of compiled graphs.\n";
@@ -194,10 +194,10 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
         "| model | measured ms | predicted ms | 95 % interval | error | inside |\n"
         "|---|---:|---:|---|---:|---|\n";
     for (auto const& model : summary.held_out) {
-        all += text("| %s | %.4g | %.4g | %s | %+.1f %% | %s |\n",
-                    markdown_cell(model_label(model.model, model.batch)).c_str(), model.measured_ms,
-                    model.predicted_ms, interval_text(model).c_str(), model.error_percent(),
-                    inside_text(model));
+        all += fmt::format("| {} | {:.4g} | {:.4g} | {} | {:+.1f} % | {} |\n",
+                           markdown_cell(model_label(model.model, model.batch)), model.measured_ms,
+                           model.predicted_ms, interval_text(model), model.error_percent(),
+                           inside_text(model));
     }
     all += "\n## Accuracy\n\n";
     if (!summary.held_out.empty())
@@ -206,36 +206,34 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
         all += "- " + accuracy_line(name_of(part.what), part.outcomes);
     }
     if (summary.floor) {
-        all += text("- noise floor %.1f %% (%s): differences below it mean nothing\n",
-                    summary.floor->percent, basis_of(*summary.floor).c_str());
+        all += fmt::format("- noise floor {:.1f} % ({}): differences below it mean nothing\n",
+                           summary.floor->percent, basis_of(*summary.floor));
     }
     for (auto const& part : summary.left_out) {
         if (part.outcomes.empty()) continue;
-        all += text(
-            "\n### %s\n\n| model | family | measured ms | predicted ms | error | inside |\n"
+        all += fmt::format(
+            "\n### {}\n\n| model | family | measured ms | predicted ms | error | inside |\n"
             "|---|---|---:|---:|---:|---|\n",
             part.what == LeaveOut::model ? "Leaving models out" : "Leaving families out");
         for (auto const& model : part.outcomes) {
-            all += text("| %s | %s | %.4g | %.4g | %+.1f %% | %s |\n",
-                        markdown_cell(model_label(model.model, model.batch)).c_str(),
-                        markdown_cell(model.family).c_str(),
-                        model.measured_ms, model.predicted_ms, model.error_percent(),
-                        inside_text(model));
+            all += fmt::format("| {} | {} | {:.4g} | {:.4g} | {:+.1f} % | {} |\n",
+                               markdown_cell(model_label(model.model, model.batch)),
+                               markdown_cell(model.family), model.measured_ms, model.predicted_ms,
+                               model.error_percent(), inside_text(model));
         }
     }
     auto const time = measuring_time(result, settings);
-    all += text(
-        "\n## Measuring\n\n%s; seed %llu; %lld repetitions in %d launches. %.0f s: %.0f s "
-        "calibrating, %.0f s on held-out models, %.0f s of all loading models; %.0f %% inside "
-        "timed work. Cases whose interval of the mean is within 3 %% make up %.0f %% of the "
-        "time, within 2 %% %.0f %%.\n\nCases by why they were stopped:",
-        to_string(settings.rules).c_str(), static_cast<unsigned long long>(settings.seed),
-        static_cast<long long>(result.samples.repetitions), result.samples.launches_begun(),
-        time.wall_s, time.wall_s - time.apart_s, time.apart_s, time.loading_s,
-        100 * time.timed_share, 100 * precise_share(result, 0.03),
+    all += fmt::format(
+        "\n## Measuring\n\n{}; seed {}; {} repetitions in {} launches. {:.0f} s: {:.0f} s "
+        "calibrating, {:.0f} s on held-out models, {:.0f} s of all loading models; {:.0f} % inside "
+        "timed work. Cases whose interval of the mean is within 3 % make up {:.0f} % of the "
+        "time, within 2 % {:.0f} %.\n\nCases by why they were stopped:",
+        to_string(settings.rules), settings.seed, result.samples.repetitions,
+        result.samples.launches_begun(), time.wall_s, time.wall_s - time.apart_s, time.apart_s,
+        time.loading_s, 100 * time.timed_share, 100 * precise_share(result, 0.03),
         100 * precise_share(result, 0.02));
     for (auto const& [reason, count] : stop_counts(result))
-        all += text(" %d %s;", count, reason.c_str());
+        all += fmt::format(" {} {};", count, reason);
     all += "\n\nThe session against itself: " +
            to_string(compare_with_itself(result.samples.isolated)) +
            ". Outliers: " + to_string(classify_outliers(result.samples.isolated)) + ".\n";
@@ -243,10 +241,10 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
         "\n| drift probe | samples | median ms | trend | range (5 - 95 %) | drifted |\n"
         "|---|---:|---:|---:|---:|---|\n";
     for (auto const& probe : summary.quality.drift) {
-        all += text("| %s | %d | %.4g | %+.1f %% | %.1f %% | %s |\n",
-                    markdown_cell(probe.probe).c_str(),
-                    probe.samples, probe.median_ms, 100 * probe.relative_trend,
-                    100 * probe.relative_range, probe.drifted ? "yes" : "no");
+        all += fmt::format("| {} | {} | {:.4g} | {:+.1f} % | {:.1f} % | {} |\n",
+                           markdown_cell(probe.probe), probe.samples, probe.median_ms,
+                           100 * probe.relative_trend, 100 * probe.relative_range,
+                           probe.drifted ? "yes" : "no");
     }
     all +=
         "\n## Whole models and their parts\n\n"
@@ -254,11 +252,11 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
         "|---|---:|---:|---:|\n";
     for (auto const& ratio : summary.context) {
         auto const shown = [](std::optional<double> const& value) {
-            return value ? text("%.3f", *value) : std::string{"-"};
+            return value ? fmt::format("{:.3f}", *value) : std::string{"-"};
         };
-        all += text("| %s | %.4g | %s | %s |\n", markdown_cell(ratio.model).c_str(), ratio.whole_ms,
-                    shown(ratio.whole_over_isolated).c_str(),
-                    shown(ratio.whole_over_in_context).c_str());
+        all +=
+            fmt::format("| {} | {:.4g} | {} | {} |\n", markdown_cell(ratio.model), ratio.whole_ms,
+                        shown(ratio.whole_over_isolated), shown(ratio.whole_over_in_context));
     }
     if (!result.samples.failures.empty()) {
         all += "\n## What could not be timed\n\n";
@@ -269,10 +267,10 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
             all += "  (`" + repro_line(settings, *found) + "`)\n";
         }
     }
-    all += text("\n## Trust\n\nGrade %s.\n\n", std::string{to_string(summary.trust.grade)}.c_str());
+    all += fmt::format("\n## Trust\n\nGrade {}.\n\n", to_string(summary.trust.grade));
     for (auto const& reason : summary.trust.reasons) {
-        all += text("- at best %s: %s (%s)\n", std::string{to_string(reason.at_best)}.c_str(),
-                    reason.what.c_str(), reason.remedy.c_str());
+        all += fmt::format("- at best {}: {} ({})\n", to_string(reason.at_best), reason.what,
+                           reason.remedy);
     }
     all += "\n## Gate\n\n| rule | verdict | why |\n|---|---|---|\n";
     for (auto const& rule : summary.gate.results) {

@@ -1,3 +1,5 @@
+#include <fmt/core.h>
+
 #include <CLI/App.hpp>
 #include <cmath>
 #include <cstdio>
@@ -32,11 +34,7 @@ struct CompareFlags {
     bool all = false;
 };
 
-std::string percent_text(double ratio) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%+.1f %%", 100 * (ratio - 1));
-    return text;
-}
+std::string percent_text(double ratio) { return fmt::format("{:+.1f} %", 100 * (ratio - 1)); }
 
 std::string p_text(std::optional<double> const& p) {
     return p ? format_significant(*p, 2) : std::string{"-"};

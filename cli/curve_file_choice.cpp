@@ -49,7 +49,7 @@ std::filesystem::path chosen_curve_file(CurveFileFlags const& flags, CommonFlags
     warn_of(passed_over, common);
     for (auto const& registered : answering) {
         auto const& calibration = registered.calibration;
-        if (calibration.legacy_rules || calibration.default_rules) continue;
+        if (holds_rules(calibration)) continue;
         if (calibration.condition.execution.allocator != Allocator::untouched)
             return registered.path;
     }

@@ -19,11 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Rules price instead of curves: at several precisions, for any thread count.
-bool holds_rules(Calibration const& calibration) {
-    return calibration.legacy_rules || calibration.default_rules;
-}
-
 std::optional<Precision> requested_precision(EstimateFlags const& flags) {
     if (!flags.precision) return std::nullopt;
     return precision_of_flag(*flags.precision);

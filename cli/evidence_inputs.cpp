@@ -21,7 +21,6 @@
 #include "storage/file.hpp"
 #include "storage/hardware_json.hpp"
 #include "storage/measurement_json.hpp"
-#include "storage/plan_json.hpp"
 #include "workloads/count_again.hpp"
 
 namespace derate::cli {
@@ -78,8 +77,7 @@ EvidencePart part_of_samples(fs::path const& path, std::optional<std::string> co
     if (!samples.settings) {
         throw InputError{path.string(), "no campaign line", "a file that derate measure wrote"};
     }
-    auto const plan = plan_from_json(*samples.settings, path.string() + ":1");
-
+    auto const& plan = *samples.settings;
     if (plan.models.empty()) throw InputError{path.string(), "its plan has no models", accepted};
     CampaignSettings settings;
     settings.execution = plan.execution;

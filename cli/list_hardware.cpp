@@ -1,3 +1,5 @@
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -109,10 +111,7 @@ std::string cell(nlohmann::json const& value) {
 }
 
 std::string percent(nlohmann::json const& value, double factor) {
-    if (value.is_null()) return "-";
-    char text[32];
-    std::snprintf(text, sizeof text, "%.1f %%", value.get<double>() * factor);
-    return text;
+    return value.is_null() ? "-" : fmt::format("{:.1f} %", value.get<double>() * factor);
 }
 
 void print_table(nlohmann::json const& rows) {

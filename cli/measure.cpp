@@ -1,3 +1,5 @@
+#include <fmt/core.h>
+
 #include <CLI/App.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -70,11 +72,9 @@ std::vector<fs::path> output_files(MeasureFlags const& flags, CampaignSettings c
 std::string table_of(CampaignResult const& result, CampaignSettings const& settings,
                      Measurement const& measurement) {
     std::string text;
-    char line[200];
     auto const label = model_label(measurement.model, measurement.batch);
     auto const add = [&](char const* what, std::string const& value) {
-        std::snprintf(line, sizeof line, "  %-24s %s\n", what, value.c_str());
-        text += line;
+        text += fmt::format("  {:24} {}\n", what, value);
     };
     text += label + ", " + std::string{to_string(measurement.condition.precision)} + ", " +
             threads_text(settings.execution.threads) + ", " +
@@ -97,8 +97,8 @@ std::string table_of(CampaignResult const& result, CampaignSettings const& setti
         add("sum of parts in context", format_time_ms(in_context_ms, std::nullopt));
     }
     if (measurement.whole_model && parts_ms > 0 && failed == 0) {
-        std::snprintf(line, sizeof line, "%.3f", measurement.whole_model->center_ms / parts_ms);
-        add("whole over parts", line);
+        add("whole over parts",
+            fmt::format("{:.3f}", measurement.whole_model->center_ms / parts_ms));
     }
     auto const model = std::ranges::find_if(settings.models, [&](CampaignModel const& candidate) {
         return model_label(candidate.name, candidate.batch) == label;

@@ -1,5 +1,6 @@
 #include "cli/measuring.hpp"
 
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <CLI/App.hpp>
@@ -40,19 +41,17 @@ std::vector<int> cpus_for(int threads) {
     auto const allowed = usable_cpus();
     if (allowed.empty()) return {};
     if (threads > static_cast<int>(allowed.size())) {
-        throw InputError{"--threads",
-                         "this process may use " + std::to_string(allowed.size()) + " CPUs, not " +
-                             std::to_string(threads),
-                         "no more threads than CPUs"};
+        throw InputError{
+            "--threads",
+            fmt::format("this process may use {} CPUs, not {}", allowed.size(), threads),
+            "no more threads than CPUs"};
     }
     // Threads that share a quota are stopped together, in the middle of whatever they run. One
     // thread is timed even so, and graded.
     if (auto const quota = cpu_quota(); quota && threads > 1 && *quota < threads) {
-        char granted[32];
-        std::snprintf(granted, sizeof granted, "%.3g", *quota);
         throw InputError{"--threads",
-                         "a control group of this process grants " + std::string{granted} +
-                             " CPUs, not " + std::to_string(threads),
+                         fmt::format("a control group of this process grants {:.3g} CPUs, not {}",
+                                     *quota, threads),
                          "no more threads than CPUs"};
     }
     return choose_cpus(allowed, static_cast<std::size_t>(threads));
@@ -267,13 +266,8 @@ std::string format_time_ms(double time_ms, std::optional<double> half_width) {
     if (uncertain > 0 && std::isfinite(uncertain)) {
         decimals = std::clamp(static_cast<int>(std::ceil(1 - std::log10(uncertain))), 0, 6);
     }
-    char text[64];
-    if (half_width) {
-        std::snprintf(text, sizeof text, "%.*f ms +-%.1f%%", decimals, time_ms, 100 * *half_width);
-    } else {
-        std::snprintf(text, sizeof text, "%.*f ms", decimals, time_ms);
-    }
-    return text;
+    auto const time = fmt::format("{:.{}f} ms", time_ms, decimals);
+    return half_width ? fmt::format("{} +-{:.1f}%", time, 100 * *half_width) : time;
 }
 
 std::string timing_text(Timing const& timing) {
@@ -283,17 +277,14 @@ std::string timing_text(Timing const& timing) {
 }
 
 std::string progress_line(CampaignProgress const& progress) {
-    std::string line = "[" + std::to_string(progress.cases_settled) + "/" +
-                       std::to_string(progress.cases) + "] " + progress.latest;
+    auto line = fmt::format("[{}/{}] {}", progress.cases_settled, progress.cases, progress.latest);
     if (progress.latest_ms) {
         line += " " + format_time_ms(*progress.latest_ms, progress.latest_half_width);
     }
-    char text[96];
     auto const remaining = static_cast<int>(progress.remaining_s + 0.5);
-    std::snprintf(text, sizeof text, " (target %g%%) launch %d step %zu/%zu eta %02d:%02d",
-                  100 * progress.target_half_width, progress.launch + 1, progress.steps_done,
-                  progress.steps, remaining / 60, remaining % 60);
-    return line + text;
+    return line + fmt::format(" (target {:g}%) launch {} step {}/{} eta {:02}:{:02}",
+                              100 * progress.target_half_width, progress.launch + 1,
+                              progress.steps_done, progress.steps, remaining / 60, remaining % 60);
 }
 
 ProgressPrinter::ProgressPrinter(bool quiet)

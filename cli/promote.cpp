@@ -1,8 +1,9 @@
-#include <CLI/App.hpp>
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <CLI/App.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -205,16 +206,17 @@ std::string one_line(std::string text) {
 
 std::string changelog_line(StagedHardware const& hardware, StoredCalibration const& stored,
                            Validation const& validation, PromoteFlags const& flags) {
-    char figures[128] = "";
+    std::string figures;
     if (!validation.outcomes.empty()) {
-        std::snprintf(figures, sizeof figures, ", MAPE %.1f %% of %zu models, %.0f %% covered",
-                      mape_percent(validation.outcomes), validation.outcomes.size(),
-                      100 * coverage(validation.outcomes));
+        figures = fmt::format(", MAPE {:.1f} % of {} models, {:.0f} % covered",
+                              mape_percent(validation.outcomes), validation.outcomes.size(),
+                              100 * coverage(validation.outcomes));
     }
     auto verdict = std::string{to_string(validation.gate.verdict())};
     if (flags.provisional && verdict != "PASS") verdict += ", provisional";
-    return "- " + today() + " `" + (hardware.place / stored.curves.filename()).generic_string() +
-           "`: " + verdict + figures + ". " + one_line(flags.reason) + "\n";
+    return fmt::format("- {} `{}`: {}{}. {}\n", today(),
+                       (hardware.place / stored.curves.filename()).generic_string(), verdict,
+                       figures, one_line(flags.reason));
 }
 
 void append_changelog(fs::path const& registry, std::string const& lines) {

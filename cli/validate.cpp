@@ -167,19 +167,6 @@ Evidence measure_test_models(CommonFlags const& common, ValidateFlags const& fla
                                 judge_trust(result.samples.environment, quality));
 }
 
-/// One way of judging at a time.
-void refuse_mixtures(ValidateFlags const& flags) {
-    std::vector<char const*> ways;
-    if (!flags.leave_out.empty()) ways.push_back("--leave-out");
-    if (!flags.measurements.empty()) ways.push_back("--measurements");
-    if (!flags.test_models.empty()) ways.push_back("--test-models");
-    // Models and families are left out of one campaign too: that is one way.
-    if (!flags.campaign.empty() && flags.leave_out.empty()) ways.push_back("--campaign");
-    if (ways.size() < 2) return;
-    throw InputError{ways[1], "given together with " + std::string{ways[0]},
-                     "one way of judging at a time"};
-}
-
 bool is_unjudged(Validation const& validation) {
     return validation.gate.verdict() == Verdict::pass && validation.outcomes.empty();
 }
@@ -203,7 +190,6 @@ nlohmann::json result_json(Validation const& validation, fs::path const& file) {
 
 ExitCode run_validate(CommonFlags const& common, ValidateFlags const& flags) {
     auto const what = parse_leave_out(flags.leave_out);
-    refuse_mixtures(flags);
     auto const file = chosen_curve_file(flags.curves, common);
     Validation validation;
     if (!flags.hardware_name.empty()) {
@@ -257,16 +243,27 @@ ExitCode run_validate(CommonFlags const& common, ValidateFlags const& flags) {
 Run add_validate(CLI::App& command) {
     auto flags = std::make_shared<ValidateFlags>();
     add_curve_file_flags(command, flags->curves, true);
-    command.add_option("--leave-out", flags->leave_out,
-                       "Refit without each 'model' (default) or 'family' and predict it");
-    command.add_option("--campaign", flags->campaign,
-                       "Refit and judge on the timings of this campaign of the evidence alone");
-    command.add_option("--measurements", flags->measurements,
-                       "Predict these measurement files instead (repeatable)");
-    auto* const test_models = command.add_option("--test-models", flags->test_models,
-                                                 "Time these models on this machine now and "
-                                                 "predict them");
-    test_models->delimiter(',');
+    // Three ways of judging, one at a time; of a campaign models and families are left out too.
+    auto* const leave_out =
+        command.add_option("--leave-out", flags->leave_out,
+                           "Refit without each 'model' (default) or 'family' and predict it");
+    auto* const campaign =
+        command.add_option("--campaign", flags->campaign,
+                           "Refit and judge on the timings of this campaign of the evidence alone");
+    auto* const measurements =
+        command
+            .add_option("--measurements", flags->measurements,
+                        "Predict these measurement files instead (repeatable)")
+            ->excludes(leave_out)
+            ->excludes(campaign);
+    auto* const test_models = command
+                                  .add_option("--test-models", flags->test_models,
+                                              "Time these models on this machine now and "
+                                              "predict them")
+                                  ->delimiter(',')
+                                  ->excludes(leave_out)
+                                  ->excludes(campaign)
+                                  ->excludes(measurements);
     auto& measuring = flags->measuring;
     measuring.device.clear();
     command

@@ -57,7 +57,7 @@ std::vector<std::filesystem::path> curve_files(Arguments const& arguments,
         auto const before = files.size();
         for (auto const& [path, calibration] :
              read_calibrations(find_hardware(id, registry_roots(common.registries)), &passed_over)) {
-            if (!calibration.legacy_rules && !calibration.default_rules) files.push_back(path);
+            if (!holds_rules(calibration)) files.push_back(path);
         }
         if (files.size() == before) {
             throw InputError{"--hardware " + id, "has no curves",

@@ -3,6 +3,7 @@ find_package(nlohmann_json 3.11 REQUIRED)
 find_package(Eigen3 3.4 REQUIRED NO_MODULE)
 find_package(Boost 1.74 REQUIRED)  # Boost.Math, headers only
 find_package(CLI11 2.1 REQUIRED)
+find_package(fmt 9 REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)  # SHA-256
 find_package(Threads REQUIRED)

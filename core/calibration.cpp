@@ -59,6 +59,10 @@ double operator_seconds_in(ContextFactor const& context, double model_bytes) {
     return context.operator_seconds * std::exp(-log_distance_below(context, model_bytes));
 }
 
+bool holds_rules(Calibration const& calibration) {
+    return calibration.legacy_rules || calibration.default_rules;
+}
+
 std::optional<Calibration> under_allocator(Calibration calibration, Allocator allocator) {
     if (calibration.condition.execution.allocator.value_or(Allocator::pinned) == allocator)
         return calibration;

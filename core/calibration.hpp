@@ -257,6 +257,9 @@ struct Calibration {
     std::optional<DefaultRules> default_rules;  ///< where `source` is conservative_default
 };
 
+/// Rules price instead of curves: at several precisions, for any thread count.
+[[nodiscard]] bool holds_rules(Calibration const& calibration);
+
 /// What prices a run under `allocator`: the calibration itself where its timings were taken so, or
 /// with the context factor that was measured for it.
 ///

@@ -1,9 +1,10 @@
 #include "core/format_quantity.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <string_view>
 
 namespace derate {
@@ -12,11 +13,7 @@ namespace {
 constexpr std::array<std::string_view, 6> decimal_prefixes{"", "k", "M", "G", "T", "P"};
 constexpr std::array<std::string_view, 6> binary_prefixes{"", "Ki", "Mi", "Gi", "Ti", "Pi"};
 
-std::string fixed(double value, int decimals) {
-    std::array<char, 400> text{};  // the largest double has 309 digits
-    int const length = std::snprintf(text.data(), text.size(), "%.*f", decimals, value);
-    return {text.data(), static_cast<std::size_t>(length)};
-}
+std::string fixed(double value, int decimals) { return fmt::format("{:.{}f}", value, decimals); }
 
 /// `value` scaled below `base`, with the prefix that says by how much.
 std::string with_prefix(double value, double base, std::array<std::string_view, 6> const& prefixes,
@@ -28,8 +25,8 @@ std::string with_prefix(double value, double base, std::array<std::string_view, 
         ++prefix;
     }
     bool const whole_units = prefix == 0 && value == std::round(value);
-    return (whole_units ? fixed(value, 0) : format_significant(value, 3)) + " " +
-           std::string{prefixes[prefix]} + std::string{unit};
+    return fmt::format("{} {}{}", whole_units ? fixed(value, 0) : format_significant(value, 3),
+                       prefixes[prefix], unit);
 }
 
 }  // namespace
@@ -65,11 +62,7 @@ std::string format_significant(double value, int digits) {
     if (std::abs(value) >= std::pow(10.0, leading + 1) * (1 - 0.5 * std::pow(10.0, -digits))) {
         ++leading;
     }
-    if (leading < -4 || leading > 15) {
-        std::array<char, 64> text{};
-        int const length = std::snprintf(text.data(), text.size(), "%.*e", digits - 1, value);
-        return {text.data(), static_cast<std::size_t>(length)};
-    }
+    if (leading < -4 || leading > 15) return fmt::format("{:.{}e}", value, digits - 1);
     return fixed(value, std::max(0, digits - 1 - leading));
 }
 

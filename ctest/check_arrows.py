@@ -16,6 +16,7 @@ THIRD_PARTY_HEADERS = {
     "CLI11": r"CLI/",
     "CUDA": r"cuda|nvml|cupti",
     "Eigen": r"Eigen/|unsupported/Eigen/",
+    "fmt": r"fmt/",
     "GoogleTest": r"gtest/|gmock/",
     "Google Benchmark": r"benchmark/",
     "LibTorch": r"ATen/|c10/|torch/|caffe2/",

@@ -60,18 +60,22 @@ def arguments_of(tokens, opening):
 def messages_of(expression):
     """The words of an expression as lists of fragments; one list for each branch of a condition.
 
-    Literals count where they are joined to the text: bare, in std::string{...} or in .append(...).
+    Literals count where they are joined to the text: bare, in std::string{...}, in .append(...), or as
+    the format of fmt::format(...), whose fields vary.
     """
     branches, inside = [[]], []
     for i, token in enumerate(expression):
         if token in ("(", "{", "["):
-            inside.append(i > 0 and expression[i - 1] in ("string", "append"))
+            inside.append(expression[i - 1] if i > 0 else "")
         elif token in (")", "}", "]"):
             inside.pop()
         elif token in ("?", ":") and not inside and ":" not in (expression[i - 1], *expression[i + 1:i + 2]):
             branches = [[]] if token == "?" else [*branches, []]
-        elif token.startswith('"') and all(inside):
-            branches[-1].append(unescaped(token))
+        elif token.startswith('"') and all(word in ("string", "append", "format") for word in inside):
+            if "format" not in inside:
+                branches[-1].append(unescaped(token))
+            elif expression[i - 1] == "(" or expression[i - 1].startswith('"'):
+                branches[-1].extend(re.split(r"\{[^{}]*\}", unescaped(token)))
     return branches
 
 

@@ -79,7 +79,7 @@ ChainEstimate price(nlohmann::json const& document, fs::path const& file) {
     std::vector<Calibration> chain{calibration_from_json(document, file.string())};
     auto precision = chain.front().condition.precision;
     auto all = subgraphs();
-    if (!chain.front().legacy_rules && !chain.front().default_rules) {
+    if (!holds_rules(chain.front())) {
         // What a measured file lacks a curve for, the next step of the chain would answer.
         std::erase_if(all, [&](Subgraph const& subgraph) {
             auto const& calibration = chain.front();

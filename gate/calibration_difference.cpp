@@ -1,11 +1,11 @@
 #include "gate/calibration_difference.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
-
-#include "gate/gate_text.hpp"
 
 namespace derate {
 namespace {
@@ -72,15 +72,16 @@ void compare_curves(std::vector<std::string>& lines, Calibration const& before,
         if (old_efficiency && new_efficiency) {
             double const change = 100 * (*new_efficiency / *old_efficiency - 1);
             if (std::abs(change) >= 0.5) {
-                line += text(" efficiency %.3f -> %.3f (%+.1f %%)", *old_efficiency,
-                             *new_efficiency, change);
+                line += fmt::format(" efficiency {:.3f} -> {:.3f} ({:+.1f} %)", *old_efficiency,
+                                    *new_efficiency, change);
             }
         }
         if (curve->log_variance && other.log_variance) {
             double const old_deviation = 100 * std::sqrt(*curve->log_variance);
             double const new_deviation = 100 * std::sqrt(*other.log_variance);
             if (std::abs(new_deviation - old_deviation) >= 0.5) {
-                line += text(" kernel error %.1f %% -> %.1f %%", old_deviation, new_deviation);
+                line +=
+                    fmt::format(" kernel error {:.1f} % -> {:.1f} %", old_deviation, new_deviation);
             }
         }
         if (observations(*curve) != observations(other)) {
@@ -117,19 +118,20 @@ std::vector<std::string> differences(Calibration const& before, Calibration cons
         auto const old_claim =
             std::ranges::find(before.claims, claim.leave_out, &ValidationClaim::leave_out);
         auto line = "leaving out each " + claim.leave_out + ": MAPE ";
-        if (old_claim != before.claims.end()) line += text("%.1f %% -> ", old_claim->mape_percent);
-        line += text("%.1f %%, bias %+.1f %%", claim.mape_percent, claim.bias_percent);
-        if (claim.coverage_95) line += text(", coverage %.0f %%", 100 * *claim.coverage_95);
+        if (old_claim != before.claims.end())
+            line += fmt::format("{:.1f} % -> ", old_claim->mape_percent);
+        line += fmt::format("{:.1f} %, bias {:+.1f} %", claim.mape_percent, claim.bias_percent);
+        if (claim.coverage_95) line += fmt::format(", coverage {:.0f} %", 100 * *claim.coverage_95);
         lines.push_back(line);
     }
     if (std::abs(after.context.factor - before.context.factor) >= 0.001) {
-        lines.push_back(
-            text("context factor: %.3f -> %.3f", before.context.factor, after.context.factor));
+        lines.push_back(fmt::format("context factor: {:.3f} -> {:.3f}", before.context.factor,
+                                    after.context.factor));
     }
     if (after.context.operator_seconds != before.context.operator_seconds) {
-        lines.push_back(text("inside a model an operator costs %.2f us more, not %.2f",
-                             1e6 * after.context.operator_seconds,
-                             1e6 * before.context.operator_seconds));
+        lines.push_back(fmt::format("inside a model an operator costs {:.2f} us more, not {:.2f}",
+                                    1e6 * after.context.operator_seconds,
+                                    1e6 * before.context.operator_seconds));
     }
     compare_curves(lines, before, after);
     return lines;

@@ -1,5 +1,7 @@
 #include "gate/comparison.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -7,7 +9,6 @@
 #include <span>
 #include <utility>
 
-#include "gate/gate_text.hpp"
 #include "statistics/distributions.hpp"
 #include "statistics/multiple_testing.hpp"
 #include "statistics/quantiles.hpp"
@@ -102,7 +103,7 @@ bool forbids_comparison(std::string const& key) {
     return std::ranges::find(keys, key) != keys.end();
 }
 
-std::string shift_words(double ratio) { return text("%+.1f %%", 100 * (ratio - 1)); }
+std::string shift_words(double ratio) { return fmt::format("{:+.1f} %", 100 * (ratio - 1)); }
 
 /// Cases of both files, paired.
 struct Pair {
@@ -224,7 +225,7 @@ std::string shift_clause(CommonShift const& shift) {
         return "";
     auto const by = " beyond the shift of " + shift_words(shift.ratio);
     if (shift.basis == ShiftBasis::drift_probes) return by + " that the drift probes show";
-    return by + text(" that %d cases share", shift.cases);
+    return by + fmt::format(" that {} cases share", shift.cases);
 }
 
 std::string names_of(std::vector<CaseComparison const*> const& cases) {
@@ -233,14 +234,14 @@ std::string names_of(std::vector<CaseComparison const*> const& cases) {
     for (std::size_t i = 0; i < std::min(shown, cases.size()); ++i) {
         names += (i > 0 ? ", " : "") + cases[i]->name;
     }
-    if (cases.size() > shown) names += text(" and %zu more", cases.size() - shown);
+    if (cases.size() > shown) names += fmt::format(" and {} more", cases.size() - shown);
     return names;
 }
 
 /// What the old file times and the new one does not; empty if there is nothing.
 std::string left_out_since(Comparison const& comparison) {
     auto const counted = [](std::size_t count, char const* what) {
-        return text("%zu %s %s", count, count == 1 ? "case" : "cases", what);
+        return fmt::format("{} {} {}", count, count == 1 ? "case" : "cases", what);
     };
     std::string words;
     for (auto const& [count, what] :
@@ -280,47 +281,48 @@ void judge(Comparison& comparison, ComparisonLimits const& limits, int doubtful)
     } else if (!slower.empty()) {
         comparison.verdict = Verdict::fail;
         auto const& worst = *slower.front();
-        comparison.reason = text(
-            "%zu of %zu cases are slower by more than %g %%%s (Holm over cases, alpha %.2g): %s; "
-            "most of all %s, %s.",
-            slower.size(), all, limits.threshold_percent, shift_clause(shift).c_str(), limits.alpha,
-            names_of(slower).c_str(), worst.name.c_str(),
-            shift_words(worst.adjusted_ratio).c_str());
+        comparison.reason = fmt::format(
+            "{} of {} cases are slower by more than {:g} %{} (Holm over cases, alpha {:.2g}): {}; "
+            "most of all {}, {}.",
+            slower.size(), all, limits.threshold_percent, shift_clause(shift), limits.alpha,
+            names_of(slower), worst.name, shift_words(worst.adjusted_ratio));
     } else if (!slower_as_measured.empty() && slower_as_measured.size() < all) {
         inconclusive(
             Doubt::common_shift,
-            text("%zu of %zu cases took longer by more than %g %% as measured, and the files "
-                 "cannot tell host from program: %s.",
-                 slower_as_measured.size(), all, limits.threshold_percent,
-                 names_of(slower_as_measured).c_str()));
+            fmt::format("{} of {} cases took longer by more than {:g} % as measured, and the files "
+                        "cannot tell host from program: {}.",
+                        slower_as_measured.size(), all, limits.threshold_percent,
+                        names_of(slower_as_measured)));
     } else if (!slower_than_shift.empty()) {
-        inconclusive(Doubt::common_shift,
-                     text("%zu of %zu cases did not get faster%s: the host did, or the program did "
-                          "elsewhere, the files cannot tell: %s.",
-                          slower_than_shift.size(), all, shift_clause(shift).c_str(),
-                          names_of(slower_than_shift).c_str()));
+        inconclusive(
+            Doubt::common_shift,
+            fmt::format("{} of {} cases did not get faster{}: the host did, or the program did "
+                        "elsewhere, the files cannot tell: {}.",
+                        slower_than_shift.size(), all, shift_clause(shift),
+                        names_of(slower_than_shift)));
     } else if (!slower_as_measured.empty() && told_by_probes) {
         inconclusive(Doubt::common_shift,
-                     text("All cases are slower beyond one drift probe (%s) and none beyond "
-                          "another (%s): the files cannot tell host from program.",
-                          shift_words(shift.least_ratio).c_str(),
-                          shift_words(shift.ratio).c_str()));
+                     fmt::format("All cases are slower beyond one drift probe ({}) and none beyond "
+                                 "another ({}): the files cannot tell host from program.",
+                                 shift_words(shift.least_ratio), shift_words(shift.ratio)));
     } else if (!slower_as_measured.empty() ||
                (!told_by_probes && std::abs(std::log(shift.ratio)) > limit)) {
-        inconclusive(Doubt::common_shift,
-                     text("All cases moved together by %s: host or program, the files cannot tell.",
-                          shift_words(shift.ratio).c_str()));
+        inconclusive(
+            Doubt::common_shift,
+            fmt::format("All cases moved together by {}: host or program, the files cannot tell.",
+                        shift_words(shift.ratio)));
     } else if (auto const lost = left_out_since(comparison); !lost.empty()) {
         inconclusive(Doubt::missing_cases, lost);
     } else if (doubtful > 0) {
-        inconclusive(Doubt::imprecise,
-                     text("No case is slower beyond doubt, but %d of %zu repeat too badly, or "
-                          "moved too unlike each other, to exclude %g %%.",
-                          doubtful, all, 2 * limits.threshold_percent));
+        inconclusive(
+            Doubt::imprecise,
+            fmt::format("No case is slower beyond doubt, but {} of {} repeat too badly, or "
+                        "moved too unlike each other, to exclude {:g} %.",
+                        doubtful, all, 2 * limits.threshold_percent));
     } else {
         comparison.verdict = Verdict::pass;
-        comparison.reason = text("No case of %zu is slower by more than %g %%%s.", all,
-                                 limits.threshold_percent, shift_clause(shift).c_str());
+        comparison.reason = fmt::format("No case of {} is slower by more than {:g} %{}.", all,
+                                        limits.threshold_percent, shift_clause(shift));
     }
 }
 

@@ -1,11 +1,12 @@
 // The gate's rules that look at facts: files, roles, claims, how it was measured.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
 
 #include "gate/gate.hpp"
-#include "gate/gate_text.hpp"
 
 namespace derate {
 namespace {
@@ -126,9 +127,8 @@ RuleResult judge_recomputes(Calibration const& stored, GateComputation const& co
     auto const& refitted = computation.refitted;
     if (served.models.size() != refitted.models.size() || served.models.empty()) {
         result.verdict = Verdict::fail;
-        result.reason = text(
-            "The stored calibration prices %zu models of the evidence, its refit "
-            "%zu.",
+        result.reason = fmt::format(
+            "The stored calibration prices {} models of the evidence, its refit {}.",
             served.models.size(), refitted.models.size());
         return result;
     }
@@ -140,16 +140,16 @@ RuleResult judge_recomputes(Calibration const& stored, GateComputation const& co
     result.figures = {{"largest_relative_difference", largest.relative},
                       {"limit", limits.recompute_relative}};
     if (largest.relative <= limits.recompute_relative) {
-        result.reason = text(
+        result.reason = fmt::format(
             "Refitting the evidence gives the served predictions, peaks and efficiencies "
-            "within %.1e.",
+            "within {:.1e}.",
             largest.relative);
     } else {
         result.verdict = Verdict::fail;
-        result.reason = text(
-            "Refitting the evidence moves %s by %.2g relative (limit %.0e): the file does not "
+        result.reason = fmt::format(
+            "Refitting the evidence moves {} by {:.2g} relative (limit {:.0e}): the file does not "
             "come from this evidence, or not from this version's fit.",
-            largest.what.c_str(), largest.relative, limits.recompute_relative);
+            largest.what, largest.relative, limits.recompute_relative);
     }
     return result;
 }
@@ -170,9 +170,9 @@ RuleResult judge_claims(Calibration const& calibration, std::span<ModelOutcome c
         result.figures = {{"largest_difference_points", difference}};
         if (!(difference <= limits.claim_points)) {
             result.verdict = Verdict::fail;
-            result.reason = text(
-                "The file claims MAPE %.1f %%, bias %+.1f %%; the evidence gives %.1f %% and %+.1f "
-                "%%, coverage %.0f %%.",
+            result.reason = fmt::format(
+                "The file claims MAPE {:.1f} %, bias {:+.1f} %; the evidence gives {:.1f} % and "
+                "{:+.1f} %, coverage {:.0f} %.",
                 claim.mape_percent, claim.bias_percent, mape_percent(outcomes),
                 bias_percent(outcomes), 100 * coverage(outcomes));
             return result;
@@ -207,10 +207,10 @@ RuleResult judge_held_out(Calibration const& calibration, Evidence const& eviden
     result.figures = {{"held_out_models", static_cast<double>(held_out.size())},
                       {"leaked_models", static_cast<double>(leaked.size())}};
     if (leaked.empty()) {
-        result.reason =
-            held_out.empty()
-                ? "No model is held out; models are left out in turn."
-                : text("None of the %zu held-out models took part in the fit.", held_out.size());
+        result.reason = held_out.empty()
+                            ? "No model is held out; models are left out in turn."
+                            : fmt::format("None of the {} held-out models took part in the fit.",
+                                          held_out.size());
     } else {
         result.verdict = Verdict::fail;
         result.reason = "Held out, but fitted on (by name or by the same kernels): " +
@@ -241,12 +241,12 @@ RuleResult judge_independent_truth(CurveSource source, Evidence const& evidence)
         result.reason =
             "The whole-model time is exactly the sum of its parts: " + listed(disguised) + ".";
     } else if (timed == models && models > 0) {
-        result.reason = text("All %d models were timed as a whole.", models);
+        result.reason = fmt::format("All {} models were timed as a whole.", models);
     } else {
         result.verdict = Verdict::inconclusive;
-        result.reason =
-            text("%d of %d models have only a sum of parts for truth%s; at best provisional.",
-                 models - timed, models, source == CurveSource::imported ? " (imported data)" : "");
+        result.reason = fmt::format(
+            "{} of {} models have only a sum of parts for truth{}; at best provisional.",
+            models - timed, models, source == CurveSource::imported ? " (imported data)" : "");
     }
     return result;
 }
@@ -283,15 +283,16 @@ RuleResult judge_measurement_quality(Evidence const& evidence, GateLimits const&
                         listed(drifted) + ".";
     } else if (few_share > tolerated_share) {
         result.verdict = Verdict::inconclusive;
-        result.reason = text("%.0f %% of the time rests on fewer than %d launches.",
-                             100 * few_share, limits.fewest_launches);
+        result.reason = fmt::format("{:.0f} % of the time rests on fewer than {} launches.",
+                                    100 * few_share, limits.fewest_launches);
     } else if (unsteady_share > tolerated_share) {
         result.verdict = Verdict::inconclusive;
-        result.reason = text("%.0f %% of the time never became steady.", 100 * unsteady_share);
+        result.reason =
+            fmt::format("{:.0f} % of the time never became steady.", 100 * unsteady_share);
     } else {
         result.reason =
-            text("At least %d launches and steady for %.0f %% of the time.", limits.fewest_launches,
-                 100 * (1 - std::max(few_share, unsteady_share)));
+            fmt::format("At least {} launches and steady for {:.0f} % of the time.",
+                        limits.fewest_launches, 100 * (1 - std::max(few_share, unsteady_share)));
     }
     return result;
 }
@@ -309,24 +310,25 @@ RuleResult judge_noise_floor(std::optional<NoiseFloor> const& floor,
                       {"mape_percent", mape},
                       {"models", static_cast<double>(floor->models)}};
     if (floor->basis == NoiseFloor::Basis::stated) {
-        result.reason = text(
-            "Measurements repeat within %.1f %% (%s); nothing in the evidence was timed twice to "
-            "show it. The error claimed is %.1f %%.",
-            floor->percent, basis.c_str(), mape);
+        result.reason = fmt::format(
+            "Measurements repeat within {:.1f} % ({}); nothing in the evidence was timed twice to "
+            "show it. The error claimed is {:.1f} %.",
+            floor->percent, basis, mape);
         return result;
     }
-    auto const figures = text("Measurements repeat within %.1f %% (%s, %d models)", floor->percent,
-                              basis.c_str(), floor->models);
+    auto const figures = fmt::format("Measurements repeat within {:.1f} % ({}, {} models)",
+                                     floor->percent, basis, floor->models);
     if (floor->percent >= limits.mape_percent) {
         result.verdict = Verdict::fail;
-        result.reason = figures + text(": an error below %.0f %% cannot be shown with them.",
-                                       limits.mape_percent);
+        result.reason =
+            figures + fmt::format(": an error below {:.0f} % cannot be shown with them.",
+                                  limits.mape_percent);
     } else if (floor->percent > std::max(mape, limits.bias_margin_percent)) {
         result.reason =
-            figures + text(", worse than the %.1f %% error that is claimed by them.", mape);
+            figures + fmt::format(", worse than the {:.1f} % error that is claimed by them.", mape);
     } else {
         result.verdict = Verdict::pass;
-        result.reason = figures + text("; the error claimed is %.1f %%.", mape);
+        result.reason = figures + fmt::format("; the error claimed is {:.1f} %.", mape);
     }
     return result;
 }

@@ -1,4 +1,6 @@
 // The rule that compares a calibration with the one it replaces. Formulas: docs/statistics.md.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -6,7 +8,6 @@
 #include <set>
 
 #include "gate/gate.hpp"
-#include "gate/gate_text.hpp"
 #include "statistics/distributions.hpp"
 #include "statistics/interval_of_mean.hpp"
 #include "statistics/multiple_testing.hpp"
@@ -188,25 +189,25 @@ Findings compare_campaigns(std::span<PairedKernel const> kernels,
                         {"models_compared", static_cast<double>(shifts.size())},
                         {"time_share_of_kernels_apart", kernels_share}};
     if (apart.size() >= 2 && models_share >= failing_model_share) {
-        findings.failures.push_back(text(
-            "the kernels of %zu of %zu models (%s) moved by more than %.0f %% against the "
+        findings.failures.push_back(fmt::format(
+            "the kernels of {} of {} models ({}) moved by more than {:.0f} % against the "
             "others since the replaced calibration was measured",
-            apart.size(), shifts.size(), apart.front().c_str(), limits.campaign_shift_percent));
+            apart.size(), shifts.size(), apart.front(), limits.campaign_shift_percent));
     } else if (models_share >= failing_model_share) {
         findings.doubts.push_back(
-            text("the kernels of %s moved by more than %.0f %% against the others",
-                 apart.front().c_str(), limits.campaign_shift_percent));
+            fmt::format("the kernels of {} moved by more than {:.0f} % against the others",
+                        apart.front(), limits.campaign_shift_percent));
     }
     if (kernels_share > doubtful_kernel_share) {
         auto& list = kernels_share > failing_kernel_share ? findings.failures : findings.doubts;
         list.push_back(
-            text("kernels with %.0f %% of the time moved by more than %.0f %% against the "
-                 "others",
-                 100 * kernels_share, limits.kernel_shift_percent));
+            fmt::format("kernels with {:.0f} % of the time moved by more than {:.0f} % against "
+                        "the others",
+                        100 * kernels_share, limits.kernel_shift_percent));
     }
     if (std::abs(common) > tolerance) {
-        findings.doubts.push_back(
-            text("all models moved by %+.0f %%: is the environment the same?", percent(common)));
+        findings.doubts.push_back(fmt::format(
+            "all models moved by {:+.0f} %: is the environment the same?", percent(common)));
     }
     return findings;
 }
@@ -251,17 +252,17 @@ RuleResult judge_not_worse(std::span<PairedKernel const> kernels, GateLimits con
         bool const better = c.error_gap->mean < 0 && 1 - c.error_gap->above(0) < limits.alpha;
         if (worse_holm[i] < limits.alpha) {
             failures.push_back(
-                text("errors of %s grew by %.0f points", name.c_str(), 100 * c.error_gap->mean));
+                fmt::format("errors of {} grew by {:.0f} points", name, 100 * c.error_gap->mean));
         } else if (moved_holm[i] < limits.alpha && !better) {
             failures.push_back(
-                text("predictions of %s moved by %+.0f %% although its measured "
-                     "times did not",
-                     name.c_str(), percent(c.moved->mean)));
+                fmt::format("predictions of {} moved by {:+.0f} % although its measured "
+                            "times did not",
+                            name, percent(c.moved->mean)));
         } else if (c.share > 0.1 && std::abs(c.moved->mean) > tolerance && !better) {
             doubts.push_back(
-                text("predictions of %s moved by %+.0f %%, too few kernels to tell "
-                     "whether by chance",
-                     name.c_str(), percent(c.moved->mean)));
+                fmt::format("predictions of {} moved by {:+.0f} %, too few kernels to tell "
+                            "whether by chance",
+                            name, percent(c.moved->mean)));
         }
     }
     result.figures.push_back({"largest_type_move_percent", percent(largest_move)});
@@ -275,9 +276,9 @@ RuleResult judge_not_worse(std::span<PairedKernel const> kernels, GateLimits con
         result.verdict = Verdict::inconclusive;
         result.reason = "Against the replaced calibration " + join(doubts) + ".";
     } else {
-        result.reason = text(
-            "%zu kernels compared with the replaced calibration; no type moved by more than "
-            "%.0f %% without being measured so (Holm over types).",
+        result.reason = fmt::format(
+            "{} kernels compared with the replaced calibration; no type moved by more than "
+            "{:.0f} % without being measured so (Holm over types).",
             kernels.size(), limits.shift_percent);
     }
     return result;

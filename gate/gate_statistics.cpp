@@ -1,5 +1,7 @@
 // The gate's statistical rules: accuracy, bias, variance, coverage. Formulas and their limits:
 // docs/statistics.md.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -7,7 +9,6 @@
 #include <set>
 
 #include "gate/gate.hpp"
-#include "gate/gate_text.hpp"
 #include "statistics/bootstrap.hpp"
 #include "statistics/distributions.hpp"
 #include "statistics/mean_tests.hpp"
@@ -50,9 +51,10 @@ std::optional<std::string> too_few(std::span<ModelOutcome const> outcomes,
     int const models = count_models(outcomes);
     int const families = count_families(outcomes);
     if (models >= limits.fewest_models && families >= limits.fewest_families) return std::nullopt;
-    return text("%d model%s of %d famil%s: too few to claim it (at least %d models of %d families).",
-                models, models == 1 ? "" : "s", families, families == 1 ? "y" : "ies",
-                limits.fewest_models, limits.fewest_families);
+    return fmt::format(
+        "{} model{} of {} famil{}: too few to claim it (at least {} models of {} families).",
+        models, models == 1 ? "" : "s", families, families == 1 ? "y" : "ies", limits.fewest_models,
+        limits.fewest_families);
 }
 
 /// Interval of a ratio of true to served variance, from standardised squares s_j (one a model)
@@ -92,26 +94,30 @@ RuleResult judge_accuracy(std::span<ModelOutcome const> outcomes, GateLimits con
     auto const interval = cluster_interval_of_mean(errors, family_labels(outcomes),
                                                    1 - 2 * limits.alpha, limits.bootstrap);
     if (!interval) {
-        result.reason = text("MAPE %.1f %% over one family: its interval is unknown.", mape);
+        result.reason =
+            fmt::format("MAPE {:.1f} % over one family: its interval is unknown.", mape);
         return result;
     }
     result.figures.push_back({"mape_lower_percent", interval->interval.lower});
     result.figures.push_back({"mape_upper_percent", interval->interval.upper});
-    auto const figures = text("MAPE %.1f %% (%.0f %% interval over families %.1f to %.1f)", mape,
-                              100 * (1 - 2 * limits.alpha), std::max(0.0, interval->interval.lower),
-                              interval->interval.upper);
+    auto const figures =
+        fmt::format("MAPE {:.1f} % ({:.0f} % interval over families {:.1f} to {:.1f})", mape,
+                    100 * (1 - 2 * limits.alpha), std::max(0.0, interval->interval.lower),
+                    interval->interval.upper);
     if (interval->interval.lower > limits.mape_percent) {
         result.verdict = Verdict::fail;
-        result.reason = figures + text(" is above the limit of %.0f %%.", limits.mape_percent);
+        result.reason =
+            figures + fmt::format(" is above the limit of {:.0f} %.", limits.mape_percent);
     } else if (auto const few = too_few(outcomes, limits)) {
         result.reason = figures + ". " + *few;
     } else if (interval->interval.upper < limits.mape_percent) {
         result.verdict = Verdict::pass;
-        result.reason = figures + text(" is below the limit of %.0f %%.", limits.mape_percent);
+        result.reason =
+            figures + fmt::format(" is below the limit of {:.0f} %.", limits.mape_percent);
     } else {
         result.reason =
-            figures + text(": the limit of %.0f %% lies inside; more models would tell.",
-                           limits.mape_percent);
+            figures + fmt::format(": the limit of {:.0f} % lies inside; more models would tell.",
+                                  limits.mape_percent);
     }
     return result;
 }
@@ -142,21 +148,23 @@ RuleResult judge_bias(std::span<ModelOutcome const> outcomes, GateLimits const& 
         result.figures.push_back({"t_test_p_value", one_sample_t_test(ratios)->p_value});
     }
     auto const figures =
-        text("Bias %+.1f %% (%.0f %% interval over families %+.1f to %+.1f)",
-             in_percent(interval->mean), 100 * (1 - 2 * limits.alpha),
-             in_percent(interval->interval.lower), in_percent(interval->interval.upper));
+        fmt::format("Bias {:+.1f} % ({:.0f} % interval over families {:+.1f} to {:+.1f})",
+                    in_percent(interval->mean), 100 * (1 - 2 * limits.alpha),
+                    in_percent(interval->interval.lower), in_percent(interval->interval.upper));
     auto const& [lower, upper] = interval->interval;
     if (lower > margin || upper < -margin) {
         result.verdict = Verdict::fail;
-        result.reason = figures + text(" lies outside the margin of %.0f %%.", margin_percent);
+        result.reason =
+            figures + fmt::format(" lies outside the margin of {:.0f} %.", margin_percent);
     } else if (auto const few = too_few(outcomes, limits)) {
         result.reason = figures + ". " + *few;
     } else if (lower > -margin && upper < margin) {
         result.verdict = Verdict::pass;
-        result.reason = figures + text(" is inside the margin of %.0f %%.", margin_percent);
+        result.reason = figures + fmt::format(" is inside the margin of {:.0f} %.", margin_percent);
     } else {
-        result.reason = figures + text(" crosses the margin of %.0f %%; more models would tell.",
-                                       margin_percent);
+        result.reason =
+            figures +
+            fmt::format(" crosses the margin of {:.0f} %; more models would tell.", margin_percent);
     }
     return result;
 }
@@ -218,9 +226,9 @@ RuleResult judge_variance(std::span<ModelOutcome const> outcomes, GateLimits con
         result.figures.push_back({"kernel_ratio_lower", kernel_lower});
     }
 
-    auto const figures = text(
-        "Squared errors are %.2f times the served variance (interval over families %.2f to "
-        "%.2f; chi-squared %.1f on %.0f)",
+    auto const figures = fmt::format(
+        "Squared errors are {:.2f} times the served variance (interval over families {:.2f} to "
+        "{:.2f}; chi-squared {:.1f} on {:.0f})",
         ratio, lower, upper, textbook.statistic, n);
     if (lower > 1) {
         result.verdict = Verdict::fail;
@@ -228,19 +236,21 @@ RuleResult judge_variance(std::span<ModelOutcome const> outcomes, GateLimits con
     } else if (kernel_lower > limits.kernel_variance_ratio) {
         result.verdict = Verdict::fail;
         result.reason =
-            figures + text("; those of kernels %.2f times (at least %.2f): it is understated.",
-                           *result.figure("kernel_ratio"), kernel_lower);
+            figures +
+            fmt::format("; those of kernels {:.2f} times (at least {:.2f}): it is understated.",
+                        *result.figure("kernel_ratio"), kernel_lower);
     } else if (auto const few = too_few(outcomes, limits)) {
         result.reason = figures + ". " + *few;
     } else if (upper < limits.variance_ratio) {
         result.verdict = Verdict::pass;
-        result.reason =
-            figures + text(": not understated by %.0f times or more.", limits.variance_ratio);
+        result.reason = figures + fmt::format(": not understated by {:.0f} times or more.",
+                                              limits.variance_ratio);
         if (upper < 0.5) result.reason += " Intervals are wider than they need to be.";
     } else {
         result.reason =
-            figures + text(": too few models to exclude that it is understated %.0f times.",
-                           limits.variance_ratio);
+            figures +
+            fmt::format(": too few models to exclude that it is understated {:.0f} times.",
+                        limits.variance_ratio);
     }
     return result;
 }
@@ -274,22 +284,24 @@ RuleResult judge_coverage(std::span<ModelOutcome const> outcomes, GateLimits con
                       {"design_effect", effect},
                       {"effective_trials", worth},
                       {"median_half_width_percent", median_half_width_percent(outcomes)}};
-    auto const figures = text(
-        "%.0f of %.0f models lie in their 95 %% interval (%.0f %% interval %.0f to %.0f %%: models "
-        "of a family count as %.1f independent ones in all)",
+    auto const figures = fmt::format(
+        "{:.0f} of {:.0f} models lie in their 95 % interval ({:.0f} % interval {:.0f} to {:.0f} %: "
+        "models of a family count as {:.1f} independent ones in all)",
         std::round(covered * trials), trials, 100 * confidence, 100 * exact.lower,
         100 * exact.upper, worth);
     if (exact.upper < limits.coverage_fail_below) {
         result.verdict = Verdict::fail;
-        result.reason = figures + text(": below %.0f %%.", 100 * limits.coverage_fail_below);
+        result.reason =
+            figures + fmt::format(": below {:.0f} %.", 100 * limits.coverage_fail_below);
     } else if (auto const few = too_few(outcomes, limits)) {
         result.reason = figures + ". " + *few;
     } else if (exact.lower > limits.coverage_pass_above) {
         result.verdict = Verdict::pass;
-        result.reason = figures + text(": above %.0f %%.", 100 * limits.coverage_pass_above);
+        result.reason =
+            figures + fmt::format(": above {:.0f} %.", 100 * limits.coverage_pass_above);
     } else {
-        result.reason = figures + text(": too few models to show more than %.0f %%.",
-                                       100 * limits.coverage_pass_above);
+        result.reason = figures + fmt::format(": too few models to show more than {:.0f} %.",
+                                              100 * limits.coverage_pass_above);
     }
     return result;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "measuring/cannot_time.hpp"
 
@@ -10,6 +11,14 @@ namespace derate {
 namespace {
 
 constexpr double ns_per_second = 1e9;
+
+RepetitionTimes times_of(Repetition const& repetition) {
+    return {.iterations = static_cast<int>(repetition.iteration_ms.size()),
+            .time_ms = repetition.mean_ms(),
+            .fast_ms = repetition.fast_ms(),
+            .steady = repetition.steady,
+            .warmup = repetition.warmup};
+}
 
 class Launch {
   public:
@@ -27,9 +36,9 @@ class Launch {
     }
 
     void run(ReportProgress const& report_progress) {
-        auto environment = record(SampleKind::environment);
-        environment.environment = machine_.describe();
-        write_(environment);
+        auto line = record();
+        line.content = EnvironmentLine{machine_.describe()};
+        write_(line);
         if (plan_.peaks) measure_peaks();
         // The limit is of the steps: peaks take what they take, and must not leave nothing for
         // them.
@@ -43,10 +52,9 @@ class Launch {
             if (!is_done(i)) take(i);
             if (report_progress) report_progress(i + 1, plan_.steps.size());
         }
-        auto end = record(SampleKind::launch_end);
-        end.reason = reason;
-        end.wall_s = seconds_since(started_ns_);
-        end.loading_s = loading_s_;
+        auto end = record();
+        end.content = LaunchEndLine{
+            .reason = reason, .wall_s = seconds_since(started_ns_), .loading_s = loading_s_};
         write_(end);
     }
 
@@ -78,19 +86,18 @@ class Launch {
         return std::nullopt;
     }
 
-    [[nodiscard]] SampleRecord record(SampleKind kind) const {
-        SampleRecord record;
-        record.kind = kind;
-        record.launch = plan_.launch;
-        record.time_ns = machine_.now_ns();
+    /// Of now, with nothing said yet.
+    [[nodiscard]] SampleRecord record() const {
+        SampleRecord record{.launch = plan_.launch, .time_ns = machine_.now_ns()};
         if (plan_.execution.allocator != Allocator::pinned)
             record.allocator = plan_.execution.allocator;
         return record;
     }
 
-    void name_model(SampleRecord& record, std::size_t model) const {
-        record.model = plan_.models.at(model).name;
-        record.batch = plan_.models.at(model).batch;
+    [[nodiscard]] SampleRecord record_of_step(std::size_t sequence) const {
+        auto of_step = record();
+        of_step.sequence = static_cast<std::int64_t>(sequence);
+        return of_step;
     }
 
     /// A launch without peaks is one all the same; another's stand for it.
@@ -103,11 +110,11 @@ class Launch {
         }
         for (auto const& peak : peaks) {
             for (auto const per_second : peak.per_second) {
-                auto line = record(SampleKind::peak);
-                line.probe = peak.probe;
-                line.unit = peak.unit;
-                line.per_second = per_second;
-                line.clock_hz = peak.clock_hz;
+                auto line = record();
+                line.content = PeakLine{.probe = peak.probe,
+                                        .per_second = per_second,
+                                        .unit = peak.unit,
+                                        .clock_hz = peak.clock_hz};
                 write_(line);
             }
         }
@@ -124,10 +131,10 @@ class Launch {
             state.loaded = true;
         } catch (CannotTime const& error) {
             state.failed = true;
-            auto line = record(SampleKind::failure);
-            line.sequence = static_cast<std::int64_t>(sequence);
-            name_model(line, model);
-            line.reason = error.what();
+            auto line = record_of_step(sequence);
+            line.content = FailureLine{.model = plan_.models.at(model).name,
+                                       .batch = plan_.models.at(model).batch,
+                                       .reason = error.what()};
             write_(line);
         }
         loading_s_ += seconds_since(start_ns);
@@ -147,56 +154,72 @@ class Launch {
     }
 
     void time_step(PlannedStep const& step, std::size_t sequence) {
-        SampleRecord line = record(SampleKind::drift);
-        line.sequence = static_cast<std::int64_t>(sequence);
-        auto const set_repetition = [&](Repetition const& repetition) {
-            line.iterations = static_cast<int>(repetition.iteration_ms.size());
-            line.time_ms = repetition.mean_ms();
-            line.fast_ms = repetition.fast_ms();
-            line.steady = repetition.steady;
-            line.warmup = repetition.warmup;
-        };
+        auto line = record_of_step(sequence);
         try {
-            switch (step.kind) {
-                case StepKind::isolated: {
-                    auto const& planned = plan_.cases.at(step.index);
-                    line.kind = SampleKind::isolated;
-                    line.case_key = planned.key;
-                    name_model(line, planned.model);
-                    line.subgraph = planned.subgraph;
-                    set_repetition(machine_.time_case(step.index, plan_.repetition));
-                    break;
-                }
-                case StepKind::whole:
-                    line.kind = SampleKind::whole;
-                    name_model(line, step.index);
-                    set_repetition(machine_.time_whole(step.index, plan_.repetition));
-                    break;
-                case StepKind::in_context: {
-                    line.kind = SampleKind::in_context;
-                    name_model(line, step.index);
-                    auto run = machine_.time_in_context(step.index, plan_.repetition);
-                    line.time_ms = run.run_ms;
-                    line.subgraph_ms = std::move(run.subgraph_ms);
-                    line.iterations = run.runs;
-                    line.warmup = plan_.repetition.min_warmup_iterations;
-                    break;
-                }
-                case StepKind::drift:
-                    line.probe = step.index == compute_drift_probe ? "compute" : "bandwidth";
-                    line.time_ms = machine_.time_drift_probe(step.index);
-                    break;
-            }
+            line.content = timed(step);
         } catch (CannotTime const& error) {
             if (step.kind == StepKind::isolated) {
                 failed_cases_.insert(step.index);
             } else if (auto const model = model_of(step)) {
                 models_[*model].failed = true;
             }
-            line.kind = SampleKind::failure;
-            line.reason = error.what();
+            line.content = failure_of(step, error.what());
         }
         write_(line);
+    }
+
+    [[nodiscard]] SampleContent timed(PlannedStep const& step) {
+        switch (step.kind) {
+            case StepKind::isolated: {
+                auto const& planned = plan_.cases.at(step.index);
+                auto const& model = plan_.models.at(planned.model);
+                return IsolatedLine{
+                    .case_key = planned.key,
+                    .model = model.name,
+                    .batch = model.batch,
+                    .subgraph = planned.subgraph,
+                    .times = times_of(machine_.time_case(step.index, plan_.repetition))};
+            }
+            case StepKind::whole: {
+                auto const& model = plan_.models.at(step.index);
+                return WholeLine{
+                    .model = model.name,
+                    .batch = model.batch,
+                    .times = times_of(machine_.time_whole(step.index, plan_.repetition))};
+            }
+            case StepKind::in_context: {
+                auto const& model = plan_.models.at(step.index);
+                auto run = machine_.time_in_context(step.index, plan_.repetition);
+                return InContextLine{.model = model.name,
+                                     .batch = model.batch,
+                                     .iterations = run.runs,
+                                     .time_ms = run.run_ms,
+                                     .subgraph_ms = std::move(run.subgraph_ms),
+                                     .warmup = plan_.repetition.min_warmup_iterations};
+            }
+            case StepKind::drift:
+                break;
+        }
+        return DriftLine{.probe = probe_of(step), .time_ms = machine_.time_drift_probe(step.index)};
+    }
+
+    [[nodiscard]] FailureLine failure_of(PlannedStep const& step, std::string reason) const {
+        FailureLine failure{.reason = std::move(reason)};
+        if (auto const model = model_of(step)) {
+            failure.model = plan_.models.at(*model).name;
+            failure.batch = plan_.models.at(*model).batch;
+        } else {
+            failure.probe = probe_of(step);
+        }
+        if (step.kind == StepKind::isolated) {
+            failure.case_key = plan_.cases.at(step.index).key;
+            failure.subgraph = plan_.cases.at(step.index).subgraph;
+        }
+        return failure;
+    }
+
+    [[nodiscard]] static std::string probe_of(PlannedStep const& step) {
+        return step.index == compute_drift_probe ? "compute" : "bandwidth";
     }
 
     Plan const& plan_;

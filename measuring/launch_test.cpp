@@ -4,6 +4,9 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
 
 #include "measuring/cannot_time.hpp"
 
@@ -75,18 +78,23 @@ TEST(RunLaunch, RecordsEachStepWithItsPlaceInThePlan) {
             {{StepKind::drift, 1}, {isolated, 0}, {StepKind::whole, 0}, {StepKind::in_context, 0}}),
         machine);
     ASSERT_EQ(records.size(), 6U);
-    EXPECT_EQ(records[0].kind, SampleKind::environment);
-    EXPECT_EQ(records[1].probe, "bandwidth");
-    EXPECT_EQ(records[2].case_key, "x");
-    EXPECT_EQ(records[2].sequence, 1);
-    EXPECT_EQ(records[2].subgraph, 4);
+    RepetitionTimes const times{
+        .iterations = 5, .time_ms = 1, .fast_ms = 1, .steady = true, .warmup = 1};
+    EXPECT_EQ(records[0].content, SampleContent{EnvironmentLine{}});
+    EXPECT_EQ(records[1].content, (SampleContent{DriftLine{.probe = "bandwidth", .time_ms = 1}}));
     EXPECT_EQ(records[2].launch, 3);
-    EXPECT_EQ(records[2].iterations, 5);
-    EXPECT_EQ(records[2].time_ms, 1.0);
-    EXPECT_EQ(records[3].kind, SampleKind::whole);
-    EXPECT_EQ(records[4].subgraph_ms, (std::vector<double>{1, 2}));
-    EXPECT_EQ(records[5].reason, "complete");
-    EXPECT_NEAR(records[5].loading_s.value(), 1.0, 1e-9);
+    EXPECT_EQ(records[2].sequence, 1);
+    EXPECT_EQ(records[2].content,
+              (SampleContent{IsolatedLine{
+                  .case_key = "x", .model = "a", .batch = 1, .subgraph = 4, .times = times}}));
+    EXPECT_EQ(records[3].content,
+              (SampleContent{WholeLine{.model = "a", .batch = 1, .times = times}}));
+    EXPECT_EQ(records[4].content,
+              (SampleContent{InContextLine{
+                  .model = "a", .batch = 1, .time_ms = 3, .subgraph_ms = {1, 2}, .warmup = 1}}));
+    auto const& end = std::get<LaunchEndLine>(records[5].content);
+    EXPECT_EQ(end.reason, "complete");
+    EXPECT_NEAR(end.loading_s, 1.0, 1e-9);
 }
 
 TEST(RunLaunch, LoadsAModelAtItsFirstStepAndFreesItAfterItsLast) {
@@ -100,10 +108,13 @@ TEST(RunLaunch, RecordsAFailureOnceAndGoesOn) {
     auto const records =
         records_of(plan_of({{isolated, 1}, {isolated, 1}, {isolated, 0}}), machine);
     ASSERT_EQ(records.size(), 4U);
-    EXPECT_EQ(records[1].kind, SampleKind::failure);
-    EXPECT_EQ(records[1].case_key, "y");
-    EXPECT_EQ(records[1].reason, "operator aten::new is not in this LibTorch");
-    EXPECT_EQ(records[2].case_key, "x");
+    EXPECT_EQ(records[1].content,
+              (SampleContent{FailureLine{.case_key = "y",
+                                         .model = "a",
+                                         .batch = 1,
+                                         .subgraph = 0,
+                                         .reason = "operator aten::new is not in this LibTorch"}}));
+    EXPECT_EQ(std::get<IsolatedLine>(records[2].content).case_key, "x");
 }
 
 TEST(RunLaunch, LeavesOutTheStepsOfAModelThatCannotBeLoaded) {
@@ -111,9 +122,9 @@ TEST(RunLaunch, LeavesOutTheStepsOfAModelThatCannotBeLoaded) {
     auto const records = records_of(
         plan_of({{StepKind::whole, 2}, {StepKind::in_context, 2}, {isolated, 0}}), machine);
     ASSERT_EQ(records.size(), 4U);
-    EXPECT_EQ(records[1].kind, SampleKind::failure);
-    EXPECT_EQ(records[1].model, "too_large");
-    EXPECT_EQ(records[1].reason, "no memory");
+    EXPECT_EQ(
+        records[1].content,
+        (SampleContent{FailureLine{.model = "too_large", .batch = 1, .reason = "no memory"}}));
 }
 
 TEST(RunLaunch, LeavesOutWhatIsDone) {
@@ -129,7 +140,7 @@ TEST(RunLaunch, EndsAtTheFirstStepAfterTheLimit) {
     auto plan = plan_of({{isolated, 0}, {isolated, 0}});
     plan.time_limit_s = 0.5;  // loading takes 1 s
     auto const records = records_of(plan, machine);
-    EXPECT_EQ(records.back().reason, "time_limit");
+    EXPECT_EQ(std::get<LaunchEndLine>(records.back().content).reason, "time_limit");
     EXPECT_EQ(records.size(), 3U);
 }
 
@@ -139,7 +150,8 @@ TEST(RunLaunch, WritesEveryRepetitionOfAPeak) {
     plan.peaks = true;
     auto const records = records_of(plan, machine);
     ASSERT_EQ(records.size(), 4U);
-    EXPECT_EQ(records[2].per_second, 2e9);
+    EXPECT_EQ(records[2].content,
+              (SampleContent{PeakLine{.probe = "fma", .per_second = 2e9, .unit = "flop"}}));
 }
 
 TEST(Launch, GoesOnWithoutPeaksThatCannotBeTaken) {
@@ -150,11 +162,9 @@ TEST(Launch, GoesOnWithoutPeaksThatCannotBeTaken) {
     WithoutPeaks machine;
     auto plan = plan_of({{StepKind::isolated, 0}});
     plan.peaks = true;
-    std::vector<SampleKind> kinds;
-    run_launch(plan, machine, [&](SampleRecord const& record) { kinds.push_back(record.kind); },
-               {});
-    EXPECT_EQ(kinds,
-              (std::vector{SampleKind::environment, SampleKind::isolated, SampleKind::launch_end}));
+    std::vector<std::string_view> kinds;
+    for (auto const& record : records_of(plan, machine)) kinds.push_back(kind_of(record.content));
+    EXPECT_EQ(kinds, (std::vector<std::string_view>{"environment", "isolated", "launch_end"}));
 }
 
 }  // namespace

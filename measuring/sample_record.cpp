@@ -1,32 +1,34 @@
 #include "measuring/sample_record.hpp"
 
-#include "core/name_table.hpp"
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <utility>
 
 namespace derate {
 namespace {
 
-constexpr NameTable<SampleKind, 11> names{{
-    {SampleKind::campaign, "campaign"},
-    {SampleKind::environment, "environment"},
-    {SampleKind::isolated, "isolated"},
-    {SampleKind::in_context, "in_context"},
-    {SampleKind::whole, "whole"},
-    {SampleKind::drift, "drift"},
-    {SampleKind::peak, "peak"},
-    {SampleKind::stopped, "stopped"},
-    {SampleKind::failure, "failure"},
-    {SampleKind::launch_end, "launch_end"},
-    {SampleKind::finished, "finished"},
-}};
+/// In the order of SampleContent.
+constexpr std::array<std::string_view, std::variant_size_v<SampleContent>> kinds{
+    "campaign", "environment", "isolated", "in_context", "whole",   "drift",
+    "peak",     "stopped",     "failure",  "launch_end", "finished"};
+
+template <std::size_t... indices>
+SampleContent content_at(std::size_t wanted, std::index_sequence<indices...>) {
+    SampleContent content;
+    (void)((indices == wanted ? (content.emplace<indices>(), true) : false) || ...);
+    return content;
+}
 
 }  // namespace
 
-std::string_view to_string(SampleKind kind) {
-    return name_of(kind, names);
-}
+std::string_view kind_of(SampleContent const& content) { return kinds.at(content.index()); }
 
-std::optional<SampleKind> parse_sample_kind(std::string_view text) {
-    return value_named(text, names);
+std::optional<SampleContent> content_of_kind(std::string_view kind) {
+    auto const found = std::ranges::find(kinds, kind);
+    if (found == kinds.end()) return std::nullopt;
+    return content_at(static_cast<std::size_t>(found - kinds.begin()),
+                      std::make_index_sequence<kinds.size()>{});
 }
 
 }  // namespace derate

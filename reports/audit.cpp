@@ -527,8 +527,7 @@ Audit audit(AuditRequest const& request, AuditLimits const& limits) {
         }
         one.provenance = provenance_of(subject, request.today, limits);
         auto const& evidence = subject.stored.evidence;
-        bool const has_curves = !calibration->legacy_rules && !calibration->default_rules;
-        if (!has_curves) {
+        if (holds_rules(*calibration)) {
             one.no_legacy = "These are the legacy values themselves.";
             result.calibrations.push_back(std::move(one));
             continue;

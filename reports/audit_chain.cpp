@@ -1,8 +1,9 @@
 // The chain of evidence behind an estimate: from the answer to the curve file, its schema, its
 // evidence, what a new fit of that says, and the raw samples.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "calibration/cross_validate.hpp"
 #include "calibration/fit_calibration.hpp"
@@ -138,19 +139,18 @@ ChainLink link_to_predictions(StoredCalibration const& stored, AuditLimits const
                     ours.model + "/" + batch_text(ours.batch) + "/" + std::to_string(k));
         }
     }
-    char figures[96];
-    std::snprintf(figures, sizeof figures, "%zu models and %zu kernels", served.models.size(),
-                  kernels);
-    char difference[64];
-    std::snprintf(difference, sizeof difference, "%.1e (limit %.0e)", largest,
-                  limits.recompute_relative);
+    auto const difference =
+        fmt::format("{:.1e} (limit {:.0e})", largest, limits.recompute_relative);
     if (largest <= limits.recompute_relative) {
-        link.detail = std::string{"a new fit prices "} + figures +
-                      " alike; largest relative difference " + difference;
+        link.detail = fmt::format(
+            "a new fit prices {} models and {} kernels alike; largest relative difference {}",
+            served.models.size(), kernels, difference);
     } else {
         link.state = LinkState::broken;
-        link.detail = "a new fit moves " + where + " by " + difference +
-                      ": the file does not come from this evidence, or not from this version's fit";
+        link.detail = fmt::format(
+            "a new fit moves {} by {}: the file does not come from this evidence, or not from this "
+            "version's fit",
+            where, difference);
     }
     return link;
 }

@@ -1,5 +1,6 @@
 #include "reports/gnuplot.hpp"
 
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,9 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <iomanip>
 #include <memory>
-#include <sstream>
 #include <string_view>
 
 #include "core/format_quantity.hpp"
@@ -37,20 +36,20 @@ std::string literal(std::string_view text) {
     return written + "'";
 }
 
-void write_axis(std::ostream& script, char name, Plot const& plot, PlotAxis const& axis) {
+std::string axis_clauses(char name, Plot const& plot, PlotAxis const& axis) {
     auto const ticks = axis_ticks(plot, axis);
-    script << "set " << name << "label " << literal(axis.title) << "\n";
-    if (axis.scale == AxisScale::log10) script << "set logscale " << name << " 10\n";
-    script << "set " << name << "tics (";
+    auto script = fmt::format("set {}label {}\n", name, literal(axis.title));
+    if (axis.scale == AxisScale::log10) script += fmt::format("set logscale {} 10\n", name);
+    script += fmt::format("set {}tics (", name);
     for (std::size_t i = 0; i < ticks.size(); ++i) {
-        script << (i == 0 ? "" : ", ") << literal(ticks[i].label) << " " << ticks[i].position;
+        script += fmt::format("{}{} {:.9g}", i == 0 ? "" : ", ", literal(ticks[i].label),
+                              ticks[i].position);
     }
-    script << ")";
     bool const category = axis.scale == AxisScale::category;
-    if (name == 'x' && category) script << " rotate by -35";
     double const margin = category ? 0.5 : 0.0;
-    script << "\nset " << name << "range [" << ticks.front().position - margin << ":"
-           << ticks.back().position + margin << "]\n";
+    return script + fmt::format("){}\nset {}range [{:.9g}:{:.9g}]\n",
+                                name == 'x' && category ? " rotate by -35" : "", name,
+                                ticks.front().position - margin, ticks.back().position + margin);
 }
 
 bool has_cells(Plot const& plot) {
@@ -104,21 +103,22 @@ std::string cell_text(double value) {
                : format_significant(value, 3);
 }
 
-void write_data(std::ostream& script, PlotSeries const& series, std::size_t n) {
-    script << "$data" << n << " << end_of_data\n";
+std::string data_block(PlotSeries const& series, std::size_t n) {
+    auto block = fmt::format("$data{} << end_of_data\n", n);
     for (std::size_t i = 0; i < series.x.size(); ++i) {
         auto const at = [i](std::vector<double> const& values, double otherwise) {
             return i < values.size() ? values[i] : otherwise;
         };
         double const low = at(series.low, 0);
         double const high = at(series.high, 0);
-        script << series.x[i] << " " << at(series.y, (low + high) / 2) << " " << low << " " << high;
+        block += fmt::format("{:.9g} {:.9g} {:.9g} {:.9g}", series.x[i],
+                             at(series.y, (low + high) / 2), low, high);
         if (series.mark == Mark::cells) {
-            script << " " << series.value[i] << " " << cell_text(series.value[i]);
+            block += fmt::format(" {:.9g} {}", series.value[i], cell_text(series.value[i]));
         }
-        script << "\n";
+        block += "\n";
     }
-    script << "end_of_data\n";
+    return block + "end_of_data\n";
 }
 
 /// Runs gnuplot on a script and returns what it prints.
@@ -149,21 +149,16 @@ std::string run_gnuplot(std::string const& script) {
 }
 
 std::string cells_as_text(Plot const& plot) {
-    std::ostringstream text;
-    text << plot.title << "\n";
     std::size_t label_width = 0;
     for (auto const& label : plot.y.categories) label_width = std::max(label_width, label.size());
     std::size_t column_width = 5;
     for (auto const& label : plot.x.categories)
         column_width = std::max(column_width, label.size() + 1);
-    text << std::string(label_width, ' ');
-    for (auto const& label : plot.x.categories) {
-        text << std::setw(static_cast<int>(column_width)) << label;
-    }
-    text << "\n";
+    auto text = fmt::format("{}\n{:{}}", plot.title, "", label_width);
+    for (auto const& label : plot.x.categories) text += fmt::format("{:>{}}", label, column_width);
+    text += "\n";
     for (std::size_t row = plot.y.categories.size(); row-- > 0;) {
-        text << std::left << std::setw(static_cast<int>(label_width)) << plot.y.categories[row]
-             << std::right;
+        text += fmt::format("{:{}}", plot.y.categories[row], label_width);
         for (std::size_t column = 0; column < plot.x.categories.size(); ++column) {
             std::string cell = ".";
             for (auto const& series : plot.series) {
@@ -174,11 +169,11 @@ std::string cells_as_text(Plot const& plot) {
                     }
                 }
             }
-            text << std::setw(static_cast<int>(column_width)) << cell;
+            text += fmt::format("{:>{}}", cell, column_width);
         }
-        text << "\n";
+        text += "\n";
     }
-    return text.str();
+    return text;
 }
 
 }  // namespace
@@ -186,28 +181,26 @@ std::string cells_as_text(Plot const& plot) {
 std::string gnuplot_script(Plot const& plot, std::string const& terminal) {
     check_drawable(plot);
     bool const text = terminal.starts_with("dumb");
-    std::ostringstream script;
-    script << std::setprecision(9) << "set encoding utf8\nset terminal " << terminal << "\n"
-           << "set title " << literal(plot.title) << "\n";
+    auto script = fmt::format("set encoding utf8\nset terminal {}\nset title {}\n", terminal,
+                              literal(plot.title));
     if (!text) {
         // Grey reads on a white and on a dark page alike; the background stays the page's.
-        script << "set border 3 lc rgb '#808080'\nset tics nomirror textcolor rgb '#808080'\n"
-                  "set title textcolor rgb '#808080'\nset key outside bottom center horizontal "
-                  "textcolor rgb '#808080'\nset xlabel textcolor rgb '#808080'\nset ylabel "
-                  "textcolor rgb '#808080'\nset grid lc rgb '#808080' lw 0.3\n"
-                  "set palette defined (0 '#e8f1f8', 1 '#0072B2')\nunset colorbox\n";
+        script +=
+            "set border 3 lc rgb '#808080'\nset tics nomirror textcolor rgb '#808080'\n"
+            "set title textcolor rgb '#808080'\nset key outside bottom center horizontal "
+            "textcolor rgb '#808080'\nset xlabel textcolor rgb '#808080'\nset ylabel "
+            "textcolor rgb '#808080'\nset grid lc rgb '#808080' lw 0.3\n"
+            "set palette defined (0 '#e8f1f8', 1 '#0072B2')\nunset colorbox\n";
     } else {
-        script << "set key outside bottom center horizontal\nset tics nomirror\n";
+        script += "set key outside bottom center horizontal\nset tics nomirror\n";
     }
-    write_axis(script, 'x', plot, plot.x);
-    write_axis(script, 'y', plot, plot.y);
-    for (std::size_t n = 0; n < plot.series.size(); ++n) write_data(script, plot.series[n], n);
-    script << "plot ";
+    script += axis_clauses('x', plot, plot.x) + axis_clauses('y', plot, plot.y);
+    for (std::size_t n = 0; n < plot.series.size(); ++n) script += data_block(plot.series[n], n);
+    script += "plot ";
     for (std::size_t n = 0; n < plot.series.size(); ++n) {
-        script << (n == 0 ? "" : ", ") << plot_clause(plot.series[n], n, text);
+        script += (n == 0 ? "" : ", ") + plot_clause(plot.series[n], n, text);
     }
-    script << "\n";
-    return script.str();
+    return script + "\n";
 }
 
 std::string draw_svg(Plot const& plot, int width) {

@@ -1,8 +1,9 @@
 #include "reports/validation_report.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
@@ -18,11 +19,7 @@ namespace {
 
 using Row = std::vector<std::string>;
 
-std::string number(double value, int decimals) {
-    char digits[64];
-    std::snprintf(digits, sizeof digits, "%.*f", decimals, value);
-    return digits;
-}
+std::string number(double value, int decimals) { return fmt::format("{:.{}f}", value, decimals); }
 
 std::string percent(double value) { return number(value, 1) + " %"; }
 
@@ -118,11 +115,8 @@ std::string report(Validation const& v, Dress dress) {
         all += table(rules, dress);
     } else {
         for (auto const& result : v.gate.results) {
-            char line[64];
-            std::snprintf(line, sizeof line, "  %-13s%-21s",
-                          std::string{to_string(result.verdict)}.c_str(),
-                          std::string{to_string(result.rule)}.c_str());
-            all += line + result.reason + "\n";
+            all += fmt::format("  {:13}{:21}{}\n", to_string(result.verdict),
+                               to_string(result.rule), result.reason);
         }
     }
     if (v.outcomes.empty()) return all;
@@ -293,8 +287,7 @@ nlohmann::json validation_json(Validation const& v) {
           {"ratio_lower", figure(GateRule::variance, "ratio_lower")},
           {"ratio_upper", figure(GateRule::variance, "ratio_upper")},
           {"verdict", verdict(GateRule::variance)}}},
-        {"kernel_median_error_percent",
-         kernel_error ? nlohmann::json(*kernel_error) : nlohmann::json(nullptr)},
+        {"kernel_median_error_percent", json_or_null(kernel_error)},
         {"coverage_95", any ? nlohmann::json(coverage(v.outcomes)) : nullptr},
         {"median_half_width_percent",
          any ? nlohmann::json(median_half_width_percent(v.outcomes)) : nullptr},
@@ -335,7 +328,7 @@ nlohmann::json validation_json(Validation const& v) {
              {"inside_interval", o.inside_interval()},
              {"independent_truth", o.independent_truth},
              {"error_percent_by_type", parts},
-             {"error_percent_of_context", context ? nlohmann::json(*context) : nullptr}});
+             {"error_percent_of_context", json_or_null(context)}});
     }
     for (auto const& t : v.types) {
         json["operation_types"].push_back({{"operation_type", to_string(t.type)},

@@ -70,7 +70,7 @@ EvidenceCase case_from_json(json const& value, std::string where) {
 
 json case_to_json(EvidenceCase const& kernel) {
     return {{"subgraph", to_json(kernel.subgraph)},
-            {"timing", kernel.timing ? to_json(*kernel.timing) : json(nullptr)},
+            {"timing", json_or_null(kernel.timing)},
             {"failure", json_or_null(kernel.failure)},
             {"campaign", kernel.campaign},
             {"probe", kernel.probe}};
@@ -106,7 +106,7 @@ json model_to_json(EvidenceModel const& model) {
                  {"campaign", model.campaign},
                  {"role", to_string(model.role)},
                  {"cases", model.cases},
-                 {"whole_model", model.whole_model ? to_json(*model.whole_model) : json(nullptr)}};
+                 {"whole_model", json_or_null(model.whole_model)}};
     if (auto const& timing = model.whole_model_default_allocator) {
         written["whole_model_default_allocator"] = to_json(*timing);
     }

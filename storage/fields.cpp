@@ -8,7 +8,7 @@
 namespace derate {
 namespace {
 
-std::string shown(nlohmann::json const& value) {
+std::string given_text(nlohmann::json const& value) {
     auto text = "got " + value.dump();
     if (text.size() > 64) text = text.substr(0, 61).append("...");
     return text;
@@ -17,7 +17,7 @@ std::string shown(nlohmann::json const& value) {
 }  // namespace
 
 void refuse_value(nlohmann::json const& value, std::string_view where, std::string_view required) {
-    throw InputError{where, shown(value), required};
+    throw InputError{where, given_text(value), required};
 }
 
 std::string file_root(std::string_view file) { return std::string{file}.append("#"); }
@@ -62,44 +62,44 @@ nlohmann::json const& JsonFields::at(std::string_view name) {
 
 double JsonFields::number(std::string_view name) {
     auto const& value = at(name);
-    if (!value.is_number()) fail(name, shown(value), "a number");
+    if (!value.is_number()) fail(name, given_text(value), "a number");
     return value.get<double>();
 }
 
 double JsonFields::positive(std::string_view name) {
     double const value = number(name);
-    if (!(value > 0)) fail(name, shown(at(name)), "must be positive");
+    if (!(value > 0)) fail(name, given_text(at(name)), "must be positive");
     return value;
 }
 
 double JsonFields::not_negative(std::string_view name) {
     double const value = number(name);
-    if (!(value >= 0)) fail(name, shown(at(name)), "must not be negative");
+    if (!(value >= 0)) fail(name, given_text(at(name)), "must not be negative");
     return value;
 }
 
 std::string JsonFields::text(std::string_view name) {
     auto const& value = at(name);
-    if (!value.is_string()) fail(name, shown(value), "a string");
+    if (!value.is_string()) fail(name, given_text(value), "a string");
     return value.get<std::string>();
 }
 
 bool JsonFields::flag(std::string_view name) {
     auto const& value = at(name);
-    if (!value.is_boolean()) fail(name, shown(value), "true or false");
+    if (!value.is_boolean()) fail(name, given_text(value), "true or false");
     return value.get<bool>();
 }
 
 nlohmann::json const& JsonFields::array(std::string_view name) {
     auto const& value = at(name);
-    if (!value.is_array()) fail(name, shown(value), "an array");
+    if (!value.is_array()) fail(name, given_text(value), "an array");
     return value;
 }
 
 std::vector<double> JsonFields::numbers(std::string_view name) {
     std::vector<double> result;
     for (auto const& value : array(name)) {
-        if (!value.is_number()) fail(name, shown(value), "numbers");
+        if (!value.is_number()) fail(name, given_text(value), "numbers");
         result.push_back(value.get<double>());
     }
     return result;
@@ -108,7 +108,7 @@ std::vector<double> JsonFields::numbers(std::string_view name) {
 std::vector<std::string> JsonFields::texts(std::string_view name) {
     std::vector<std::string> result;
     for (auto const& value : array(name)) {
-        if (!value.is_string()) fail(name, shown(value), "strings");
+        if (!value.is_string()) fail(name, given_text(value), "strings");
         result.push_back(value.get<std::string>());
     }
     return result;

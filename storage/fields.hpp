@@ -117,10 +117,15 @@ void require_format(JsonFields& fields, std::string_view format, int newest);
 /// A model's field "batch": null where it is unknown.
 [[nodiscard]] std::optional<int> optional_batch(JsonFields& fields);
 
-/// null for an empty optional.
+/// null for an empty optional; what has a to_json() of ours is written by it.
 template <class T>
 [[nodiscard]] nlohmann::json json_or_null(std::optional<T> const& value) {
-    return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+    if (!value) return nullptr;
+    if constexpr (requires { to_json(*value); }) {
+        return to_json(*value);
+    } else {
+        return nlohmann::json(*value);
+    }
 }
 
 /// \throws InputError  always, with `value` shortened to what a line can show

@@ -1,6 +1,7 @@
 #include "storage/file.hpp"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,7 +10,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -66,10 +66,9 @@ bool write_all(int descriptor, std::string_view bytes) {
 }
 
 fs::path temporary_beside(fs::path const& path) {
-    std::array<char, 32> suffix{};
     std::random_device entropy;
-    std::snprintf(suffix.data(), suffix.size(), ".%08x%08x.tmp", entropy(), entropy());
-    return path.parent_path() / ("." + path.filename().string() + suffix.data());
+    return path.parent_path() /
+           fmt::format(".{}.{:08x}{:08x}.tmp", path.filename().string(), entropy(), entropy());
 }
 
 /// Builds the document and holds the rules that nlohmann's own builder does not know.

@@ -134,9 +134,8 @@ void check_calibration_place(std::vector<Violation>& violations, Calibration con
     check_identity(violations, *place, calibration.hardware_id,
                    calibration.condition.execution.device);
     auto const name = path.filename().string();
-    bool const is_rules = calibration.legacy_rules || calibration.default_rules;
     auto const right_name = calibration_file_name(calibration.condition);
-    if (!is_rules && name != right_name) {
+    if (!holds_rules(calibration) && name != right_name) {
         violations.push_back({"/precision", std::string{"does not go with the name "}.append(name),
                               std::string{"the name "}.append(right_name)});
     }

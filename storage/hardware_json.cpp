@@ -18,9 +18,7 @@ std::optional<int> threads_of(JsonFields& fields) {
     return fields.integer<int>("threads", 1);
 }
 
-json threads_to_json(std::optional<int> threads) { return threads ? json(*threads) : json(); }
-
-PeakRate rate_of(JsonFields& fields) {
+PeakRate peak_rate_of(JsonFields& fields) {
     auto const rate = peak_from_json(fields.at("rate"), fields.where("rate"));
     if (!rate) fields.fail("rate", "is null", "a peak rate");
     return *rate;
@@ -51,7 +49,7 @@ Hardware hardware_from_json(json const& value, std::string_view where) {
     for (auto const& peak : fields.array("bandwidth_peaks")) {
         JsonFields peak_fields{peak, fields.where("bandwidth_peaks", index++)};
         auto const threads = threads_of(peak_fields);
-        hardware.bandwidth_peaks.push_back({.threads = threads, .rate = rate_of(peak_fields)});
+        hardware.bandwidth_peaks.push_back({.threads = threads, .rate = peak_rate_of(peak_fields)});
         peak_fields.reject_unknown();
     }
     fields.reject_unknown();
@@ -63,8 +61,8 @@ json to_json(Hardware const& hardware) {
     for (auto const& peak : hardware.compute_peaks) compute.push_back(to_json(peak));
     json bandwidth = json::array();
     for (auto const& peak : hardware.bandwidth_peaks) {
-        bandwidth.push_back({{"threads", threads_to_json(peak.threads)},
-                             {"rate", to_json(std::optional{peak.rate})}});
+        bandwidth.push_back(
+            {{"threads", json_or_null(peak.threads)}, {"rate", to_json(std::optional{peak.rate})}});
     }
     return {{"$schema", "hardware_v1.json"},
             {"hardware_id", hardware.id},
@@ -94,14 +92,14 @@ ComputePeak compute_peak_from_json(json const& value, std::string_view where) {
     JsonFields fields{value, std::string{where}};
     auto const precision = fields.word("precision", parse_precision, "FP32, FP16, BF16 or INT8");
     auto const threads = threads_of(fields);
-    ComputePeak peak{.precision = precision, .threads = threads, .rate = rate_of(fields)};
+    ComputePeak peak{.precision = precision, .threads = threads, .rate = peak_rate_of(fields)};
     fields.reject_unknown();
     return peak;
 }
 
 json to_json(ComputePeak const& peak) {
     return {{"precision", to_string(peak.precision)},
-            {"threads", threads_to_json(peak.threads)},
+            {"threads", json_or_null(peak.threads)},
             {"rate", to_json(std::optional{peak.rate})}};
 }
 

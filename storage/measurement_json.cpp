@@ -147,7 +147,7 @@ json launch_to_json(LaunchTimes const& launch) {
             {"upper_quartile", launch.upper_quartile_ms},
             {"min", launch.min_ms},
             {"max", launch.max_ms},
-            {"least", launch.least_ms ? json(*launch.least_ms) : json(nullptr)},
+            {"least", json_or_null(launch.least_ms)},
             {"steady", launch.steady},
             {"launch", json_or_null(launch.launch)}};
 }
@@ -275,9 +275,8 @@ json measured_to_json(MeasuredSubgraph const& measured, std::optional<PeakRate> 
     auto const& timing = measured.isolated;
     double const flops = measured.subgraph.work.value();
     double const bytes = measured.subgraph.traffic.total().value();
-    result["measured_latency_ms"] = timing ? to_json(*timing) : json(nullptr);
-    result["in_context_latency_ms"] =
-        measured.in_context ? to_json(*measured.in_context) : json(nullptr);
+    result["measured_latency_ms"] = json_or_null(timing);
+    result["in_context_latency_ms"] = json_or_null(measured.in_context);
     result["failure"] = json_or_null(measured.failure);
     result["theoretical_peak_flops"] = peak_flops ? json(peak_flops->per_second) : json(nullptr);
     result["achieved_flops"] =
@@ -492,8 +491,7 @@ json to_json(Measurement const& measurement) {
               {"batch", json_or_null(measurement.batch)},
               {"hardware", measured_hardware_to_json(measurement.hardware, measurement.condition)},
               {"source", source_to_json(measurement.source)},
-              {"whole_model_latency_ms",
-               measurement.whole_model ? to_json(*measurement.whole_model) : json(nullptr)},
+              {"whole_model_latency_ms", json_or_null(measurement.whole_model)},
               {"subgraphs", std::move(subgraphs)}};
     add_condition(file, measurement.condition, ConditionDialect::measurement);
     return file;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/input_error.hpp"
@@ -110,20 +111,23 @@ std::vector<Format> const& formats() {
         list.push_back({"environment", json::parse(to_json_text(environment)), [](json const& value) {
                             (void)environment_from_json(value.dump(), "a#/b.jsonl:1");
                         }});
-        SampleRecord sample{.kind = SampleKind::in_context, .launch = 1, .time_ns = 5};
-        sample.sequence = 7;
-        sample.model = "m";
-        sample.batch = 1;
-        sample.iterations = 3;
-        sample.warmup = 1;
-        sample.time_ms = 1.5;
-        sample.subgraph_ms = {0.5, 1.0};
-        sample.steady = true;
-        sample.environment = environment;
-        sample.settings = "{\"format\": \"derate_plan\"}";
-        list.push_back({"sample", json::parse(to_json_line(sample)), [](json const& value) {
-                            (void)sample_record_from_json(value.dump(), "a#/b.jsonl:2");
-                        }});
+        auto const add_line = [&list](char const* name, SampleContent content) {
+            SampleRecord const line{
+                .launch = 1, .sequence = 7, .time_ns = 5, .content = std::move(content)};
+            list.push_back({name, json::parse(to_json_line(line)), [](json const& value) {
+                                (void)sample_record_from_json(value.dump(), "a#/b.jsonl:2");
+                            }});
+        };
+        add_line("campaign_line", CampaignLine{.settings = plan});
+        add_line("environment_line", EnvironmentLine{environment});
+        add_line("in_context_line", InContextLine{.model = "m",
+                                                  .batch = 1,
+                                                  .iterations = 3,
+                                                  .time_ms = 1.5,
+                                                  .subgraph_ms = {0.5, 1.0},
+                                                  .warmup = 1});
+        add_line("isolated_line",
+                 IsolatedLine{.case_key = "k", .model = "m", .times = {.time_ms = 1.5}});
         return list;
     }();
     return all;

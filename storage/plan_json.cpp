@@ -60,7 +60,7 @@ std::string to_json_text(Plan const& plan) {
     for (auto const& model : plan.models) {
         models.push_back({{"name", model.name},
                           {"file", model.file},
-                          {"batch", model.batch ? json(*model.batch) : json(nullptr)},
+                          {"batch", json_or_null(model.batch)},
                           {"precision", to_string(model.precision)}});
         if (!model.dimensions.empty()) models.back()["dimensions"] = model.dimensions;
         if (model.held_out) models.back()["held_out"] = true;

@@ -6,7 +6,6 @@
 #include "measuring/environment.hpp"
 #include "measuring/plan.hpp"
 #include "storage/environment_json.hpp"
-#include "storage/sample_record_json.hpp"
 
 namespace derate {
 namespace {
@@ -75,77 +74,6 @@ TEST(CaseKey, HoldsAllThatTheTimeDependsOn) {
     EXPECT_EQ(case_key("a", CacheState::hot, {.threads = 1, .allocator = Allocator::untouched},
                        Precision::fp32),
               "af63dc4c8601ec8c/hot/t1/FP32/default_malloc");
-}
-
-/// With a value in every field but those that are documents of their own.
-SampleRecord full_record() {
-    SampleRecord record{.kind = SampleKind::isolated};
-    record.launch = 3;
-    record.sequence = 17;
-    record.time_ns = 9007199254740993;  // 2^53 + 1: must not pass through a double
-    record.case_key = "k";
-    record.clock_hz = 2.5e9;
-    record.model = "m";
-    record.batch = 1;
-    record.subgraph = 5;
-    record.iterations = 12;
-    record.time_ms = 0.1;
-    record.fast_ms = 0.09;
-    record.subgraph_ms = {0.5, 2};
-    record.steady = false;
-    record.warmup = 2;
-    record.probe = "fma";
-    record.per_second = 3;
-    record.unit = "flop";
-    record.reason = "r";
-    record.wall_s = 4.5;
-    record.loading_s = 1;
-    record.rules = "5 launches";
-    record.allocator = Allocator::untouched;
-    return record;
-}
-
-TEST(SampleRecord, ReadsAsItWasWritten) {
-    auto record = full_record();
-    auto const line = to_json_line(record);
-    EXPECT_EQ(line.find('\n'), std::string::npos);
-    EXPECT_EQ(sample_record_from_json(line, "x:1"), record);
-    record.settings = R"({"threads":2})";  // not flat: read as a document
-    EXPECT_EQ(sample_record_from_json(to_json_line(record), "x:1"), record);
-}
-
-TEST(SampleRecord, AFieldOfAnotherTypeIsAnError) {
-    auto const line = to_json_line(full_record());
-    for (auto const& [field, value] : {
-             std::pair{R"("model":"m")", R"("model":true)"},
-             std::pair{R"("batch":1)", R"("batch":3000000000)"},
-             std::pair{R"("batch":1)", R"("batch":1.0)"},
-             std::pair{R"("steady":false)", R"("steady":0)"},
-             std::pair{R"("time_ms":0.1)", R"("time_ms":"0.1")"},
-             std::pair{R"("allocator":"default")", R"("allocator":"jemalloc")"},
-         }) {
-        auto changed = line;
-        ASSERT_NE(changed.find(field), std::string::npos) << line;
-        changed.replace(changed.find(field), std::string_view{field}.size(), value);
-        EXPECT_THROW((void)sample_record_from_json(changed, "x:1"), InputError) << value;
-    }
-}
-
-TEST(SampleRecord, LineWithAnEnvironmentKeepsUnknownsUnknown) {
-    SampleRecord record{.kind = SampleKind::environment};
-    record.environment = Environment{};
-    record.environment->cpu_name = "AMD EPYC";
-    record.environment->loaded_libraries = {{"libc.so.6", "2.36", std::nullopt}};
-    auto const line = to_json_line(record);
-    EXPECT_NE(line.find(R"("governor":null)"), std::string::npos);
-    EXPECT_EQ(sample_record_from_json(line, "x:1"), record);
-}
-
-TEST(SampleRecord, TornLineIsAnError) {
-    auto const line = to_json_line({.kind = SampleKind::whole});
-    for (std::size_t length = 0; length < line.size(); ++length) {
-        EXPECT_THROW((void)sample_record_from_json(line.substr(0, length), "x:1"), InputError);
-    }
 }
 
 TEST(Environment, HashIgnoresLoadAndPathsOnly) {

@@ -345,7 +345,7 @@ std::vector<RegisteredCalibration> calibrations_for(HardwareEntry const& entry,
     // Thread counts are keys, not steps of the chain: another one's curves would price other
     // kernels.
     auto const is_measured = [](RegisteredCalibration const& registered) {
-        return !registered.calibration.legacy_rules && !registered.calibration.default_rules;
+        return !holds_rules(registered.calibration);
     };
     if (auto const first = std::ranges::find_if(all, is_measured); first != all.end()) {
         auto const threads = first->calibration.condition.execution.threads;

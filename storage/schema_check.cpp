@@ -25,25 +25,12 @@ using nlohmann::json;
 constexpr std::size_t longest_text = 4000;
 constexpr std::string_view did_you_mean = "did you mean \"";
 
-std::string escaped(std::string_view token) {
-    std::string result;
-    for (char const c : token) {
-        if (c == '~') {
-            result += "~0";
-        } else if (c == '/') {
-            result += "~1";
-        } else {
-            result += c;
-        }
-    }
-    return result;
+/// JSON pointer of a member or element.
+std::string below(std::string_view pointer, std::string_view token) {
+    return std::string{pointer} + (json::json_pointer{} / std::string{token}).to_string();
 }
 
-std::string child(std::string_view pointer, std::string_view token) {
-    return std::string{pointer}.append("/").append(escaped(token));
-}
-
-std::string shown(json const& value) {
+std::string value_in_short(json const& value) {
     if (value.is_object()) return "got an object";
     if (value.is_array()) return "got an array";
     auto text = value.dump(-1, ' ', true);
@@ -127,7 +114,7 @@ class Walk {
             visit_members(value, node, pointer);
         } else if (value.is_array() && node.contains("items")) {
             for (std::size_t i = 0; i < value.size(); ++i) {
-                visit(value[i], node["items"], child(pointer, std::to_string(i)));
+                visit(value[i], node["items"], below(pointer, std::to_string(i)));
             }
         }
     }
@@ -152,7 +139,7 @@ class Walk {
                 too_long(pointer);
                 continue;
             }
-            auto const place = child(pointer, key);
+            auto const place = below(pointer, key);
             if (properties != node.end() && properties->contains(key)) {
                 visit(member, (*properties)[key], place);
             } else if (additional != node.end() && additional->is_object()) {
@@ -187,7 +174,7 @@ class Walk {
 std::string pointer_of(std::vector<std::string> const& context) {
     std::string pointer;
     for (std::size_t i = 1; i < context.size(); ++i) {
-        pointer = child(pointer, std::string_view{context[i]}.substr(1, context[i].size() - 2));
+        pointer = below(pointer, std::string_view{context[i]}.substr(1, context[i].size() - 2));
     }
     return pointer;
 }
@@ -205,13 +192,13 @@ Violation violation_of(valijson::ValidationResults::Error const& error, json con
     if (description.starts_with(missing)) {
         auto const name =
             description.substr(missing.size(), description.size() - missing.size() - 2);
-        return {child(pointer, name), "is missing", "every required field"};
+        return {below(pointer, name), "is missing", "every required field"};
     }
     if (description.starts_with("Object should have no more than")) {
         return {pointer, "has a field too many", "only the parameters of its type"};
     }
     auto const node = walk.nodes.find(pointer);
-    return {pointer, shown(document.at(json::json_pointer{pointer})),
+    return {pointer, value_in_short(document.at(json::json_pointer{pointer})),
             node == walk.nodes.end() ? std::string{description} : requirement(*node->second)};
 }
 
@@ -252,7 +239,7 @@ std::vector<Violation> check_schema(json const& document, json const& schema_doc
             auto const key = violation.required.substr(
                 did_you_mean.size(), violation.required.size() - did_you_mean.size() - 2);
             auto const object = violation.pointer.substr(0, violation.pointer.rfind('/'));
-            meant.insert(child(object, key));
+            meant.insert(below(object, key));
         }
     }
     valijson::ValidationResults::Error error;

@@ -4,6 +4,7 @@
 // fitted on, and the models that have it are priced. Where it holds little of a model's time, the
 // model must not be far off; where it holds much, the interval must hold the truth and be of use,
 // or the answer must be that it is not known.
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -17,7 +18,6 @@
 
 #include "calibration/fit_calibration.hpp"
 #include "estimator/fallback_chain.hpp"
-#include "gate/gate_text.hpp"
 #include "storage/calibration_files.hpp"
 #include "storage/file.hpp"
 
@@ -148,9 +148,9 @@ TEST(HiddenTypes, AreNotFarOffOrNotKnown) {
         }
         EXPECT_GE(inside, least_coverage * (large - not_known));
         EXPECT_LT(not_known, large) << "knowing nothing covers everything";
-        table += text("| %s | %zu | %d | %.0f %% | %d | %d | %d of %d | x %.1f |\n", unit.name,
-                      types.size(), small, 100 * farthest, large, not_known, inside,
-                      large - not_known, widest);
+        table += fmt::format("| {} | {} | {} | {:.0f} % | {} | {} | {} of {} | x {:.1f} |\n",
+                             unit.name, types.size(), small, 100 * farthest, large, not_known,
+                             inside, large - not_known, widest);
     }
     constexpr std::string_view begin = "<!-- hidden types, from the evidence -->\n";
     constexpr std::string_view end = "<!-- end of hidden types -->";

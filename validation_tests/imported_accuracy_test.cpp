@@ -1,5 +1,6 @@
 // Do the shipped imports reach what the study they come from found? Its additive roofline, fitted
 // to the same campaigns, is judged the same way: leaving models out and leaving families out.
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,7 +12,6 @@
 
 #include "calibration/cross_validate.hpp"
 #include "calibration/model_outcome.hpp"
-#include "gate/gate_text.hpp"
 #include "storage/calibration_files.hpp"
 #include "storage/file.hpp"
 
@@ -81,10 +81,11 @@ TEST(ImportedAccuracy, TheAdditiveRooflineReachesTheStudysFigures) {
         ASSERT_TRUE(floor);
         std::set<std::string> names;
         for (auto const& model : evidence.models) names.insert(model.name);
-        table += text("| `%s`, %s | %zu (%zu) | %.1f / %.1f %% | %.1f / %.1f %% | %.1f %% (%s) |\n",
-                      unit.file, unit.campaign, names.size(), evidence.models.size(), mape.model,
-                      mape.family, unit.stated_model_mape, unit.stated_family_mape, floor->percent,
-                      std::string{to_string(floor->basis)}.c_str());
+        table += fmt::format(
+            "| `{}`, {} | {} ({}) | {:.1f} / {:.1f} % | {:.1f} / {:.1f} % | {:.1f} % ({}) |\n",
+            unit.file, unit.campaign, names.size(), evidence.models.size(), mape.model, mape.family,
+            unit.stated_model_mape, unit.stated_family_mape, floor->percent,
+            to_string(floor->basis));
     }
 
     constexpr std::string_view begin = "<!-- imports, from the evidence -->\n";

@@ -102,20 +102,19 @@ int run(char const* plan_file, char const* samples_file) {
     std::set<std::int64_t> const done{plan.done.begin(), plan.done.end()};
     auto const began = monotonic_ns();
 
-    SampleRecord environment{.kind = SampleKind::environment, .launch = plan.launch};
-    if (plan.execution.allocator != Allocator::pinned)
-        environment.allocator = plan.execution.allocator;
-    environment.environment =
-        Environment{.libtorch = "synthetic", .threads = plan.execution.threads};
-    writer.write(environment);
+    auto const allocator =
+        plan.execution.allocator == Allocator::pinned ? std::nullopt : plan.execution.allocator;
+    writer.write(
+        {.launch = plan.launch,
+         .content = EnvironmentLine{{.libtorch = "synthetic", .threads = plan.execution.threads}},
+         .allocator = allocator});
     if (plan.peaks) {
         for (auto const& [probe, unit, rate] :
              {std::tuple{"fma_synthetic", "flop", 1e11}, std::tuple{"copy", "byte", 2e10}}) {
-            SampleRecord peak{.kind = SampleKind::peak, .launch = plan.launch};
-            peak.probe = probe;
-            peak.unit = unit;
-            peak.per_second = rate * drawn_ms(probe, plan.launch, 0);
-            writer.write(peak);
+            double const per_second = rate * drawn_ms(probe, plan.launch, 0);
+            writer.write(
+                {.launch = plan.launch,
+                 .content = PeakLine{.probe = probe, .per_second = per_second, .unit = unit}});
         }
     }
     auto const pause = number_from_environment("SYNTHETIC_PAUSE_US", 0);
@@ -140,71 +139,72 @@ int run(char const* plan_file, char const* samples_file) {
             std::raise(SIGSEGV);
         }
         auto const& step = plan.steps[static_cast<std::size_t>(sequence)];
-        SampleRecord record{.kind = SampleKind::isolated, .launch = plan.launch};
-        record.sequence = sequence;
-        if (plan.execution.allocator != Allocator::pinned)
-            record.allocator = plan.execution.allocator;
-        std::size_t model = step.index;
-        std::string name;
-        switch (step.kind) {
-            case StepKind::isolated:
-                name = plan.cases[step.index].key;
-                record.case_key = name;
-                record.subgraph = plan.cases[step.index].subgraph;
-                model = plan.cases[step.index].model;
-                break;
-            case StepKind::whole:
-                record.kind = SampleKind::whole;
-                name = plan.models[model].name;
-                break;
-            case StepKind::in_context:
-                record.kind = SampleKind::in_context;
-                name = plan.models[model].name;
-                record.subgraph_ms = {drawn_ms(name + "0", plan.launch, sequence)};
-                break;
-            case StepKind::drift:
-                record.kind = SampleKind::drift;
-                name = step.index == 0 ? "compute" : "bandwidth";
-                record.probe = name;
-                break;
-        }
-        if (step.kind != StepKind::drift) {
-            record.model = plan.models[model].name;
-            record.batch = plan.models[model].batch;
-        }
-        bool const crashes = (crash_in != nullptr && record.model == crash_in) ||
-                             (crash_cases != nullptr && record.case_key &&
-                              std::string{crash_cases}.find(*record.case_key) != std::string::npos);
+        bool const is_case = step.kind == StepKind::isolated;
+        bool const is_probe = step.kind == StepKind::drift;
+        auto const model = is_case ? plan.cases[step.index].model : step.index;
+        auto const name = is_case    ? plan.cases[step.index].key
+                          : is_probe ? (step.index == 0 ? "compute" : "bandwidth")
+                                     : plan.models[model].name;
+        bool const crashes =
+            (crash_in != nullptr && !is_probe && plan.models[model].name == crash_in) ||
+            (crash_cases != nullptr && is_case &&
+             std::string{crash_cases}.find(name) != std::string::npos);
         if (crashes) {
             std::signal(SIGSEGV, SIG_DFL);
             std::raise(SIGSEGV);
         }
-        if ((fails_all && step.kind != StepKind::drift) ||
-            (fail_case != nullptr && record.case_key == fail_case)) {
-            record.kind = SampleKind::failure;
-            record.reason = "synthetic failure";
+        SampleRecord record{.launch = plan.launch, .sequence = sequence, .allocator = allocator};
+        if ((fails_all && !is_probe) || (fail_case != nullptr && is_case && name == fail_case)) {
+            FailureLine failure{.model = plan.models[model].name,
+                                .batch = plan.models[model].batch,
+                                .reason = "synthetic failure"};
+            if (is_case) {
+                failure.case_key = name;
+                failure.subgraph = plan.cases[step.index].subgraph;
+            }
+            record.content = failure;
             writer.write(record);
             continue;
         }
-        record.iterations = 1;
         // Half as long again where pages come anew.
         bool const faults =
-            record.kind == SampleKind::whole && plan.execution.allocator == Allocator::untouched;
-        double const slower = faults ? 1.5 : 1;
-        record.time_ms = slower * drawn_ms(name, plan.launch, sequence);
-        record.steady = true;
-        record.warmup = 1;
+            step.kind == StepKind::whole && plan.execution.allocator == Allocator::untouched;
+        RepetitionTimes const times{
+            .time_ms = (faults ? 1.5 : 1) * drawn_ms(name, plan.launch, sequence), .warmup = 1};
+        switch (step.kind) {
+            case StepKind::isolated:
+                record.content = IsolatedLine{.case_key = name,
+                                              .model = plan.models[model].name,
+                                              .batch = plan.models[model].batch,
+                                              .subgraph = plan.cases[step.index].subgraph,
+                                              .times = times};
+                break;
+            case StepKind::whole:
+                record.content =
+                    WholeLine{.model = name, .batch = plan.models[model].batch, .times = times};
+                break;
+            case StepKind::in_context:
+                record.content =
+                    InContextLine{.model = name,
+                                  .batch = plan.models[model].batch,
+                                  .time_ms = times.time_ms,
+                                  .subgraph_ms = {drawn_ms(name + "0", plan.launch, sequence)},
+                                  .warmup = 1};
+                break;
+            case StepKind::drift:
+                record.content = DriftLine{.probe = name, .time_ms = times.time_ms};
+                break;
+        }
         if (plan.launch == 0 && sequence == tear_at) {
             writer.tear(record);
             ::kill(::getpid(), SIGKILL);
         }
         writer.write(record);
     }
-    SampleRecord end{.kind = SampleKind::launch_end, .launch = plan.launch};
-    end.reason = out_of_time ? "time_limit" : "complete";
-    end.wall_s = static_cast<double>(monotonic_ns() - began) * 1e-9;
-    end.loading_s = 0.0;
-    writer.write(end);
+    writer.write(
+        {.launch = plan.launch,
+         .content = LaunchEndLine{.reason = out_of_time ? "time_limit" : "complete",
+                                  .wall_s = static_cast<double>(monotonic_ns() - began) * 1e-9}});
     return 0;
 }
 
