@@ -20,7 +20,8 @@ one launch of a campaign (derate measure and derate calibrate start it so):
 
 on its own, as a Google Benchmark program:
   --model NAME|FILE  a shipped model or a .pt2 file; repeatable, or a comma-separated list
-  --batch N          batch size of shipped models (1)
+  --batch N          batch size of shipped models (1) and of symbolic exports
+  --dim NAME=N       size of a free dimension, by symbol (s77) or axis (x[0]); repeatable
   --precision P      fp32 or bf16 (fp32)
   --threads N        of LibTorch (1)
   --cpus A,B         run on these CPUs only
@@ -71,7 +72,15 @@ bool set_flag(BenchFlags& flags, std::string_view name, Next const& next) {
     } else if (name == "--model" || name == "--models") {
         for (auto& model : split_list(next())) flags.models.push_back(std::move(model));
     } else if (name == "--batch") {
-        flags.batch = to_int(name, next(), 1);
+        flags.dimensions.batch = to_int(name, next(), 1);
+    } else if (name == "--dim") {
+        auto const text = next();
+        auto const sign = text.rfind('=');
+        if (sign == std::string::npos || sign == 0) {
+            throw InputError{name, "got '" + text + "'", "NAME=N"};
+        }
+        flags.dimensions.named.emplace_back(text.substr(0, sign),
+                                            to_int(name, text.substr(sign + 1), 0));
     } else if (name == "--threads") {
         flags.threads = to_int(name, next(), 1);
     } else if (name == "--seed") {
@@ -135,13 +144,14 @@ BenchFlags parse_bench_flags(int argc, char const* const* argv) {
         };
         if (!set_flag(flags, name, next)) {
             std::array const known{
-                std::string{"--help"},        std::string{"--plan"},
-                std::string{"--samples"},     std::string{"--progress"},
-                std::string{"--peaks"},       std::string{"--environment"},
-                std::string{"--model"},       std::string{"--batch"},
-                std::string{"--threads"},     std::string{"--seed"},
-                std::string{"--cpus"},        std::string{"--precision"},
-                std::string{"--cache-state"}, std::string{"--allocator"},
+                std::string{"--help"},      std::string{"--plan"},
+                std::string{"--samples"},   std::string{"--progress"},
+                std::string{"--peaks"},     std::string{"--environment"},
+                std::string{"--model"},     std::string{"--batch"},
+                std::string{"--dim"},       std::string{"--threads"},
+                std::string{"--seed"},      std::string{"--cpus"},
+                std::string{"--precision"}, std::string{"--cache-state"},
+                std::string{"--allocator"},
             };
             auto const nearest = nearest_name(name, known);
             throw InputError{argument, "unknown flag",

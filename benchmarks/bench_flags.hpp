@@ -9,6 +9,7 @@
 #include "core/allocator.hpp"
 #include "core/measurement.hpp"
 #include "core/precision.hpp"
+#include "workloads/symbolic_program.hpp"
 
 namespace derate::benchmarks {
 
@@ -23,7 +24,7 @@ struct BenchFlags {
     bool peaks = false;
     bool environment = false;
     std::vector<std::string> models{};
-    std::optional<int> batch{};
+    RequestedDimensions dimensions{};
     std::optional<Precision> precision{};
     int threads = 1;
     std::vector<int> cpus{};

@@ -8,7 +8,7 @@
 #include <numeric>
 #include <vector>
 
-#include "workloads/exported_program.hpp"
+#include "workloads/symbolic_program.hpp"
 
 namespace derate::benchmarks {
 namespace {

@@ -204,7 +204,7 @@ bool run_standalone(BenchFlags const& flags, TimingDevice& device) {
     std::set<std::string> seen;
     std::string labels;
     for (auto const& name : flags.models) {
-        auto loaded = load_model(name, flags.batch, flags.precision);
+        auto loaded = load_model(name, flags.dimensions, flags.precision);
         auto& model = *models.emplace_back(
             std::make_unique<LazyModel>(std::move(loaded), device, flags.seed));
         if (model.precision() != models.front()->precision()) {

@@ -103,13 +103,17 @@ std::optional<ChildExit> ChildProcess::wait(int milliseconds) {
     }
 }
 
+std::string_view bench_program_name(DeviceKind device) {
+    return device == DeviceKind::gpu ? "derate-bench-cuda" : "derate-bench";
+}
+
 fs::path find_bench_program(DeviceKind device) {
     if (auto const* named = std::getenv("DERATE_BENCH"); named != nullptr && *named != '\0') {
         if (::access(named, X_OK) == 0) return fs::absolute(named);
         throw EnvironmentRefused{"DERATE_BENCH", std::string{named} + " is not a program",
                                  "the path of derate-bench"};
     }
-    auto const name = device == DeviceKind::gpu ? "derate-bench-cuda" : "derate-bench";
+    auto const name = bench_program_name(device);
     std::error_code error;
     auto const self = fs::read_symlink("/proc/self/exe", error);
     auto const beside = self.parent_path() / name;

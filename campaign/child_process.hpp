@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/device_kind.hpp"
@@ -41,6 +42,9 @@ class ChildProcess {
     int pipe_ = -1;  ///< of the stream that is kept
     std::string last_words_;
 };
+
+/// "derate-bench", "derate-bench-cuda": the program that times on such a device.
+[[nodiscard]] std::string_view bench_program_name(DeviceKind device);
 
 /// The program that times: DERATE_BENCH, or derate-bench (derate-bench-cuda for a GPU) beside the
 /// running program.

@@ -99,7 +99,7 @@ Measurement measurement_of(CampaignResult const& result, CampaignSettings const&
     auto& execution = measurement.condition.execution;
     execution = settings.execution;
     execution.cpus.clear();  // files of measurements do not say
-    if (execution.device == DeviceKind::gpu) {
+    if (!is_host(execution.device)) {
         execution.threads.reset();
         execution.allocator.reset();
     }

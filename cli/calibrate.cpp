@@ -122,8 +122,7 @@ CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& cho
     if (!measuring.quick && !measuring.publish && !measuring.runs && measuring.budget.empty()) {
         settings.rules.budget_s = default_budget_s;
     }
-    if (settings.execution.device == DeviceKind::cpu &&
-        settings.execution.allocator == Allocator::pinned) {
+    if (is_host(settings.execution.device) && settings.execution.allocator == Allocator::pinned) {
         settings.rules.default_allocator_launches = measuring.quick ? 1 : 3;
     }
     auto const load = [&](std::string const& name) {
@@ -233,7 +232,7 @@ ExitCode calibrate(CommonFlags const& common, CalibrateFlags const& flags) {
     }
     require_writable(flags.output / "any_file");  // said now, not after minutes of measuring
     auto const bench_program = find_bench_program(settings.execution.device);
-    if (!flags.reference_blas && settings.execution.device == DeviceKind::cpu) {
+    if (!flags.reference_blas && is_host(settings.execution.device)) {
         refuse_reference_blas(bench_program);
     }
     auto const machine = machine_environment(settings, bench_program);

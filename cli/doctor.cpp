@@ -27,7 +27,7 @@ BenchState look_for_bench(DeviceKind device) {
     try {
         auto const path = find_bench_program(device);
         // A program that was built on another machine may find no GPU here.
-        bool const answers = device == DeviceKind::cpu || ask_for_environment(path).has_value();
+        bool const answers = is_host(device) || ask_for_environment(path).has_value();
         return {.device = device,
                 .path = path.string(),
                 .fault = answers ? "" : "it finds no GPU, or no driver for it"};

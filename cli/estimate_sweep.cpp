@@ -165,7 +165,7 @@ std::vector<std::string> steps_between(ModelToPrice const& before, ModelToPrice 
             "other kernels: " + added.front() +
             (added.size() > 1 ? " and " + std::to_string(added.size() - 1) + " more" : ""));
     }
-    if (device == DeviceKind::cpu && before.batch && now.batch) {
+    if (is_host(device) && before.batch && now.batch) {
         for (int const step : cpu_batch_steps) {
             if (*before.batch < step && *now.batch >= step) {
                 notes.push_back("LibTorch runs other kernels from batch " + std::to_string(step));
@@ -400,7 +400,7 @@ Plot plot_of(Sweep const& sweep, Target const& target) {
         if (label.empty()) label = "expected";
         auto& [band, line] = by_others[label];
         auto const x = static_cast<double>(row.sizes[longest]);
-        band.label = label;
+        band.label = sweep.dimensions.size() == 1 ? "95 % interval" : label + ", 95 %";
         band.mark = Mark::band;
         line.label = label;
         line.mark = Mark::line;

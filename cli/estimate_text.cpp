@@ -114,7 +114,7 @@ void print_slowest(ModelToPrice const& model, ChainEstimate const& estimate) {
 std::string allocator_note(Target const& target) {
     auto const& calibration = target.calibrations.front();
     auto const& execution = calibration.condition.execution;
-    if (execution.device != DeviceKind::cpu || !execution.allocator) return {};
+    if (!is_host(execution.device) || !execution.allocator) return {};
     if (execution.allocator == Allocator::untouched) {
         return "With glibc's default malloc; a run without its page faults is --allocator "
                "pinned.\n";

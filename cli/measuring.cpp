@@ -154,7 +154,7 @@ CampaignSettings settings_of(MeasuringFlags const& flags) {
     if (flags.launches && *flags.launches < 1) {
         throw InputError{"--launches", "less than one", "1 or more"};
     }
-    if (device == DeviceKind::gpu && flags.threads != 1) {
+    if (!is_host(*device) && flags.threads != 1) {
         throw InputError{"--threads", "a GPU's kernels have none", "no --threads beside --device cuda"};
     }
     (void)precision_to_measure(flags.precision);
@@ -169,7 +169,7 @@ CampaignSettings settings_of(MeasuringFlags const& flags) {
     if (!allocator) {
         throw InputError{"--allocator", "got '" + flags.allocator + "'", "pinned or default"};
     }
-    if (device == DeviceKind::gpu && *allocator != Allocator::pinned) {
+    if (!is_host(*device) && *allocator != Allocator::pinned) {
         throw InputError{"--allocator", "a GPU's memory is not malloc's", "--device cpu"};
     }
     settings.execution.allocator = *allocator;
@@ -212,7 +212,7 @@ Environment machine_environment(std::span<int const> cpus) {
 
 Environment machine_environment(CampaignSettings const& settings, fs::path const& bench_program) {
     auto environment = machine_environment(settings.execution.cpus);
-    if (settings.execution.device == DeviceKind::cpu) return environment;
+    if (is_host(settings.execution.device)) return environment;
     // Which GPU it is names the hardware and bounds the models in memory: known before the first
     // launch.
     auto const told = ask_for_environment(bench_program);
@@ -227,17 +227,22 @@ Environment machine_environment(CampaignSettings const& settings, fs::path const
 
 std::string repro_line(CampaignSettings const& settings, DistinctCase const& item) {
     auto const& model = settings.models[item.model];
-    auto line = std::string{settings.execution.device == DeviceKind::cpu ? "derate-bench"
-                                                                         : "derate-bench-cuda"} +
-                " --model ";
+    auto line = std::string{bench_program_name(settings.execution.device)} + " --model ";
     // A shipped model by its name; the probes have none, and a person's file is where it is.
-    if (model.file.parent_path() == models_directory() && model.name != "probes") {
-        line += model.name +
+    bool const is_shipped =
+        model.file.parent_path() == models_directory() && model.name != "probes";
+    if (is_shipped) {
+        line += model.name.substr(0, model.name.find('@')) +
                 (model.batch ? " --batch " + std::to_string(*model.batch) : std::string{}) +
-                " --precision " +
-                std::string{to_string(model.precision)};
+                " --precision " + std::string{to_string(model.precision)};
     } else {
         line += shell_word(fs::absolute(model.file).string());
+    }
+    for (auto const& dimension : model.dimensions) {
+        bool const is_batch = std::ranges::any_of(
+            dimension.axes, [](std::string const& axis) { return axis.ends_with("[0]"); });
+        if (is_shipped && is_batch) continue;  // said above
+        line += " --dim " + dimension.symbol + "=" + std::to_string(dimension.value);
     }
     line += " --threads " + std::to_string(settings.execution.threads.value_or(1)) +
             " --cache-state " + std::string{to_string(item.state)} + " --seed " +

@@ -25,8 +25,8 @@ enum class WarningCode {
     left_out,              ///< a part of an input file is not used
     rate_above_peak,       ///< a kernel is faster than the hardware is said to be
     no_evidence,           ///< nothing was judged but the file's form
-    dimensions,            ///< sizes that a symbolic export was not made for, or states otherwise
     small_model,           ///< it moves less than any model that showed what whole models take
+    dimensions,            ///< sizes that a symbolic export was not made for, or states otherwise
 };
 
 /// "legacy_rules", ...

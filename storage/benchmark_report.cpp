@@ -232,7 +232,7 @@ BenchmarkReport benchmark_report_from_text(std::string_view text, std::string co
     execution.device = context.parsed(keys::device, parse_torch_name, "cpu or cuda");
     condition.precision = context.parsed(keys::precision, parse_precision, "FP32, FP16 or BF16");
     int const threads = context.parsed(keys::threads, parse_count, "a whole number");
-    if (execution.device == DeviceKind::cpu) {
+    if (is_host(execution.device)) {
         if (threads < 1) {
             throw InputError{where + "#/context/" + std::string{keys::threads}, "got '0'",
                              "1 or more"};

@@ -467,7 +467,7 @@ Calibration calibration_without_rules(json const& value, std::string_view where)
         fields.fail("units", "are others", "the units of this version");
     }
     if (!calibration.condition.execution.allocator && calibration.source == CurveSource::measured &&
-        calibration.condition.execution.device == DeviceKind::cpu) {
+        is_host(calibration.condition.execution.device)) {
         calibration.condition.execution.allocator =
             Allocator::pinned;  // from derate's first version on
     }

@@ -139,7 +139,7 @@ Evidence evidence_from_json(json const& value, std::string_view where) {
     }
     fields.reject_unknown();
     // derate has pinned malloc from its first version on; what others did is unknown.
-    bool const own = evidence.hardware.kind == DeviceKind::cpu && !evidence.campaigns.empty() &&
+    bool const own = is_host(evidence.hardware.kind) && !evidence.campaigns.empty() &&
                      std::ranges::none_of(evidence.campaigns, &Campaign::imported);
     if (!says_allocator && own) {
         evidence.condition.execution.allocator = Allocator::pinned;

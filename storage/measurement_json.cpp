@@ -186,7 +186,7 @@ Timing timing_from_fields(JsonFields& fields) {
 }
 
 std::optional<DeviceKind> parse_kind(std::string_view name) {
-    for (auto const kind : {DeviceKind::cpu, DeviceKind::gpu}) {
+    for (auto const kind : all_device_kinds) {
         if (to_string(kind) == name) return kind;
     }
     return std::nullopt;
@@ -458,7 +458,7 @@ Measurement measurement_from_json(json const& value, std::string_view where) {
     measurement.condition.execution.device = measurement.hardware.kind;
     measurement.source = source_from_json(fields.object("source"));
     if (!measurement.condition.execution.allocator && !measurement.source.imported &&
-        measurement.hardware.kind == DeviceKind::cpu) {
+        is_host(measurement.hardware.kind)) {
         measurement.condition.execution.allocator =
             Allocator::pinned;  // derate pinned it before it said so
     }

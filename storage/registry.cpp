@@ -20,8 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array device_kinds{DeviceKind::cpu, DeviceKind::gpu};
-
 std::string environment_value(char const* name) {
     char const* const value = std::getenv(name);
     return value == nullptr ? std::string{} : std::string{value};
@@ -234,7 +232,7 @@ std::vector<fs::path> registry_roots(std::span<fs::path const> given) {
 std::vector<HardwareEntry> list_hardware(std::span<fs::path const> roots) {
     std::map<std::string, HardwareEntry> entries;
     for (auto const& root : roots) {
-        for (auto const kind : device_kinds) {
+        for (auto const kind : all_device_kinds) {
             for (auto const& folder : sorted_children(root / to_string(kind))) {
                 if (!is_folder(folder)) continue;
                 auto const id = folder.filename().string();

@@ -13,6 +13,7 @@
 #include "storage/file.hpp"
 #include "workloads/model_set.hpp"
 #include "workloads/partition.hpp"
+#include "workloads/symbolic_program.hpp"
 
 namespace derate {
 namespace {
@@ -396,7 +397,8 @@ TEST(ParseExportedProgram, SurvivesRandomDamage) {
             }
         }
         try {
-            static_cast<void>(partition(parse_exported_program(text, "damaged")));
+            auto const program = bind(parse_symbolic_program(text, "damaged"), {.batch = 2}).program;
+            static_cast<void>(partition(program));
             ++read;
         } catch (InputError const&) {
         }

@@ -329,26 +329,33 @@ void give_single_entries_a_stride(TensorValue& tensor) {
     }
 }
 
-/// Values that only slices read.
-std::set<ValueId> read_by_slices_alone(ExportedProgram const& program) {
-    std::set<ValueId> sliced;
-    for (auto const& node : program.nodes) {
-        if (!is_slice(node)) continue;
-        for (auto const id : tensors_read(node)) sliced.insert(id);
-    }
-    for (auto const& node : program.nodes) {
-        if (is_slice(node)) continue;
-        for (auto const id : tensors_read(node)) sliced.erase(id);
-    }
-    for (auto const id : program.outputs) sliced.erase(id);
-    for (auto const& mutation : program.mutations) sliced.erase(mutation.source);
-    return sliced;
+/// One dimension of `x[:, 1:]`, `x[:, 0]`, `x[:, None]` or `x[:, ids]`.
+bool is_indexing(ProgramNode const& node) {
+    return is_slice(node) || node.target == "torch.ops.aten.select.int" ||
+           node.target == "torch.ops.aten.unsqueeze.default" ||
+           node.target == "torch.ops.aten.index.Tensor";
 }
 
-/// Indexing that takes everything is several slices where sizes are symbols; where they are numbers
-/// it leaves out those before a slice that cuts, and is one alias where none does.
+/// Values that are only indexed.
+std::set<ValueId> only_indexed(ExportedProgram const& program) {
+    std::set<ValueId> indexed;
+    for (auto const& node : program.nodes) {
+        if (!is_indexing(node)) continue;
+        for (auto const id : tensors_read(node)) indexed.insert(id);
+    }
+    for (auto const& node : program.nodes) {
+        if (is_indexing(node)) continue;
+        for (auto const id : tensors_read(node)) indexed.erase(id);
+    }
+    for (auto const id : program.outputs) indexed.erase(id);
+    for (auto const& mutation : program.mutations) indexed.erase(mutation.source);
+    return indexed;
+}
+
+/// Indexing slices every dimension up to the last that it names where sizes are symbols; where they
+/// are numbers it leaves out the slices that take everything, and is one alias where all do.
 void join_slices_of_everything(ExportedProgram& program) {
-    auto const sliced_again = read_by_slices_alone(program);
+    auto const indexed_again = only_indexed(program);
     std::map<ValueId, ValueId> names;
     std::vector<ProgramNode> kept;
     for (auto& node : program.nodes) {
@@ -371,7 +378,7 @@ void join_slices_of_everything(ExportedProgram& program) {
         if (takes_everything(program, node)) {
             auto const of = tensors_read(node).front();
             auto const made = tensors_returned(node).front();
-            if (sliced_again.contains(made)) {
+            if (indexed_again.contains(made)) {
                 names.emplace(made, of);
                 continue;
             }
