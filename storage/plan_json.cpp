@@ -79,24 +79,26 @@ std::string to_json_text(Plan const& plan) {
                           {"max_iterations", plan.repetition.max_iterations},
                           {"max_warmup_ms", plan.repetition.max_warmup_ms},
                           {"min_warmup_iterations", plan.repetition.min_warmup_iterations}};
-    json const all{{"format", "derate_plan"},
-                   {"version", plan_version},
-                   {"campaign", plan.campaign},
-                   {"launch", plan.launch},
-                   {"seed", plan.seed},
-                   {"value_rule", plan.value_rule},
-                   {"threads", plan.execution.threads.value_or(1)},
-                   {"cpus", plan.execution.cpus},
-                   {"device", torch_name(plan.execution.device)},
-                   {"backend", to_string(plan.execution.backend)},
-                   {"allocator", to_string(plan.execution.allocator.value_or(Allocator::pinned))},
-                   {"repetition", repetition},
-                   {"time_limit_s", plan.time_limit_s},
-                   {"peaks", plan.peaks},
-                   {"models", models},
-                   {"cases", cases},
-                   {"steps", steps},
-                   {"done", plan.done}};
+    json all{{"format", "derate_plan"},
+             {"version", plan_version},
+             {"campaign", plan.campaign},
+             {"launch", plan.launch},
+             {"seed", plan.seed},
+             {"value_rule", plan.value_rule},
+             {"threads", plan.execution.threads.value_or(1)},
+             {"cpus", plan.execution.cpus},
+             {"device", torch_name(plan.execution.device)},
+             {"allocator", to_string(plan.execution.allocator.value_or(Allocator::pinned))},
+             {"repetition", repetition},
+             {"time_limit_s", plan.time_limit_s},
+             {"peaks", plan.peaks},
+             {"models", models},
+             {"cases", cases},
+             {"steps", steps},
+             {"done", plan.done}};
+    if (plan.execution.backend != Backend::eager) {
+        all["backend"] = to_string(plan.execution.backend);
+    }
     return all.dump() + "\n";
 }
 

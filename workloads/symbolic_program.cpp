@@ -68,7 +68,7 @@ class Binding {
         if (name == "seq") return set_dimension(1, value, "--dim seq");
         // A name that the model's author gave is not in the file: where one axis is free it is
         // meant. What looks like an axis or a symbol is a mistake.
-        bool const is_own_name = name.find('[') == std::string::npos &&
+        bool const is_own_name = own == own_names.end() && name.find('[') == std::string::npos &&
                                  name.find_first_not_of("0123456789", 1) != std::string::npos;
         auto const only = only_symbol(std::nullopt);
         if (is_own_name && only) return give(*only, value, name);
