@@ -33,8 +33,10 @@ void add_dimension_flags(CLI::App& command, DimensionFlags& flags, char const* v
                         " (repeatable): a dimension of a symbolic export, by its symbol (s77), by "
                         "axis of an input (x[0]), or by a name that --axis explains")
         ->type_name("TEXT");
-    command.add_option("--axis", flags.axes,
-                       "NAME=x[0] (repeatable): a name of your own for that axis of that input");
+    command.add_option(
+        "--axis", flags.axes,
+        "NAME=x[0] (repeatable): a name of your own for that axis of that input, or, given "
+        "twice, for several axes");
 }
 
 std::string flags_text(DimensionFlags const& flags) {
@@ -74,7 +76,7 @@ RequestedDimensions requested_dimensions(DimensionFlags const& flags) {
     }
     for (auto const& text : flags.axes) {
         auto const [name, axis] = halves(text, "--axis", "NAME=x[0], an axis of an input");
-        requested.axes.insert_or_assign(name, axis);
+        requested.axes.emplace(name, axis);
     }
     return requested;
 }

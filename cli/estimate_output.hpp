@@ -15,6 +15,9 @@ void print_estimate(ModelToPrice const& model, Target const& target, ChainEstima
 /// The same of one subgraph.
 void print_explanation(ModelToPrice const& model, Explanation const& explanation);
 
+/// What its maker found, in words, and the command that shows each rule; empty where nobody judged.
+[[nodiscard]] std::string judgement_text(UsedCalibration const& used);
+
 /// One sentence of what the table of operators does not know of the model; empty where it knows
 /// all.
 [[nodiscard]] std::string unknown_warning(UnknownWork const& unknown);

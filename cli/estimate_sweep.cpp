@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "cli/curve_file_choice.hpp"
+#include "cli/estimate_breakdown.hpp"
+#include "cli/estimate_output.hpp"
 #include "cli/estimate_pricing.hpp"
 #include "cli/json_output.hpp"
 #include "core/format_quantity.hpp"
@@ -36,38 +38,39 @@ struct Swept {
     std::vector<std::int64_t> values;
 };
 
-std::int64_t whole_number(std::string_view text, std::string const& name) {
-    std::int64_t number = 0;
-    auto const* const end = text.data() + text.size();
-    auto const [stop, fault] = std::from_chars(text.data(), end, number);
-    if (fault != std::errc{} || stop != end || number < 0) {
-        throw InputError{"--dim " + name, "got '" + std::string{text} + "'",
-                         "whole numbers from 0: 8, 1..64, 1..64..8 or 64,128,256"};
-    }
-    return number;
-}
-
 /// "1..64" is each from 1 to 64, "8..64..8" every eighth.
 std::vector<std::int64_t> values_of(std::string const& text, std::string const& name) {
+    auto const whole_number = [&](std::string_view digits) {
+        std::int64_t number = 0;
+        auto const* const end = digits.data() + digits.size();
+        auto const [stop, fault] = std::from_chars(digits.data(), end, number);
+        if (fault != std::errc{} || stop != end || number < 0) {
+            throw InputError{"--dim " + name, "got '" + text + "'",
+                             "whole numbers from 0: 8, 1..64, 8..64..8 or 64,128,256"};
+        }
+        return number;
+    };
     std::vector<std::int64_t> values;
     for (auto const& item : split_list(text)) {
-        auto const first = item.find("..");
+        std::string_view const all{item};
+        auto const first = all.find("..");
         if (first == std::string::npos) {
-            values.push_back(whole_number(item, name));
+            values.push_back(whole_number(all));
             continue;
         }
-        auto const second = item.find("..", first + 2);
-        std::string_view const all{item};
-        auto const from = whole_number(all.substr(0, first), name);
-        auto const to = whole_number(all.substr(first + 2, second - first - 2), name);
-        auto const step =
-            second == std::string::npos ? 1 : whole_number(all.substr(second + 2), name);
-        if (step < 1 || to < from || static_cast<std::size_t>((to - from) / step) >= most_rows) {
-            throw InputError{
-                "--dim " + name, "got '" + item + "'",
-                "a range that grows, of at most " + std::to_string(most_rows) + " sizes"};
+        auto const second = all.find("..", first + 2);
+        auto const from = whole_number(all.substr(0, first));
+        auto const to = whole_number(all.substr(first + 2, second - first - 2));
+        auto const step = second == std::string::npos ? 1 : whole_number(all.substr(second + 2));
+        if (step < 1 || to < from) {
+            throw InputError{"--dim " + name, "got '" + item + "'", "a range that grows"};
         }
-        for (auto value = from; value <= to; value += step) values.push_back(value);
+        auto const steps = (to - from) / step;
+        if (steps >= static_cast<std::int64_t>(most_rows)) {
+            throw InputError{"--dim " + name, std::to_string(steps) + " sizes or more",
+                             "at most " + std::to_string(most_rows) + " in a table"};
+        }
+        for (std::int64_t i = 0; i <= steps; ++i) values.push_back(from + i * step);
     }
     return values;
 }
@@ -92,6 +95,10 @@ std::vector<Swept> swept_of(EstimateFlags const& flags) {
     std::size_t rows = 1;
     for (auto const& text : flags.dimensions.named) {
         auto const [name, values] = name_and_values(text);
+        auto const is_same = [&given = name](Swept const& one) { return one.name == given; };
+        if (std::ranges::any_of(all, is_same)) {
+            throw InputError{"--dim " + name, "is given twice", "all its values in one, as 1,2,4"};
+        }
         all.push_back({.name = name, .values = values_of(values, name)});
         rows *= all.back().values.size();
         if (rows > most_rows) {
@@ -200,8 +207,11 @@ double limit_ms_of(std::string const& text) {
 
 struct Sweep {
     std::vector<Swept> dimensions;
-    ModelToPrice first;  ///< the model at the first of the sizes
+    std::string model;
+    Precision precision = Precision::fp32;
     std::vector<SweepRow> rows;
+    std::vector<Warning> warnings;              ///< of all rows, each kind once
+    std::vector<UsedCalibration> calibrations;  ///< that priced the first row
     std::optional<double> limit_ms;
 };
 
@@ -225,6 +235,7 @@ class SweptModel {
     }
 
     [[nodiscard]] std::vector<Swept> const& dimensions() const { return dimensions_; }
+    [[nodiscard]] std::string const& name() const { return source_.name; }
     [[nodiscard]] std::size_t rows() const {
         std::size_t count = 1;
         for (auto const& dimension : dimensions_) count *= dimension.values.size();
@@ -247,7 +258,14 @@ class SweptModel {
 
 Sweep swept(SweptModel const& model, Target const& target, ModelToPrice const& first,
             std::optional<double> limit_ms) {
-    Sweep sweep{.dimensions = model.dimensions(), .first = first, .rows = {}, .limit_ms = limit_ms};
+    Sweep sweep{.dimensions = model.dimensions(),
+                .model = model.name(),
+                .precision = first.precision,
+                .rows = {},
+                .warnings = {},
+                .calibrations = {},
+                .limit_ms = limit_ms};
+    std::map<WarningCode, std::size_t> warned;  // rows of each kind
     Pricing const pricing{target, first.precision};
     auto const device = target.calibrations.front().condition.execution.device;
     std::optional<ModelToPrice> before;
@@ -263,6 +281,14 @@ Sweep swept(SweptModel const& model, Target const& target, ModelToPrice const& f
                      .notes = {},
                      .verdict = {}};
         if (before) row.notes = steps_between(*before, now, device);
+        if (i == 0) sweep.calibrations = used_calibrations(target, estimate);
+        if (!estimate.spread_known) row.notes.emplace_back("at a guess");
+        if (estimate.unseen_share > 0.5) {
+            row.notes.emplace_back("most of it of kernels that no calibration case shows");
+        }
+        for (auto const& warning : estimate.warnings) {
+            if (++warned[warning.code] == 1) sweep.warnings.push_back(warning);
+        }
         if (estimate.total.extrapolated_subgraphs > 0) {
             row.notes.push_back(std::to_string(estimate.total.extrapolated_subgraphs) + " of " +
                                 std::to_string(now.subgraphs.size()) +
@@ -271,6 +297,10 @@ Sweep swept(SweptModel const& model, Target const& target, ModelToPrice const& f
         if (limit_ms) row.verdict = verdict_of(row, *limit_ms);
         sweep.rows.push_back(std::move(row));
         before = std::move(now);
+    }
+    for (auto& warning : sweep.warnings) {
+        auto const rows = warned[warning.code];
+        if (rows > 1) warning.text += " (And so at " + std::to_string(rows - 1) + " other sizes.)";
     }
     return sweep;
 }
@@ -371,8 +401,8 @@ std::string text_of(Sweep const& sweep) {
 }
 
 std::string title_of(Sweep const& sweep, Target const& target) {
-    return sweep.first.name.substr(0, sweep.first.name.find('@')) + ", " +
-           std::string{to_string(sweep.first.precision)} + ", on " + target.hardware_id;
+    return sweep.model + ", " + std::string{to_string(sweep.precision)} + ", on " +
+           target.hardware_id;
 }
 
 /// Latency with its band over the dimension of most values; a line for each combination of the
@@ -452,28 +482,41 @@ nlohmann::json json_of(Sweep const& sweep, Target const& target) {
         }
         return dimensions;
     };
-    nlohmann::json json{{"model", sweep.first.name.substr(0, sweep.first.name.find('@'))},
+    nlohmann::json json{{"model", sweep.model},
                         {"hardware_id", target.hardware_id},
                         {"target_ms", json_or_null(sweep.limit_ms)},
                         {"largest_certain", sizes(Verdict::certain)},
                         {"largest_likely", sizes(Verdict::likely)},
                         {"rows", std::move(rows)}};
     set_condition(json, &target.calibrations.front(), nullptr);
-    json["precision"] = to_string(sweep.first.precision);
-    set_warnings(json, sweep.first.warnings);
+    json["precision"] = to_string(sweep.precision);
+    json["trust_grade"] = nullptr;
+    json["verdict"] = nullptr;
+    json["provisional"] = false;
+    for (auto const& used : sweep.calibrations) {
+        if (json["trust_grade"].is_null()) json["trust_grade"] = json_or_null(used.trust_grade);
+        if (json["verdict"].is_null()) json["verdict"] = json_or_null(used.verdict);
+        if (used.provisional) json["provisional"] = true;
+    }
+    set_warnings(json, sweep.warnings);
     return json;
 }
 
-std::string csv_of(Sweep const& sweep) {
+/// \param has_head  the first line names the columns
+std::string csv_of(Sweep const& sweep, std::string const& hardware_id, bool has_head) {
     auto const number = [](std::optional<double> value) {
         return value ? nlohmann::json(*value).dump() : std::string{};
     };
     std::string text;
-    for (auto const& dimension : sweep.dimensions) text += dimension.name + ",";
-    text +=
-        "latency_ms,ci_95_lower_ms,ci_95_upper_ms,latency_per_item_ms,items_per_second,bound,"
-        "within_target,notes\n";
+    if (has_head) {
+        text += "hardware,";
+        for (auto const& dimension : sweep.dimensions) text += dimension.name + ",";
+        text +=
+            "latency_ms,ci_95_lower_ms,ci_95_upper_ms,latency_per_item_ms,items_per_second,bound,"
+            "within_target,notes\n";
+    }
     for (auto const& row : sweep.rows) {
+        text += hardware_id + ",";
         for (auto const size : row.sizes) text += std::to_string(size) + ",";
         auto const item_ms = row.per_item_ms();
         auto const known = [&](double limit) {
@@ -523,16 +566,17 @@ ExitCode estimate_sweep(EstimateFlags const& flags, CommonFlags const& common) {
     auto const limit_ms = flags.target ? std::optional{limit_ms_of(*flags.target)} : std::nullopt;
     SweptModel const model{flags};
     auto const first = model.at(sizes_at(model.dimensions(), 0));
-    if (!common.quiet) {
-        for (auto const& warning : first.warnings) {
-            std::fprintf(stderr, "derate: warning: %s\n", warning.text.c_str());
-        }
-    }
+    bool is_first = true;
     std::vector<nlohmann::json> results;
     std::vector<PageSection> sections;
     for (auto const& target : targets_of(flags, first, common)) {
         warn_of(target.passed_over, common);
         auto const sweep = swept(model, target, first, limit_ms);
+        if (!common.quiet) {
+            for (auto const& warning : sweep.warnings) {
+                std::fprintf(stderr, "derate: warning: %s\n", warning.text.c_str());
+            }
+        }
         if (flags.output) {
             sections.push_back({.title = title_of(sweep, target),
                                 .paragraphs = {},
@@ -545,17 +589,22 @@ ExitCode estimate_sweep(EstimateFlags const& flags, CommonFlags const& common) {
             continue;
         }
         if (flags.csv) {
-            std::fputs(csv_of(sweep).c_str(), stdout);
+            std::fputs(csv_of(sweep, target.hardware_id, is_first).c_str(), stdout);
+            is_first = false;
             continue;
         }
         std::printf("%s\n%s", title_of(sweep, target).c_str(), text_of(sweep).c_str());
         if (flags.ascii) std::printf("\n%s", draw_text(plot_of(sweep, target)).c_str());
         if (limit_ms) std::printf("\n%s", limit_text(sweep).c_str());
+        for (auto const& used : sweep.calibrations) {
+            std::printf("%s", judgement_text(used).c_str());
+        }
     }
     if (flags.output) {
         bool const is_picture = flags.output->extension() == ".svg";
-        write_atomically(*flags.output, is_picture ? draw_svg(sections.front().plots.front())
-                                                   : html_page("Sweep of " + first.name, sections));
+        write_atomically(*flags.output, is_picture
+                                            ? draw_svg(sections.front().plots.front())
+                                            : html_page("Sweep of " + model.name(), sections));
     }
     if (common.json) print_json("output_estimate_sweep_v1.json", with_others(std::move(results)));
     return exit_pass;

@@ -51,22 +51,6 @@ std::string spread_text(std::optional<double> spread) {
     return "+-" + format_significant(100 * (*spread - 1), 2) + " %";
 }
 
-/// What its maker found, in words, and the command that shows each rule; empty where nobody judged.
-std::string judgement_text(UsedCalibration const& used) {
-    if (!used.validate_command) return {};
-    std::string text = used.file.filename().string() + ": trust grade " +
-                       used.trust_grade.value_or("unknown") + ", gate " +
-                       used.verdict.value_or("unknown") +
-                       (used.provisional ? ", provisional" : "") + "\n  ";
-    if (used.trust_grade) text += "grade: A (quiet machine) to D; ";
-    if (used.verdict == "INCONCLUSIVE") {
-        text += "INCONCLUSIVE: too little evidence for some rules; ";
-    } else if (used.verdict == "FAIL") {
-        text += "FAIL: a rule is broken; ";
-    }
-    return text + "why: " + *used.validate_command + "\n";
-}
-
 std::string model_text(ModelToPrice const& model) {
     std::string text{model.name};
     if (model.batch) text += ", batch " + std::to_string(*model.batch);
@@ -162,6 +146,21 @@ void print_points(EfficiencyCurve const& curve, Subgraph const& subgraph) {
 }
 
 }  // namespace
+
+std::string judgement_text(UsedCalibration const& used) {
+    if (!used.validate_command) return {};
+    std::string text = used.file.filename().string() + ": trust grade " +
+                       used.trust_grade.value_or("unknown") + ", gate " +
+                       used.verdict.value_or("unknown") +
+                       (used.provisional ? ", provisional" : "") + "\n  ";
+    if (used.trust_grade) text += "grade: A (quiet machine) to D; ";
+    if (used.verdict == "INCONCLUSIVE") {
+        text += "INCONCLUSIVE: too little evidence for some rules; ";
+    } else if (used.verdict == "FAIL") {
+        text += "FAIL: a rule is broken; ";
+    }
+    return text + "why: " + *used.validate_command + "\n";
+}
 
 std::string unknown_warning(UnknownWork const& unknown) {
     if (unknown.calls == 0) return {};

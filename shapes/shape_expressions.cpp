@@ -16,13 +16,14 @@ ExpressionId ShapeExpressions::add(Expression expression) {
 }
 
 ExpressionId ShapeExpressions::constant(ShapeValue value) {
-    for (std::size_t i = 0; i < expressions_.size(); ++i) {
-        auto const& known = expressions_[i];
-        if (known.kind == Expression::Kind::constant && known.value == value) {
-            return static_cast<ExpressionId>(i);
-        }
-    }
-    return add({.kind = Expression::Kind::constant, .value = value});
+    ConstantKey const key{value.is_defined(), value.is_truth(),
+                          value.is_real(),    value.is_real() ? *value.real() : 0,
+                          value.numerator(),  value.denominator()};
+    if (auto const known = by_constant_.find(key); known != by_constant_.end())
+        return known->second;
+    auto const id = add({.kind = Expression::Kind::constant, .value = value});
+    by_constant_.emplace(key, id);
+    return id;
 }
 
 ExpressionId ShapeExpressions::symbol(std::string_view name) {
@@ -77,7 +78,7 @@ std::optional<std::int64_t> ShapeExpressions::fixed_integer(ExpressionId id) con
 
 std::vector<ShapeValue> ShapeExpressions::evaluate(
     std::span<ShapeValue const> symbols,
-    std::span<std::pair<ExpressionId, ExpressionId> const> instead) const {
+    std::span<std::pair<ExpressionId, ShapeValue> const> instead) const {
     std::vector<ShapeValue> values(expressions_.size());
     std::vector<ShapeValue> arguments;
     for (std::size_t i = 0; i < expressions_.size(); ++i) {
@@ -97,8 +98,8 @@ std::vector<ShapeValue> ShapeExpressions::evaluate(
                 values[i] = derate::evaluate(expression.function, arguments);
                 break;
         }
-        for (auto const& [of, by] : instead) {
-            if (index(of) == i) values[i] = values[index(by)];
+        for (auto const& [of, value] : instead) {
+            if (index(of) == i) values[i] = value;
         }
     }
     return values;

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -47,10 +48,10 @@ class ShapeExpressions {
     /// Values of all expressions, by id.
     ///
     /// \param symbols  a value each, in the order of symbols(); undefined where it has none
-    /// \param instead  expressions that another's value replaces wherever they stand: (of, by)
+    /// \param instead  expressions that have another value than they come to, wherever they stand
     [[nodiscard]] std::vector<ShapeValue> evaluate(
         std::span<ShapeValue const> symbols,
-        std::span<std::pair<ExpressionId, ExpressionId> const> instead = {}) const;
+        std::span<std::pair<ExpressionId, ShapeValue> const> instead = {}) const;
 
   private:
     struct Expression {
@@ -61,11 +62,15 @@ class ShapeExpressions {
         ShapeValue value{};  ///< of a constant
     };
 
+    /// Defined, a truth value, a double; the double, numerator and denominator.
+    using ConstantKey = std::tuple<bool, bool, bool, double, ShapeValue::Wide, ShapeValue::Wide>;
+
     ExpressionId add(Expression expression);
 
     std::vector<Expression> expressions_;  // each after its arguments
     std::vector<ExpressionId> arguments_;
     std::vector<std::string> symbols_;
+    std::map<ConstantKey, ExpressionId> by_constant_;
     std::map<std::string, ExpressionId, std::less<>> by_symbol_;
     std::map<std::pair<ShapeFunction, std::vector<ExpressionId>>, ExpressionId> by_call_;
 };

@@ -115,11 +115,10 @@ TEST(ShapeExpressions, PutsOneValueInsteadOfAnotherWhereverItStands) {
     auto const read = [&](std::string_view text) {
         return parse_shape_expression(text, Division::exact, expressions, {}, "test");
     };
-    auto const by = read("s0 - 1");
     auto const of = read("s0 + 1");
     auto const around = read("10*(s0 + 1)");
     std::vector const values{ShapeValue::of_integer(4)};
-    std::vector const instead{std::pair{of, by}};
+    std::vector const instead{std::pair{of, ShapeValue::of_integer(3)}};
     EXPECT_EQ(expressions.evaluate(values)[static_cast<std::size_t>(around)].integer(), 50);
     EXPECT_EQ(expressions.evaluate(values, instead)[static_cast<std::size_t>(around)].integer(),
               30);

@@ -2,7 +2,12 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <cstdint>
+#include <limits>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/input_error.hpp"
 #include "shapes/shape_expressions.hpp"

@@ -1,4 +1,5 @@
 #include <array>
+#include <cstdlib>
 #include <optional>
 #include <type_traits>
 #include <unordered_map>
@@ -171,7 +172,10 @@ class GraphReader : GraphElements {
 
     void read_input(Scope& scope, element spec) {
         auto const [kind, content] = only_member(spec, "input_specs");
-        if (kind == "constant_input") return;  // the export is specialised on its value
+        if (kind == "constant_input") {  // the export is specialised on its value
+            flat_inputs_.emplace_back();
+            return;
+        }
         if (kind == "custom_obj" || kind == "token") {
             refuse("input of kind " + std::string{kind} + " is not supported", "tensors");
         }
@@ -180,14 +184,18 @@ class GraphReader : GraphElements {
             auto const [argument_kind, tensor] = only_member(argument, "arg");
             if (argument_kind.starts_with("as_sym")) {
                 auto const [form, named] = only_member(tensor, "arg");
+                flat_inputs_.emplace_back();
                 if (form != "as_name") return;
+                flat_inputs_.back() = text_of(named, "as_name");
                 auto const name = text_of(named, "as_name");
                 make_number(scope, name, std::nullopt);
                 result_.number_inputs.emplace(name, scope.numbers.at(name));
                 return;
             }
+            flat_inputs_.emplace_back();
             if (argument_kind != "as_tensor") return;
             auto const name = text_of(member(tensor, "name"), "name");
+            flat_inputs_.back() = name;
             add_input(InputKind::user_input, make_value(scope, name), name);
             return;
         }
@@ -706,19 +714,24 @@ class GraphReader : GraphElements {
         if (steps.empty()) return std::nullopt;
         std::string joined;
         for (auto const& step : steps) joined += (joined.empty() ? "" : "_") + step;
-        std::size_t position = 0;
-        for (auto const& input : program_.inputs) {
-            if (input.kind != InputKind::user_input) continue;
-            bool const is_meant =
-                input.name == joined || input.name == steps.back() ||
-                (steps.front() == "flat_args" && steps.back() == std::to_string(position));
-            ++position;
-            if (is_meant && dimension) return size_of(input.value, *dimension);
+        std::vector<std::string> names{joined, steps.back()};
+        if (steps.front() == "flat_args") {
+            auto const position = std::strtoul(steps.back().c_str(), nullptr, 10);
+            if (position >= flat_inputs_.size()) return std::nullopt;
+            names = {flat_inputs_[position]};
         }
-        if (dimension) return std::nullopt;
-        for (auto const& name : {joined, steps.back()}) {
-            auto const number = result_.number_inputs.find(name);
-            if (number != result_.number_inputs.end()) return number->second;
+        // The whole path first: another input may have the name of its last step.
+        for (auto const& name : names) {
+            if (!dimension) {
+                auto const number = result_.number_inputs.find(name);
+                if (number != result_.number_inputs.end()) return number->second;
+                continue;
+            }
+            for (auto const& input : program_.inputs) {
+                if (input.kind == InputKind::user_input && input.name == name) {
+                    return size_of(input.value, *dimension);
+                }
+            }
         }
         return std::nullopt;
     }
@@ -726,6 +739,7 @@ class GraphReader : GraphElements {
     SymbolicProgram result_;
     ExportedProgram& program_ = result_.program;
     GraphShapes shapes_{result_.expressions};
+    std::vector<std::string> flat_inputs_;   ///< names of the user's inputs; empty: of a constant
     std::vector<ShapeSlot> argument_slots_;  ///< of the argument that is being read
 };
 

@@ -184,7 +184,7 @@ LoadedModel at(SymbolicModel const& source, RequestedDimensions const& dimension
             "an export of that: " + export_line(model.program, name, false, *precision)};
     }
     if (!is_static || dimensions.empty()) return model;
-    if (dimensions.sequence || !dimensions.named.empty()) {
+    if (dimensions.sequence || !dimensions.named.empty() || !dimensions.axes.empty()) {
         throw InputError{file.string(), "its shapes are static: no dimension is free",
                          "an export with free dimensions, for the batch: " +
                              export_line(model.program, name, true, model.precision)};

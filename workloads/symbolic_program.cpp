@@ -50,30 +50,38 @@ class Binding {
           axes_{free_axes(symbolic)},
           values_(symbolic.expressions.symbols().size()) {}
 
+    /// \param own_names  the user's own, each for one axis or several
     void set(std::string const& name, std::int64_t value,
-             std::map<std::string, std::string, std::less<>> const& own_names) {
+             std::multimap<std::string, std::string, std::less<>> const& own_names) {
+        auto const who = "--dim " + name;
+        auto const [first, last] = own_names.equal_range(name);
+        for (auto own = first; own != last; ++own) {
+            if (!set_axis(own->second, value, who)) {
+                throw InputError{"--axis " + name + "=" + own->second,
+                                 symbolic_.where + " has no such free axis", "one of " + choices()};
+            }
+        }
+        if (first != last) return;
         auto const& symbols = symbolic_.expressions.symbols();
         auto const symbol = std::find(symbols.begin(), symbols.end(), name);
         if (symbol != symbols.end()) {
-            return give(static_cast<std::size_t>(symbol - symbols.begin()), value, name);
+            return give(static_cast<std::size_t>(symbol - symbols.begin()), value, who);
         }
         auto const number = symbolic_.number_inputs.find(name);
-        if (number != symbolic_.number_inputs.end()) return solve(number->second, value, name);
-        auto const own = own_names.find(name);
-        auto const& meant = own == own_names.end() ? name : own->second;
-        for (auto const& axis : axes_) {
-            if (axis.name == meant) return solve(axis.size, value, name);
-        }
-        if (name == "batch") return set_dimension(0, value, "--dim batch");
-        if (name == "seq") return set_dimension(1, value, "--dim seq");
+        if (number != symbolic_.number_inputs.end()) return solve(number->second, value, who);
+        if (set_axis(name, value, who)) return;
+        if (name == "batch") return set_dimension(0, value, who);
+        if (name == "seq") return set_dimension(1, value, who);
         // A name that the model's author gave is not in the file: where one axis is free it is
         // meant. What looks like an axis or a symbol is a mistake.
-        bool const is_own_name = own == own_names.end() && name.find('[') == std::string::npos &&
-                                 name.find_first_not_of("0123456789", 1) != std::string::npos;
+        bool const is_like_a_symbol = name.size() > 1 &&
+                                      (name.front() == 's' || name.front() == 'u') &&
+                                      name.find_first_not_of("0123456789", 1) == std::string::npos;
         auto const only = only_symbol(std::nullopt);
-        if (is_own_name && only) return give(*only, value, name);
-        throw InputError{"--dim " + name, symbolic_.where + " has no such dimension",
-                         "one of " + choices()};
+        if (only && !is_like_a_symbol && name.find('[') == std::string::npos) {
+            return give(*only, value, who);
+        }
+        throw InputError{who, symbolic_.where + " has no such dimension", "one of " + choices()};
     }
 
     /// \param dimension  0: the batch; 1: the sequence
@@ -97,16 +105,21 @@ class Binding {
     /// \throws InputError  symbols without a value
     [[nodiscard]] std::vector<ShapeValue> values() const {
         std::vector<std::string> missing;
+        std::string example;
         std::vector<ShapeValue> values;
         for (std::size_t i = 0; i < values_.size(); ++i) {
-            if (!values_[i] && is_needed(i)) missing.push_back(shown(i));
+            if (!values_[i] && is_needed(i)) {
+                missing.push_back(shown(i));
+                auto const axes = axes_of(i);
+                example = axes.empty() ? symbolic_.expressions.symbols()[i] : axes.front();
+            }
             values.push_back(values_[i] ? ShapeValue::of_integer(*values_[i]) : ShapeValue{});
         }
         if (!missing.empty()) {
             throw InputError{
                 symbolic_.where,
                 "its shapes are symbols, and no value is given for " + joined(missing, ", "),
-                "--dim NAME=VALUE for each, e.g. --dim " + example(missing.front()) +
+                "--dim NAME=VALUE for each, e.g. --dim " + example +
                     "=8; --batch N or --seq N where one axis is meant"};
         }
         return values;
@@ -133,6 +146,15 @@ class Binding {
     }
 
   private:
+    /// \return  false: no free axis has that name
+    bool set_axis(std::string_view name, std::int64_t value, std::string const& who) {
+        auto const axis = std::find_if(axes_.begin(), axes_.end(),
+                                       [&](Axis const& known) { return known.name == name; });
+        if (axis == axes_.end()) return false;
+        solve(axis->size, value, who);
+        return true;
+    }
+
     /// The symbol alone.
     [[nodiscard]] bool is_symbol(ExpressionId id, std::size_t symbol) const {
         return symbolic_.expressions.symbol_at(id) == symbol;
@@ -142,9 +164,6 @@ class Binding {
         auto const& name = symbolic_.expressions.symbols()[symbol];
         auto const axes = axes_of(symbol);
         return axes.empty() ? name : name + " (" + joined(axes, ", ") + ")";
-    }
-    static std::string example(std::string const& shown) {
-        return shown.substr(0, shown.find(' '));
     }
 
     [[nodiscard]] std::string choices() const {
@@ -193,8 +212,10 @@ class Binding {
         auto const at_two = at(2);
         if (at_one && at_two && *at_two != *at_one) {
             auto const step = *at_two - *at_one;
-            auto const symbol = 1 + (wanted - *at_one) / step;
-            if (at(symbol) == wanted) return give(symbols.front(), symbol, who);
+            std::int64_t distance = 0;
+            bool const is_beyond = __builtin_sub_overflow(wanted, *at_one, &distance);
+            auto const symbol = 1 + distance / step;
+            if (!is_beyond && at(symbol) == wanted) return give(symbols.front(), symbol, who);
         }
         throw InputError{
             who, "no value of " + shown(symbols.front()) + " makes it " + std::to_string(wanted),
@@ -274,7 +295,8 @@ void check_conditions(SymbolicProgram const& symbolic, std::vector<ShapeValue> c
     }
 }
 
-void set_argument(ArgumentValue& argument, std::int32_t item, ShapeValue const& value) {
+/// \return  false: the value is none of the argument's kind
+bool set_argument(ArgumentValue& argument, std::int32_t item, ShapeValue const& value) {
     auto const position = static_cast<std::size_t>(item);
     auto const integer = value.integer();
     auto const real = value.real();
@@ -293,7 +315,10 @@ void set_argument(ArgumentValue& argument, std::int32_t item, ShapeValue const& 
         *flag = *truth;
     } else if (auto* const flags = std::get_if<std::vector<bool>>(&argument); flags && truth) {
         flags->at(position) = *truth;
+    } else {
+        return false;
     }
+    return true;
 }
 
 bool is_slice(ProgramNode const& node) { return node.target == "torch.ops.aten.slice.Tensor"; }
@@ -356,6 +381,7 @@ std::set<ValueId> only_indexed(ExportedProgram const& program) {
 /// are numbers it leaves out the slices that take everything, and is one alias where all do.
 void join_slices_of_everything(ExportedProgram& program) {
     auto const indexed_again = only_indexed(program);
+    std::set<ValueId> indexed;  // made by indexing that does take or add something
     std::map<ValueId, ValueId> names;
     std::vector<ProgramNode> kept;
     for (auto& node : program.nodes) {
@@ -378,12 +404,15 @@ void join_slices_of_everything(ExportedProgram& program) {
         if (takes_everything(program, node)) {
             auto const of = tensors_read(node).front();
             auto const made = tensors_returned(node).front();
-            if (indexed_again.contains(made)) {
+            if (indexed_again.contains(made) || indexed.contains(of)) {
                 names.emplace(made, of);
                 continue;
             }
             node.target = "torch.ops.aten.alias.default";
             node.arguments = {{.name = "self", .value = TensorArgument{of}}};
+        }
+        if (is_indexing(node)) {
+            for (auto const id : tensors_returned(node)) indexed.insert(id);
         }
         kept.push_back(std::move(node));
     }
@@ -402,8 +431,21 @@ BoundProgram bind(SymbolicProgram const& symbolic, RequestedDimensions const& re
 
     Binding binding{symbolic};
     for (auto const& [name, value] : requested.named) binding.set(name, value, requested.axes);
-    if (requested.batch) binding.set_dimension(0, *requested.batch, "--batch");
-    if (requested.sequence) binding.set_dimension(1, *requested.sequence, "--seq");
+    auto const set_flag = [&](char const* name, std::int32_t dimension, std::int64_t value) {
+        if (requested.axes.contains(name)) return binding.set(name, value, requested.axes);
+        binding.set_dimension(dimension, value, std::string{"--"} + name);
+    };
+    if (requested.batch) set_flag("batch", 0, *requested.batch);
+    if (requested.sequence) set_flag("seq", 1, *requested.sequence);
+    for (auto const& [name, axis] : requested.axes) {
+        bool const is_used =
+            (name == "batch" && requested.batch) || (name == "seq" && requested.sequence) ||
+            std::any_of(requested.named.begin(), requested.named.end(),
+                        [&name = name](auto const& named) { return named.first == name; });
+        if (is_used) continue;
+        throw InputError{"--axis " + name + "=" + axis, "no flag gives it a size",
+                         "--dim " + name + "=N too"};
+    }
     if (defaults.batch) binding.set_if_open(0, *defaults.batch);
     if (defaults.sequence) binding.set_if_open(1, *defaults.sequence);
     auto const given = binding.values();
@@ -415,16 +457,20 @@ BoundProgram bind(SymbolicProgram const& symbolic, RequestedDimensions const& re
     }
 
     auto values = symbolic.expressions.evaluate(given);
-    std::vector<std::pair<ExpressionId, ExpressionId>> instead;
-    for (auto const& [stated, computed] : symbolic.computed) {
-        auto const& as_stated = values[static_cast<std::size_t>(stated)];
-        auto const& as_computed = values[static_cast<std::size_t>(computed)];
-        if (!as_computed.is_defined() || as_stated == as_computed) continue;
-        instead.emplace_back(stated, computed);
-    }
     auto const sizes = sizes_text(bound.dimensions);
-    if (!instead.empty()) {
+    std::vector<std::pair<ExpressionId, ShapeValue>> instead;
+    // What follows from a corrected size may need correcting in turn.
+    for (auto pass = symbolic.computed.size(); pass > 0; --pass) {
+        auto const known = instead.size();
+        for (auto const& [stated, computed] : symbolic.computed) {
+            auto const& made = values[static_cast<std::size_t>(computed)];
+            if (!made.is_defined() || values[static_cast<std::size_t>(stated)] == made) continue;
+            instead.emplace_back(stated, made);
+        }
+        if (instead.size() == known) break;
         values = symbolic.expressions.evaluate(given, instead);
+    }
+    if (!instead.empty()) {
         bound.notes.push_back(
             "at " + sizes +
             " the file states sizes that its own nodes do not compute; theirs are "
@@ -438,13 +484,12 @@ BoundProgram bind(SymbolicProgram const& symbolic, RequestedDimensions const& re
         if (slot.place == ShapeSlot::Place::argument) {
             auto& node = bound.program.nodes.at(static_cast<std::size_t>(slot.owner));
             auto& argument = node.arguments.at(static_cast<std::size_t>(slot.position));
-            if (!value.is_defined()) {
+            if (!set_argument(argument.value, slot.item, value)) {
                 throw InputError{symbolic.where,
                                  "argument " + argument.name + " of " + node.target +
                                      " is undefined at " + sizes,
                                  "sizes that the model can run at"};
             }
-            set_argument(argument.value, slot.item, value);
             continue;
         }
         auto& tensor = bound.program.values.at(static_cast<std::size_t>(slot.owner));

@@ -67,9 +67,12 @@ struct RequestedDimensions {
     /// By symbol ("s77"), by axis of an input ("x[0]"), or by a name that `axes` explains; "batch"
     /// and "seq" where they are none of these.
     std::vector<std::pair<std::string, std::int64_t>> named;
-    std::map<std::string, std::string, std::less<>> axes;  ///< own names: "batch" -> "x[0]"
+    /// Own names: "batch" -> "x[0]", and where two inputs have it, "mask[0]" too.
+    std::multimap<std::string, std::string, std::less<>> axes;
 
-    [[nodiscard]] bool empty() const { return !batch && !sequence && named.empty(); }
+    [[nodiscard]] bool empty() const {
+        return !batch && !sequence && named.empty() && axes.empty();
+    }
     friend bool operator==(RequestedDimensions const&, RequestedDimensions const&) = default;
 };
 

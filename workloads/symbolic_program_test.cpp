@@ -157,6 +157,34 @@ TEST(SymbolicProgram, RefusesWhatTheExportRefuses) {
                 HasSubstr("is too large"));
 }
 
+TEST(SymbolicProgram, ChecksGuardsOnTheInputThatTheyName) {
+    auto const nested = symbolic("nested_names");  // d["x"], not x, must be even
+    EXPECT_EQ(message_of(nested, requested({{"x[0]", 7}, {"d_x[0]", 12}})), "accepted");
+    EXPECT_THAT(message_of(nested, requested({{"x[0]", 6}, {"d_x[0]", 11}})),
+                HasSubstr("cannot run at"));
+    auto const strict = symbolic("strict_arguments");  // the third of n, x and y must be even
+    auto const bound = bind(strict, requested({{"n", 4}, {"x[0]", 9}, {"y[0]", 12}}));
+    EXPECT_THAT(bound.notes, IsEmpty()) << "every guard is understood";
+    EXPECT_THAT(message_of(strict, requested({{"n", 4}, {"x[0]", 8}, {"y[0]", 9}})),
+                HasSubstr("cannot run at"));
+}
+
+TEST(SymbolicProgram, TakesNamesOfTheUsersOwnForOneAxisOrSeveral) {
+    auto const program = symbolic("cat");
+    RequestedDimensions both = requested({{"width", 5}});
+    both.axes = {{"width", "inputs_0[1]"}, {"width", "inputs_1[1]"}};
+    EXPECT_EQ(bind(program, both).program,
+              bind(program, requested({{"inputs_0[1]", 5}, {"inputs_1[1]", 5}})).program);
+    auto wrong = requested({{"batch", 4}});
+    wrong.axes = {{"batch", "input[7]"}};
+    EXPECT_THAT(message_of(symbolic("mlp_batch"), wrong),
+                HasSubstr("--axis batch=input[7]: mlp_batch has no such free axis"));
+    RequestedDimensions unused{.batch = 4};
+    unused.axes = {{"images", "input[0]"}};
+    EXPECT_THAT(message_of(symbolic("mlp_batch"), unused), HasSubstr("no flag gives it a size"));
+    EXPECT_EQ(message_of(symbolic("mlp_batch"), requested({{"b", 4}})), "accepted");
+}
+
 TEST(SymbolicProgram, TellsApartDimensionsOfEqualExamples) {  // pytorch issue 153896
     auto const program = symbolic("equal_hints");
     auto const bound = bind(program, requested({{"x[1]", 7}, {"x[2]", 6}, {"y[0]", 5}}));

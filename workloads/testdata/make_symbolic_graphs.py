@@ -124,6 +124,9 @@ def cases():
     yield ("slices", Of(lambda s, x: torch.nn.functional.softmax(x[:, 1:], dim=1) * x[:, :-1]),
            lambda b, n: (normal(b, n),), ({0: AUTO, 1: AUTO},),
            [((b, n), {"inputs_0[0]": b, "inputs_0[1]": n}) for b, n in ((2, 5), (3, 9), (4, 17), (2, 100), (8, 3))])
+    yield ("new_axes", Of(lambda s, x: torch.relu(x[:, None, :] * 2) + x[None, :, :].sum()),
+           lambda b, n: (normal(b, n),), ({0: AUTO, 1: AUTO},),
+           [((b, n), {"inputs_0[0]": b, "inputs_0[1]": n}) for b, n in ((2, 5), (3, 9), (4, 17), (2, 100), (8, 3))])
     yield ("interpolate", Of(lambda s, x: torch.nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear")),
            lambda b, h, w: (normal(b, 3, h, w),), ({0: AUTO, 2: AUTO, 3: AUTO},),
            [((b, h, w), {"inputs_0[0]": b, "inputs_0[2]": h, "inputs_0[3]": w})
@@ -190,6 +193,20 @@ class Item(torch.nn.Module):
         return x[:length] * 2
 
 
+class NestedNames(torch.nn.Module):
+    """An input and a member of a dictionary have one name; the guard is on the member."""
+
+    def forward(self, x, d):
+        return x.sum() + d["x"].reshape(2, -1)
+
+
+class StrictArguments(torch.nn.Module):
+    """strict=True names inputs by position, numbers among them."""
+
+    def forward(self, n: int, x, y):
+        return x.sum() * n + y.reshape(2, -1)
+
+
 class FoldedFloats(torch.nn.Module):
     """The file says TruncToInt(1.5*n); the product of the two doubles is a little less at some n."""
 
@@ -202,12 +219,14 @@ def special():
     yield "nonzero", Nonzero(), (torch.eye(3),), ({0: AUTO},)
     yield "item", Item(), (normal(64), torch.tensor(5)), (None, None)
     yield "folded_floats", FoldedFloats(), (normal(7),), ({0: AUTO},)
+    yield "nested_names", NestedNames(), (normal(6), {"x": normal(8)}), {"x": {0: AUTO}, "d": {"x": {0: AUTO}}}
+    yield "strict_arguments", StrictArguments(), (3, normal(6), normal(8)), {"n": AUTO, "x": {0: AUTO}, "y": {0: AUTO}}
 
 
-def serialised(module, inputs, shapes=None):
+def serialised(module, inputs, shapes=None, **options):
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return weight_free(torch.export.export(module.eval(), inputs, dynamic_shapes=shapes))
+        return weight_free(torch.export.export(module.eval(), inputs, dynamic_shapes=shapes, **options))
 
 
 def main():
@@ -222,7 +241,7 @@ def main():
         }
     for name, module, inputs, shapes in special():
         print(name, flush=True)
-        entries[name] = {"symbolic": serialised(module, inputs, shapes), "static": []}
+        entries[name] = {"symbolic": serialised(module, inputs, shapes, strict=name.startswith("strict")), "static": []}
     text = json.dumps(entries, separators=(",", ":"), allow_nan=False).encode()
     buffer = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=9, mtime=0) as out:
