@@ -15,13 +15,14 @@
 #include "cli/estimate_pricing.hpp"
 #include "cli/estimate_sweep.hpp"
 #include "cli/json_output.hpp"
+#include "cli/sweep.hpp"
 #include "core/input_error.hpp"
 
 namespace derate::cli {
 namespace {
 
 ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
-    if (is_sweep(flags)) return estimate_sweep(flags, common);
+    if (names_several_sizes(flags)) return estimate_sweep(flags, common);
     for (auto const& [flag, is_given] :
          {std::pair{"--target", flags.target.has_value()}, std::pair{"--csv", flags.csv},
           std::pair{"--ascii", flags.ascii}, std::pair{"--output", flags.output.has_value()}}) {

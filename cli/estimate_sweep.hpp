@@ -4,9 +4,6 @@
 
 namespace derate::cli {
 
-/// Some --dim of the flags names several values: "batch=1..64", "x[1]=64,128,256".
-[[nodiscard]] bool is_sweep(EstimateFlags const& flags);
-
 /// Prices a symbolic export at every combination of the values: a row each, as text, JSON or CSV.
 ///
 /// \throws InputError  flags that do not go with a sweep, more than 100,000 rows, a size that the

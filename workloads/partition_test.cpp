@@ -6,6 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <regex>
+#include <set>
 
 #include "core/input_error.hpp"
 #include "workloads/descriptor.hpp"
@@ -242,10 +243,12 @@ TEST(Work, OfEveryShippedModelEqualsTheFlopCounterOfPytorch) {
     std::ifstream file{std::string{DERATE_TEST_DATA} + "/flop_golden.json"};
     auto const golden = nlohmann::json::parse(file).at("files");
     std::size_t compared = 0;
+    std::set<std::string> names;
     std::regex const label{"(.*)_b([0-9]+)(_bf16)?\\.json\\.gz"};
     for (auto const& [name, expected] : golden.items()) {
         std::smatch parts;
         ASSERT_TRUE(std::regex_match(name, parts, label)) << name;
+        names.insert(parts.str(1));
         auto const precision = parts[3].matched ? Precision::bf16 : Precision::fp32;
         auto const program = load_model(parts.str(1), std::stoi(parts.str(2)), precision).program;
         double total = 0;
@@ -260,7 +263,10 @@ TEST(Work, OfEveryShippedModelEqualsTheFlopCounterOfPytorch) {
         EXPECT_EQ(convolutions, expected.at("operators").value("convolution", 0.0)) << name;
         ++compared;
     }
-    EXPECT_GE(compared, 3 * read_catalogue(models_directory()).size());
+    EXPECT_EQ(compared, golden.size());
+    std::set<std::string> catalogued;
+    for (auto const& entry : read_catalogue(models_directory())) catalogued.insert(entry.name);
+    EXPECT_EQ(names, catalogued) << "a model without its count, or a count without its model";
 }
 
 TEST(Partition, OfEveryShippedModelHoldsEveryNodeOnceInOrder) {

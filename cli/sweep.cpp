@@ -1,0 +1,257 @@
+#include "cli/sweep.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <iterator>
+#include <map>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "cli/estimate_pricing.hpp"
+#include "core/input_error.hpp"
+#include "core/kernel_features.hpp"
+#include "core/split_list.hpp"
+
+namespace derate::cli {
+namespace {
+
+constexpr std::size_t most_rows = 100'000;
+
+/// "1..64" is each from 1 to 64, "8..64..8" every eighth.
+std::vector<std::int64_t> values_of(std::string const& text, std::string const& name) {
+    auto const whole_number = [&](std::string_view digits) {
+        std::int64_t number = 0;
+        auto const* const end = digits.data() + digits.size();
+        auto const [stop, fault] = std::from_chars(digits.data(), end, number);
+        if (fault != std::errc{} || stop != end || number < 0) {
+            throw InputError{"--dim " + name, "got '" + text + "'",
+                             "whole numbers from 0: 8, 1..64, 8..64..8 or 64,128,256"};
+        }
+        return number;
+    };
+    std::vector<std::int64_t> values;
+    for (auto const& item : split_list(text)) {
+        std::string_view const all{item};
+        auto const first = all.find("..");
+        if (first == std::string::npos) {
+            values.push_back(whole_number(all));
+            continue;
+        }
+        auto const second = all.find("..", first + 2);
+        auto const from = whole_number(all.substr(0, first));
+        auto const to = whole_number(all.substr(first + 2, second - first - 2));
+        auto const step = second == std::string::npos ? 1 : whole_number(all.substr(second + 2));
+        if (step < 1 || to < from) {
+            throw InputError{"--dim " + name, "got '" + item + "'", "a range that grows"};
+        }
+        auto const steps = (to - from) / step;
+        if (steps >= static_cast<std::int64_t>(most_rows)) {
+            throw InputError{"--dim " + name, std::to_string(steps) + " sizes or more",
+                             "at most " + std::to_string(most_rows) + " in a table"};
+        }
+        for (std::int64_t i = 0; i <= steps; ++i) values.push_back(from + i * step);
+    }
+    return values;
+}
+
+/// The last '=' divides name and values: names such as x[0] hold none.
+std::pair<std::string, std::string> name_and_values(std::string const& text) {
+    auto const sign = text.rfind('=');
+    if (sign == std::string::npos || sign == 0 || sign + 1 == text.size()) {
+        throw InputError{"--dim", "got '" + text + "'",
+                         "NAME=VALUE, NAME=FIRST..LAST or NAME=A,B,C"};
+    }
+    return {text.substr(0, sign), text.substr(sign + 1)};
+}
+
+bool names_several(std::string const& text) {
+    auto const values = text.substr(std::min(text.rfind('='), text.size()));
+    return values.find("..") != std::string::npos || values.find(',') != std::string::npos;
+}
+
+std::vector<Swept> swept_of(EstimateFlags const& flags) {
+    std::vector<Swept> all;
+    std::size_t rows = 1;
+    for (auto const& text : flags.dimensions.named) {
+        auto const [name, values] = name_and_values(text);
+        auto const is_same = [&given = name](Swept const& one) { return one.name == given; };
+        if (std::ranges::any_of(all, is_same)) {
+            throw InputError{"--dim " + name, "is given twice", "all its values in one, as 1,2,4"};
+        }
+        all.push_back({.name = name, .values = values_of(values, name)});
+        rows *= all.back().values.size();
+        if (rows > most_rows) {
+            throw InputError{"--dim", std::to_string(rows) + " sizes or more",
+                             "at most " + std::to_string(most_rows) + " in a table"};
+        }
+    }
+    return all;
+}
+
+constexpr std::array verdict_names{
+    std::pair{Verdict::certain, "certain"}, std::pair{Verdict::likely, "likely"},
+    std::pair{Verdict::unlikely, "unlikely"}, std::pair{Verdict::no, "no"}};
+
+std::string bound_of(ChainEstimate const& estimate) {
+    std::map<std::string_view, double> time;
+    for (auto const& part : estimate.subgraphs) {
+        time[part.bound ? to_string(*part.bound) : "unknown"] += part.latency_ms;
+    }
+    if (time.empty()) return "unknown";
+    return std::string{
+        std::ranges::max_element(time, {}, [](auto const& item) { return item.second; })->first};
+}
+
+std::multiset<std::string> regimes_of(ModelToPrice const& model) {
+    std::multiset<std::string> regimes;
+    for (auto const& subgraph : model.subgraphs) {
+        regimes.insert(std::string{to_string(subgraph.type)} + ": " + regime_of(subgraph));
+    }
+    return regimes;
+}
+
+/// Batches from which LibTorch's CPU kernels are others (products of one row; blocks of 16 rows).
+constexpr std::array cpu_batch_steps{2, 16};
+
+/// What makes a row unlike the one before it.
+std::vector<std::string> steps_between(ModelToPrice const& before, ModelToPrice const& now,
+                                       DeviceKind device) {
+    std::vector<std::string> notes;
+    auto const old_regimes = regimes_of(before);
+    auto const regimes = regimes_of(now);
+    std::vector<std::string> added;
+    std::ranges::set_difference(regimes, old_regimes, std::back_inserter(added));
+    if (!added.empty()) {
+        notes.push_back(
+            "other kernels: " + added.front() +
+            (added.size() > 1 ? " and " + std::to_string(added.size() - 1) + " more" : ""));
+    }
+    if (is_host(device) && before.batch && now.batch) {
+        for (int const step : cpu_batch_steps) {
+            if (*before.batch < step && *now.batch >= step) {
+                notes.push_back("LibTorch runs other kernels from batch " + std::to_string(step));
+            }
+        }
+    }
+    return notes;
+}
+
+Verdict verdict_of(SweepRow const& row, double limit_ms) {
+    if (row.spread_known && row.total.ci_95_upper_ms <= limit_ms) return Verdict::certain;
+    if (row.total.latency_ms <= limit_ms) return Verdict::likely;
+    if (!row.spread_known || row.total.ci_95_lower_ms <= limit_ms) return Verdict::unlikely;
+    return Verdict::no;
+}
+
+}  // namespace
+
+char const* name_of(Verdict verdict) {
+    for (auto const& [known, name] : verdict_names) {
+        if (known == verdict) return name;
+    }
+    return "";
+}
+
+double limit_ms_of(std::string const& text) {
+    double value = 0;
+    auto const* const end = text.data() + text.size();
+    auto const [stop, fault] = std::from_chars(text.data(), end, value);
+    std::string_view const unit{stop, end};
+    double const scale = unit.empty() || unit == "ms" ? 1
+                         : unit == "s"                ? 1e3
+                         : unit == "us"               ? 1e-3
+                                                      : 0;
+    if (fault != std::errc{} || !(value * scale > 0) || !std::isfinite(value * scale)) {
+        throw InputError{"--target", "got '" + text + "'", "a time such as 10ms or 0.5s"};
+    }
+    return value * scale;
+}
+
+SweptModel::SweptModel(EstimateFlags const& flags)
+    : flags_{flags}, dimensions_{swept_of(flags)}, source_{model_source(flags)} {
+    auto fixed = flags.dimensions;
+    fixed.named.clear();
+    requested_ = requested_dimensions(fixed);
+}
+
+std::size_t SweptModel::rows() const {
+    std::size_t count = 1;
+    for (auto const& dimension : dimensions_) count *= dimension.values.size();
+    return count;
+}
+
+std::vector<std::int64_t> SweptModel::sizes_at(std::size_t row) const {
+    std::vector<std::int64_t> sizes(dimensions_.size());
+    for (std::size_t d = dimensions_.size(); d-- > 0;) {
+        auto const& values = dimensions_[d].values;
+        sizes[d] = values[row % values.size()];
+        row /= values.size();
+    }
+    return sizes;
+}
+
+ModelToPrice SweptModel::at(std::vector<std::int64_t> const& sizes) const {
+    auto requested = requested_;
+    for (std::size_t d = 0; d < sizes.size(); ++d) {
+        requested.named.emplace_back(dimensions_[d].name, sizes[d]);
+    }
+    return model_to_price(source_, requested, flags_);
+}
+
+bool names_several_sizes(EstimateFlags const& flags) {
+    return std::ranges::any_of(flags.dimensions.named, names_several);
+}
+
+Sweep swept(SweptModel const& model, Target const& target, ModelToPrice const& first,
+            std::optional<double> limit_ms) {
+    Sweep sweep{.dimensions = model.dimensions(),
+                .model = model.name(),
+                .precision = first.precision,
+                .rows = {},
+                .warnings = {},
+                .calibrations = {},
+                .limit_ms = limit_ms};
+    std::map<WarningCode, std::size_t> warned;  // rows of each kind
+    Pricing const pricing{target, first.precision};
+    auto const device = target.calibrations.front().condition.execution.device;
+    std::optional<ModelToPrice> before;
+    for (std::size_t i = 0; i < model.rows(); ++i) {
+        auto const sizes = model.sizes_at(i);
+        auto now = model.at(sizes);
+        auto const estimate = pricing.price(now);
+        SweepRow row{.sizes = sizes,
+                     .batch = now.batch,
+                     .total = estimate.total,
+                     .spread_known = estimate.spread_known,
+                     .bound = bound_of(estimate),
+                     .notes = {},
+                     .verdict = {}};
+        if (before) row.notes = steps_between(*before, now, device);
+        if (i == 0) sweep.calibrations = used_calibrations(target, estimate);
+        if (!estimate.spread_known) row.notes.emplace_back("at a guess");
+        if (estimate.unseen_share > 0.5) {
+            row.notes.emplace_back("most of it of kernels that no calibration case shows");
+        }
+        for (auto const& warning : estimate.warnings) {
+            if (++warned[warning.code] == 1) sweep.warnings.push_back(warning);
+        }
+        if (estimate.total.extrapolated_subgraphs > 0) {
+            row.notes.push_back(std::to_string(estimate.total.extrapolated_subgraphs) + " of " +
+                                std::to_string(now.subgraphs.size()) +
+                                " subgraphs beyond the calibrated range");
+        }
+        if (limit_ms) row.verdict = verdict_of(row, *limit_ms);
+        sweep.rows.push_back(std::move(row));
+        before = std::move(now);
+    }
+    for (auto& warning : sweep.warnings) {
+        auto const rows = warned[warning.code];
+        if (rows > 1) warning.text += " (And so at " + std::to_string(rows - 1) + " other sizes.)";
+    }
+    return sweep;
+}
+
+}  // namespace derate::cli

@@ -1,0 +1,84 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/estimate_breakdown.hpp"
+#include "cli/estimate_inputs.hpp"
+#include "estimator/latency_estimate.hpp"
+
+namespace derate::cli {
+
+/// A dimension with the values that it takes, one after the other.
+struct Swept {
+    std::string name;
+    std::vector<std::int64_t> values;
+};
+
+/// How a latency with its interval lies to a limit.
+enum class Verdict { certain, likely, unlikely, no };
+
+[[nodiscard]] char const* name_of(Verdict verdict);
+
+/// A model at one of the sizes.
+struct SweepRow {
+    std::vector<std::int64_t> sizes;  ///< in the order of the swept dimensions
+    std::optional<int> batch;
+    LatencyEstimate total;
+    bool spread_known = true;
+    std::string bound;  ///< what takes most of the time
+    std::vector<std::string> notes;
+    std::optional<Verdict> verdict;
+
+    /// Empty where the model has no batch.
+    [[nodiscard]] std::optional<double> per_item_ms() const {
+        return batch ? std::optional{total.latency_ms / *batch} : std::nullopt;
+    }
+};
+
+/// The prices of a model at many sizes by the curves of one target.
+struct Sweep {
+    std::vector<Swept> dimensions;
+    std::string model;
+    Precision precision = Precision::fp32;
+    std::vector<SweepRow> rows;
+    std::vector<Warning> warnings;              ///< of all rows, each kind once
+    std::vector<UsedCalibration> calibrations;  ///< that priced the first row
+    std::optional<double> limit_ms;
+};
+
+/// A symbolic export, read once, and the sizes that the flags ask for.
+///
+/// Throws InputError: no such form of --dim, one given twice, more than 100,000 rows, no export.
+class SweptModel {
+  public:
+    /// \param flags  outlive this object
+    explicit SweptModel(EstimateFlags const& flags);
+
+    [[nodiscard]] std::vector<Swept> const& dimensions() const { return dimensions_; }
+    [[nodiscard]] std::string const& name() const { return source_.name; }
+    [[nodiscard]] std::size_t rows() const;
+    /// Sizes of a row, the last dimension changing fastest.
+    [[nodiscard]] std::vector<std::int64_t> sizes_at(std::size_t row) const;
+    [[nodiscard]] ModelToPrice at(std::vector<std::int64_t> const& sizes) const;
+
+  private:
+    EstimateFlags const& flags_;
+    std::vector<Swept> dimensions_;
+    SymbolicModel source_;
+    RequestedDimensions requested_;
+};
+
+/// Some --dim of the flags names several values: "batch=1..64", "x[1]=64,128,256".
+[[nodiscard]] bool names_several_sizes(EstimateFlags const& flags);
+
+/// Of "10ms", "0.02s", "10" (ms). \throws InputError  naming --target
+[[nodiscard]] double limit_ms_of(std::string const& text);
+
+/// \param first  the model at the first of the sizes
+[[nodiscard]] Sweep swept(SweptModel const& model, Target const& target, ModelToPrice const& first,
+                          std::optional<double> limit_ms);
+
+}  // namespace derate::cli
