@@ -278,13 +278,19 @@ RooflineShape shape_of(Calibration const& calibration) {
 }
 
 std::optional<ProcessHyperparameters> hyperparameters_of(Calibration const& calibration) {
+    std::optional<ProcessHyperparameters> result;
     for (auto const& curve : calibration.curves) {
         if (!curve.residual_model) continue;
-        return ProcessHyperparameters{.amplitude = curve.residual_model->amplitude,
-                                      .length_scale = curve.residual_model->length_scale,
-                                      .noise = curve.residual_model->noise};
+        auto const& model = *curve.residual_model;
+        if (!result) {
+            result = ProcessHyperparameters{.amplitude = model.amplitude,
+                                            .length_scale = model.length_scale,
+                                            .noise = model.noise,
+                                            .by_batch = false};
+        }
+        if (std::ranges::count(model.features, items_feature) > 0) result->by_batch = true;
     }
-    return std::nullopt;
+    return result;
 }
 
 /// A curve's variance, from kernels that folds left out.

@@ -264,14 +264,8 @@ constexpr double worth_a_step = 1e-6;  // of log likelihood: rounding alone does
 constexpr std::array<int, 3> least_steps{-4, -3, 0};
 constexpr std::array<int, 3> most_steps{4, -1, 4};
 
-}  // namespace
-
-ProcessHyperparameters fit_hyperparameters(
-    std::span<std::vector<ResidualObservation> const> types) {
-    std::vector<Problem> problems;
-    for (auto const& observations : types) {
-        if (!observations.empty()) problems.push_back(make_problem(observations));
-    }
+/// Hyperparameters of greatest likelihood and this.
+std::pair<ProcessHyperparameters, double> likeliest(std::vector<Problem> const& problems) {
     std::map<int, std::vector<Whitened>> whitened_at;  // by step of the length scale
     std::map<std::array<int, 3>, double> known;
     auto const likelihood_at = [&](GridPoint const& point) {
@@ -309,20 +303,54 @@ ProcessHyperparameters fit_hyperparameters(
             }
         }
     }
-    return best.value();
+    return {best.value(), problems.empty() ? 0 : likelihood_at(best)};
+}
+
+std::vector<ResidualObservation> without_batch(std::span<ResidualObservation const> observations,
+                                               FeatureGroup group) {
+    std::vector<ResidualObservation> result{observations.begin(), observations.end()};
+    auto const names = feature_names(group);
+    for (std::size_t f = 0; f < feature_count; ++f) {
+        if (names[f] != items_feature) continue;
+        for (auto& observation : result) observation.features[f] = 0;
+    }
+    return result;
+}
+
+}  // namespace
+
+ProcessHyperparameters fit_hyperparameters(std::span<TypeObservations const> types,
+                                           bool several_batches) {
+    std::vector<Problem> by_sizes;
+    std::vector<Problem> by_batch;
+    for (auto const& [group, observations] : types) {
+        if (observations.empty()) continue;
+        by_sizes.push_back(make_problem(without_batch(observations, group)));
+        if (several_batches) by_batch.push_back(make_problem(observations));
+    }
+    auto [best, likelihood] = likeliest(by_sizes);
+    best.by_batch = false;
+    if (!several_batches) return best;
+    auto const [other, of_other] = likeliest(by_batch);
+    return of_other > likelihood + worth_a_step ? other : best;
 }
 
 ResidualModel fit_residual_process(std::span<ResidualObservation const> observations,
                                    FeatureGroup group,
                                    ProcessHyperparameters const& hyperparameters) {
-    auto const problem = make_problem(observations);
+    auto const problem = make_problem(hyperparameters.by_batch
+                                          ? std::vector(observations.begin(), observations.end())
+                                          : without_batch(observations, group));
     auto const whitened = whiten(problem, hyperparameters.length_scale);
     auto const posterior = condition(problem, whitened, hyperparameters);
     auto const factor = variance_factor(whitened, posterior, hyperparameters.amplitude);
     Eigen::VectorXd const weights =
         whitened.prior.matrixU().solve(posterior.whitened_weights) / hyperparameters.amplitude;
     ResidualModel model;
-    for (auto const name : feature_names(group)) model.features.emplace_back(name);
+    for (auto const name : feature_names(group)) {
+        bool const counts = hyperparameters.by_batch || name != items_feature;
+        model.features.emplace_back(counts ? name : unused_feature);
+    }
     for (auto const index : problem.points) {
         auto const& input = problem.inputs[static_cast<std::size_t>(index)];
         model.points.insert(model.points.end(), input.features.begin(), input.features.end());

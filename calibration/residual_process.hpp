@@ -16,11 +16,18 @@ struct ResidualObservation {
     double residual = 0;  ///< log(measured / curve)
 };
 
+/// What was observed of the kernels of one type.
+struct TypeObservations {
+    FeatureGroup group = FeatureGroup::memory;
+    std::vector<ResidualObservation> observations;
+};
+
 /// Shared by all types of a calibration.
 struct ProcessHyperparameters {
     double amplitude = 0.3;
     double length_scale = 1.5;
     double noise = 0.2;
+    bool by_batch = true;  ///< `items_feature` counts
 
     friend bool operator==(ProcessHyperparameters const&, ProcessHyperparameters const&) = default;
 };
@@ -29,8 +36,12 @@ struct ProcessHyperparameters {
 ///
 /// A coordinate search on a fixed grid of ratios 2^(1/2), from a fixed start: the result is one of
 /// finitely many, so that rounding on another processor does not change it.
-[[nodiscard]] ProcessHyperparameters fit_hyperparameters(
-    std::span<std::vector<ResidualObservation> const> types);
+///
+/// \param several_batches  kernels were timed at enough of them to tell: whether the number of
+/// items counts is searched for too;
+///                         else it does not
+[[nodiscard]] ProcessHyperparameters fit_hyperparameters(std::span<TypeObservations const> types,
+                                                         bool several_batches);
 
 /// The posterior of a Gaussian process at 64 or fewer inducing points.
 ///

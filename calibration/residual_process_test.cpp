@@ -129,12 +129,43 @@ TEST(ResidualProcess, DoesNotDependOnTheOrderOfObservations) {
 TEST(ResidualProcess, LikelihoodPrefersTheNoiseThatMadeTheData) {
     std::mt19937 random{11};
     std::normal_distribution<double> normal;
-    std::vector<std::vector<ResidualObservation>> types(1);
-    for (int i = 0; i < 200; ++i) types[0].push_back(at(0.05 * i, 0.4 * normal(random)));
-    EXPECT_NEAR(fit_hyperparameters(types).noise, 0.4, 0.1);
+    std::vector<TypeObservations> types(1);
+    auto& observations = types[0].observations;
+    for (int i = 0; i < 200; ++i) observations.push_back(at(0.05 * i, 0.4 * normal(random)));
+    EXPECT_NEAR(fit_hyperparameters(types, false).noise, 0.4, 0.1);
     for (int i = 0; i < 200; ++i)
-        types[0][static_cast<std::size_t>(i)].residual = 0.5 * std::sin(0.2 * i);
-    EXPECT_NEAR(fit_hyperparameters(types).noise, 0.15, 1e-12);  // the least it takes
+        observations[static_cast<std::size_t>(i)].residual = 0.5 * std::sin(0.2 * i);
+    EXPECT_NEAR(fit_hyperparameters(types, false).noise, 0.15, 1e-12);  // the least it takes
+}
+
+TEST(ResidualProcess, TheBatchCountsWhereTheLikelihoodSaysSo) {
+    // Kernels of equal sizes at two batches; at the second they are slower, or as fast.
+    auto const types_with = [](double slower) {
+        std::mt19937 random{5};
+        std::normal_distribution<double> normal;
+        std::vector<TypeObservations> types{{.group = FeatureGroup::memory, .observations = {}}};
+        for (int i = 0; i < 100; ++i) {
+            auto one = at(0.1 * i, 0.2 * normal(random));
+            auto other = at(0.1 * i, slower + 0.2 * normal(random));
+            other.features.back() = std::log(16);
+            types[0].observations.push_back(one);
+            types[0].observations.push_back(other);
+        }
+        return types;
+    };
+    EXPECT_TRUE(fit_hyperparameters(types_with(0.8), true).by_batch);
+    EXPECT_FALSE(fit_hyperparameters(types_with(0), true).by_batch);
+    EXPECT_FALSE(fit_hyperparameters(types_with(0.8), false).by_batch) << "one batch was timed";
+
+    auto const seen = types_with(0.8)[0].observations;
+    auto without = hyper;
+    without.by_batch = false;
+    EXPECT_EQ(fit_residual_process(seen, FeatureGroup::memory, hyper).features.back(), "items");
+    auto const model = fit_residual_process(seen, FeatureGroup::memory, without);
+    EXPECT_EQ(model.features.back(), "0");
+    for (std::size_t i = feature_count - 1; i < model.points.size(); i += feature_count) {
+        EXPECT_EQ(model.points[i], 0);
+    }
 }
 
 }  // namespace

@@ -22,6 +22,12 @@ double last(std::vector<std::int64_t> const& shape) {
     return shape.empty() ? 1.0 : static_cast<double>(std::max<std::int64_t>(shape.back(), 1));
 }
 
+/// Items that a kernel takes at once: the first dimension of what it reads.
+double items_of(SubgraphNode const& node) {
+    auto const& shape = node.input_shape;
+    return shape.size() < 2 ? 1 : static_cast<double>(std::max<std::int64_t>(shape.front(), 1));
+}
+
 /// Sizes below 1 are unknown: their logarithm is left at 0.
 double log_size(double size) { return size > 1 ? std::log(size) : 0.0; }
 
@@ -117,7 +123,7 @@ Features convolution_features(SubgraphNode const& node, double kernels) {
             log_size(number(node, "stride").value_or(1)),
             log_size(groups),
             log_size(kernels),
-            0};
+            log_size(items_of(node))};
 }
 
 Features product_features(ProductSizes const& sizes, double kernels) {
@@ -160,7 +166,7 @@ Features memory_features(Subgraph const& subgraph, SubgraphNode const& node, dou
             log_size(1 + subgraph.work.value() / count),
             log_size(kernels),
             log_size(number(node, "operands").value_or(1)),
-            0};
+            log_size(items_of(node))};
 }
 
 constexpr std::array<std::string_view, feature_count> convolution_names{"in_channels_per_group",
@@ -170,14 +176,14 @@ constexpr std::array<std::string_view, feature_count> convolution_names{"in_chan
                                                                         "stride",
                                                                         "groups",
                                                                         "kernels",
-                                                                        "0"};
+                                                                        items_feature};
 constexpr std::array<std::string_view, feature_count> product_names{"m",       "n", "k", "batch",
                                                                     "kernels", "0", "0", "0"};
 constexpr std::array<std::string_view, feature_count> attention_names{
     "batch_heads", "query_length", "key_length", "head_size", "kernels", "0", "0", "0"};
 constexpr std::array<std::string_view, feature_count> memory_names{
     "inputs",          "outputs", "inner_extent", "kernel_area",
-    "work_per_output", "kernels", "operands",     "0"};
+    "work_per_output", "kernels", "operands",     items_feature};
 
 /// Operators whose kernels are those of one plain matrix product or attention, sorted.
 constexpr auto plain_products = std::to_array<std::string_view>(

@@ -31,8 +31,12 @@ enum class FeatureGroup { convolution, matrix_product, attention, memory };
 
 inline constexpr std::size_t feature_count = 8;  ///< of every group
 
+inline constexpr std::string_view unused_feature = "0";  ///< in place of a feature's name
+inline constexpr std::string_view items_feature =
+    "items";  ///< of a batch, that a kernel takes at once
+
 /// Names of a group's features, as calibration files carry them. Each is the natural logarithm of a
-/// size of 1 or more; `0` names an unused one.
+/// size of 1 or more.
 [[nodiscard]] std::span<std::string_view const, feature_count> feature_names(FeatureGroup group);
 
 /// Natural logarithms of the sizes that decide which kernel runs and how fast it is; 0 where the

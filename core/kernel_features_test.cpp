@@ -94,6 +94,33 @@ TEST(ShapeFeatures, AreLogarithmsOfAConvolutionsSizes) {
     EXPECT_EQ(of("groups"), 0);
 }
 
+TEST(ShapeFeatures, TellABatchFromPositions) {
+    // 8 items of 14 x 14 positions are as many as one of 28 x 56, and other kernels.
+    auto eight = convolution();
+    eight.input_shape = {8, 16, 14, 14};
+    eight.output_shape = {8, 96, 14, 14};
+    auto one = convolution();
+    one.input_shape = {1, 16, 28, 56};
+    one.output_shape = {1, 96, 28, 56};
+    auto const features_of = [](SubgraphNode const& node) {
+        return shape_features(subgraph(OperationType::conv2d_pointwise, {node}, 1));
+    };
+    auto const of_eight = features_of(eight);
+    auto const of_one = features_of(one);
+    ASSERT_EQ(feature_names(FeatureGroup::convolution).back(), items_feature);
+    EXPECT_EQ(of_eight[2], of_one[2]);
+    EXPECT_DOUBLE_EQ(of_eight.back(), std::log(8));
+    EXPECT_EQ(of_one.back(), 0);
+    auto relu = joined("relu");
+    relu.input_shape = relu.output_shape = {4, 96, 7, 7};
+    ASSERT_EQ(feature_names(FeatureGroup::memory).back(), items_feature);
+    EXPECT_DOUBLE_EQ(shape_features(subgraph(OperationType::activation, {relu}, 1)).back(),
+                     std::log(4));
+    // A list of numbers is no batch of items.
+    relu.input_shape = relu.output_shape = {4096};
+    EXPECT_EQ(shape_features(subgraph(OperationType::activation, {relu}, 1)).back(), 0);
+}
+
 TEST(RegimeOf, NamesWhatNoSizeSays) {
     auto node = convolution();
     EXPECT_EQ(regime_of(subgraph(OperationType::conv2d_pointwise, {node}, 1)), "plain");

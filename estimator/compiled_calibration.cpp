@@ -62,6 +62,9 @@ CompiledCurve compiled(EfficiencyCurve const& curve, std::string name) {
     result.noise_squared = model.noise * model.noise;
     result.correlation = ResidualCorrelation{model};
     result.features = model.points;
+    for (std::size_t f = 0; f < feature_count; ++f) {
+        result.uses_feature[f] = model.features[f] != unused_feature;
+    }
     result.weights = model.weights;
     result.weights.resize(static_cast<std::size_t>(padded_points(result.points)));
     result.factor = model.packed_factor;
@@ -180,6 +183,9 @@ KernelTerms kernel_terms(CompiledCalibration const& calibration, Subgraph const&
                        .regime = regime_of(subgraph)};
     auto const& curve = calibration.curves()[static_cast<std::size_t>(kernel.curve)];
     kernel.regime_number = regime_index(curve, kernel.regime);
+    for (std::size_t f = 0; f < feature_count; ++f) {
+        if (!curve.uses_feature[f]) kernel.features[f] = 0;
+    }
     auto const range = check_range(curve, terms);
     kernel.extrapolated = range.extrapolated;
     kernel.added_variance =

@@ -43,6 +43,8 @@ struct CompiledCurve {
     double noise_squared = 0;
     ResidualCorrelation correlation;
     std::vector<double> features;    ///< points x feature_count
+    std::array<bool, feature_count>
+        uses_feature{};              ///< older files know fewer: the rest count as 0
     std::vector<int> point_regimes;  ///< index into `regimes`
     std::vector<double> weights;     ///< padded_points(points), zeros at the end
     std::vector<double> factor;      ///< packed lower triangle

@@ -441,6 +441,36 @@ TEST(Estimate, ResidualModelMovesTheMedianAndItsVariance) {
     EXPECT_NEAR(result.log_variance, 0.25 - 0.75 * 0.75 < 0 ? 0.01 : 0, 1e-9);
 }
 
+/// A file where the batch does not count, or of before it could, names its place "0".
+TEST(Estimate, AFeatureThatTheFileDoesNotKnowIsLeftOut) {
+    auto calibration = two_types();
+    auto kernel = convolution(2e6, 1e4);
+    kernel.nodes.front().input_shape = {1, 16, 8, 8};
+    auto const features = shape_features(kernel);
+    auto& curve = calibration.curves[0];
+    curve.regimes = {"plain"};
+    auto const latency_of = [&](std::string const& last_name, std::int64_t batch) {
+        std::vector<std::string> names(feature_count - 1, "x");
+        names.push_back(last_name);
+        curve.residual_model = ResidualModel{.features = names,
+                                             .points = {features.begin(), features.end()},
+                                             .point_regimes = {"plain"},
+                                             .weights = {2.0},
+                                             .packed_factor = {0.0},
+                                             .amplitude = 0.5,
+                                             .length_scale = 1,
+                                             .noise = 0.1,
+                                             .regime_distance = 4};
+        auto other = kernel;
+        other.nodes.front().input_shape.front() = batch;
+        CompiledCalibration const compiled{calibration};
+        return estimate(compiled, prepare(compiled, std::span{&other, 1}, "derate_1")).latency_ms;
+    };
+    EXPECT_EQ(latency_of("0", 8), latency_of("0", 1));
+    EXPECT_EQ(latency_of("items", 1), latency_of("0", 1));
+    EXPECT_LT(latency_of("items", 8), latency_of("items", 1));
+}
+
 /// A residual model that knows nothing: its one point explains no variance.
 ResidualModel ignorant_model() {
     return {.features = std::vector<std::string>(feature_count, "x"),
