@@ -207,8 +207,7 @@ std::vector<KernelEfficiency> kernel_efficiencies_of(Evidence const& evidence, O
         for (std::size_t i = 0; i < model.cases.size(); ++i) {
             auto& users = users_of.at(static_cast<std::size_t>(model.cases[i]));
             users.models.insert(model.name);
-            users.subgraphs.insert(model.name + "/" + batch_text(model.batch) + "/" +
-                                   std::to_string(i));
+            users.subgraphs.insert(place_in(model, i));
         }
     }
 

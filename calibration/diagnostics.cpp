@@ -32,8 +32,7 @@ std::vector<CaseUse> uses_of(Evidence const& evidence) {
             auto const index = static_cast<std::size_t>(model.cases[i]);
             auto& use = uses.at(index);
             use.models.insert(model.name);
-            use.subgraphs.insert(model.name + "/" + batch_text(model.batch) + "/" +
-                                 std::to_string(i));
+            use.subgraphs.insert(place_in(model, i));
             if (auto const& timing = evidence.cases[index].timing) use.time_ms += timing->center_ms;
         }
     }

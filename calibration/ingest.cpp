@@ -162,6 +162,7 @@ struct ModelUnion {
     std::string family;
     ModelRole role = ModelRole::calibration;
     std::vector<CaseKey> cases;
+    std::vector<int> subgraphs;
     TimingUnion whole_model;
     TimingUnion whole_model_default_allocator;
 };
@@ -253,6 +254,7 @@ class EvidenceUnion {
                 .campaign = campaign_index.at(key.campaign),
                 .role = model.role,
                 .cases = {},
+                .subgraphs = model.subgraphs,
                 .whole_model = model.whole_model.timing(),
                 .whole_model_default_allocator = model.whole_model_default_allocator.timing()};
             for (auto const& kernel : model.cases) entry.cases.push_back(case_index.at(kernel));
@@ -317,7 +319,9 @@ class EvidenceUnion {
         if (is_new) {
             merged.family = model.family;
             merged.cases = std::move(cases);
-        } else if (merged.cases != cases || merged.family != model.family) {
+            merged.subgraphs = model.subgraphs;
+        } else if (merged.cases != cases || merged.family != model.family ||
+                   merged.subgraphs != model.subgraphs) {
             throw InputError{where,
                              label + " of campaign \"" + std::get<0>(name.campaign) +
                                  "\" has other subgraphs or another family here",

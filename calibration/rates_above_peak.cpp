@@ -5,12 +5,12 @@
 namespace derate {
 namespace {
 
-/// "model/batch/position" of a place where the case occurs.
+/// A place where the case occurs.
 std::string place_of(Evidence const& evidence, int case_index) {
     for (auto const& model : evidence.models) {
         for (std::size_t i = 0; i < model.cases.size(); ++i) {
             if (model.cases[i] != case_index) continue;
-            return model.name + "/" + batch_text(model.batch) + "/" + std::to_string(i);
+            return place_in(model, i);
         }
     }
     return evidence.cases[static_cast<std::size_t>(case_index)].subgraph.fusion_pattern;

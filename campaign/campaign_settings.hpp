@@ -25,6 +25,9 @@ struct CampaignModel {
     bool in_context = true;   ///< its subgraphs inside whole runs
     bool whole = true;        ///< the model as a whole
     bool in_budget = true;    ///< false: time spent on it is counted apart (truth to compare with)
+    /// Timed once a launch, and in no more launches than a campaign has at least.
+    bool sparse = false;
+    bool partial = false;  ///< `subgraphs` are some of its kernels: their sum is no model's time
 
     friend bool operator==(CampaignModel const&, CampaignModel const&) = default;
 };

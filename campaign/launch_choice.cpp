@@ -27,17 +27,19 @@ double memory_for_models_bytes(Environment const& environment) {
 
 std::string label(CampaignModel const& model) { return model_label(model.name, model.batch); }
 
-/// \param owner  label of the model that the case is timed in
+/// \param owner  the model that the case is timed in
 std::optional<StopReason> reason_for(CampaignState const& state, std::string const& name,
                                      std::map<std::string, Repetitions> const& timed,
-                                     std::string const& owner) {
+                                     CampaignModel const& owner) {
     if (state.samples.failures.contains(name)) return StopReason::failed;
     std::optional<StopReason> reason;
     if (auto const found = timed.find(name); found != timed.end()) {
-        reason = stop_reason(found->second, state.settings.rules);
+        auto rules = state.settings.rules;
+        if (owner.sparse) rules.max_launches = rules.min_launches;
+        reason = stop_reason(found->second, rules);
     }
     // What its owner leaves unfinished stays so.
-    if (!reason && state.samples.failures.contains(owner)) return StopReason::failed;
+    if (!reason && state.samples.failures.contains(label(owner))) return StopReason::failed;
     return reason;
 }
 
@@ -54,7 +56,7 @@ std::optional<LaunchContent> content_beside(CampaignState const& state, int ende
         int const had = timed == state.samples.whole_default_allocator.end()
                             ? 0
                             : static_cast<int>(timed->second.size());
-        if (had >= due) continue;
+        if (had >= (model.sparse ? std::min(due, 1) : due)) continue;
         return LaunchContent{.cases = {},
                              .whole_models = {m},
                              .in_context_models = {},
@@ -112,14 +114,14 @@ std::map<std::string, StopReason> stop_reasons(CampaignState const& state) {
                                : StopReason::exact;
     std::map<std::string, StopReason> reasons;
     for (auto const& item : state.cases) {
-        auto const owner = label(state.settings.models[item.model]);
+        auto const& owner = state.settings.models[item.model];
         reasons[item.key] =
             reason_for(state, item.key, state.samples.isolated, owner).value_or(otherwise);
     }
     for (auto const& model : state.settings.models) {
         if (!model.whole) continue;
         auto const name = label(model);
-        reasons[name] = reason_for(state, name, state.samples.whole, name).value_or(otherwise);
+        reasons[name] = reason_for(state, name, state.samples.whole, model).value_or(otherwise);
     }
     return reasons;
 }
@@ -140,8 +142,8 @@ std::optional<LaunchContent> next_content(CampaignState const& state) {
                               state.settings.execution.allocator.value_or(Allocator::pinned)};
     std::vector<bool> active(state.settings.models.size(), !least_done);
     for (std::size_t i = 0; i < state.cases.size(); ++i) {
-        auto const owner = label(state.settings.models[state.cases[i].model]);
-        if (state.samples.failures.contains(owner)) continue;
+        auto const& owner = state.settings.models[state.cases[i].model];
+        if (state.samples.failures.contains(label(owner))) continue;
         if (reason_for(state, state.cases[i].key, state.samples.isolated, owner)) continue;
         content.cases.push_back(i);
         active[state.cases[i].model] = true;
@@ -150,11 +152,11 @@ std::optional<LaunchContent> next_content(CampaignState const& state) {
         auto const& model = state.settings.models[m];
         if (state.samples.failures.contains(label(model))) continue;
         auto const name = label(model);
-        if (model.whole && !reason_for(state, name, state.samples.whole, name)) active[m] = true;
+        if (model.whole && !reason_for(state, name, state.samples.whole, model)) active[m] = true;
         // What the curves are judged by is timed as long as what they are made of: a host that
         // gets faster or slower would part them. Once they have the least number of launches,
         // models that are only compared with take turns.
-        if (model.whole && !content.cases.empty()) active[m] = true;
+        if (model.whole && !model.sparse && !content.cases.empty()) active[m] = true;
         bool const has_turn =
             model.in_budget || !least_done || (static_cast<std::size_t>(ended) + m) % 2 == 0;
         if (!active[m] || !has_turn) continue;

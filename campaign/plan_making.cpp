@@ -16,14 +16,6 @@ namespace {
 constexpr std::size_t compute_probe = 0;
 constexpr std::size_t bandwidth_probe = 1;
 
-/// A cautious guess of a kernel's time, only to plan with: 40 GFLOP/s a thread, 8 GB/s, 5 us a
-/// call.
-double guess_ms(Subgraph const& subgraph, int threads) {
-    return ms_per_second *
-           (subgraph.work.value() / (40e9 * threads) + subgraph.traffic.total().value() / 8e9 +
-            5e-6 * static_cast<double>(subgraph.nodes.size()));
-}
-
 /// Fisher-Yates with the remainder: std::shuffle's result differs between standard libraries, and
 /// the bias of 2^64 modulo a few thousand is nothing.
 template <class Item>
@@ -58,6 +50,12 @@ int share_of_round(int total, int rounds, int round) {
 
 }  // namespace
 
+double guessed_ms(Subgraph const& subgraph, int threads) {
+    return ms_per_second *
+           (subgraph.work.value() / (40e9 * threads) + subgraph.traffic.total().value() / 8e9 +
+            5e-6 * static_cast<double>(subgraph.nodes.size()));
+}
+
 std::string key_of_case(CampaignSettings const& settings, CampaignModel const& model,
                         Subgraph const& subgraph, CacheState state) {
     return case_key(subgraph.descriptor, state, settings.execution, model.precision);
@@ -79,7 +77,7 @@ std::vector<DistinctCase> distinct_cases(CampaignSettings const& settings) {
                      .model = m,
                      .subgraph = subgraph.id,
                      .state = state,
-                     .expected_ms = guess_ms(subgraph, settings.execution.threads.value_or(1))});
+                     .expected_ms = guessed_ms(subgraph, settings.execution.threads.value_or(1))});
             }
         }
     }
@@ -110,7 +108,8 @@ Plan plan_without_steps(CampaignSettings const& settings, std::span<DistinctCase
                                .batch = model.batch,
                                .precision = model.precision,
                                .dimensions = {},
-                               .held_out = !model.in_budget});
+                               .held_out = !model.in_budget,
+                               .partial = model.partial});
         for (auto const& dimension : model.dimensions) {
             plan.models.back().dimensions.emplace(dimension.symbol, dimension.value);
         }
@@ -153,14 +152,19 @@ Plan make_plan(CampaignSettings const& settings, std::span<DistinctCase const> c
         for (int round = 0; round < rules.rounds; ++round) {
             shuffle(group, random);
             for (auto const model : group) {
+                bool const sparse = settings.models[model].sparse;
+                if (sparse && static_cast<std::size_t>(round) !=
+                                  model % static_cast<std::size_t>(rules.rounds))
+                    continue;
                 std::vector<std::pair<PlannedStep, int>> visits;
                 for (auto const index : cases_of_model[model]) {
-                    visits.push_back({{StepKind::isolated, index}, rules.repetitions_per_visit});
+                    visits.push_back(
+                        {{StepKind::isolated, index}, sparse ? 1 : rules.repetitions_per_visit});
                 }
                 auto const add_runs = [&](StepKind kind, std::vector<std::size_t> const& asked,
                                           int total) {
                     if (std::ranges::count(asked, model) == 0) return;
-                    int const runs = share_of_round(total, rules.rounds, round);
+                    int const runs = sparse ? 1 : share_of_round(total, rules.rounds, round);
                     visits.insert(visits.end(), static_cast<std::size_t>(runs), {{kind, model}, 1});
                 };
                 add_runs(StepKind::whole, content.whole_models, rules.whole_repetitions);
@@ -205,7 +209,7 @@ double expected_seconds(PlannedStep const& step, CampaignSettings const& setting
         once = *known_ms;
     } else {
         for (auto const& subgraph : settings.models[step.index].subgraphs) {
-            once += guess_ms(subgraph, settings.execution.threads.value_or(1));
+            once += guessed_ms(subgraph, settings.execution.threads.value_or(1));
         }
     }
     return repetition_ms(once) / ms_per_second;

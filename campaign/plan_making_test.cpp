@@ -67,6 +67,21 @@ TEST(MakePlan, EveryCaseComesAsOftenAsTheRulesSay) {
     EXPECT_EQ((times[{StepKind::drift, 0}]), 10);  // before all, and after each of 3 x 3 blocks
 }
 
+TEST(MakePlan, WhatIsSparseComesOnceALaunch) {
+    auto settings = settings_with(3, 10);
+    settings.models[1].sparse = true;
+    auto const cases = distinct_cases(settings);
+    auto const plan = make_plan(settings, cases, everything(settings, 30), "c", 0, 1e12);
+    std::map<std::pair<StepKind, std::size_t>, int> times;
+    for (auto const& step : plan.steps) ++times[{step.kind, step.index}];
+    for (std::size_t i = 0; i < 30; ++i) {
+        EXPECT_EQ((times[{StepKind::isolated, i}]), cases[i].model == 1 ? 1 : 6);
+    }
+    EXPECT_EQ((times[{StepKind::whole, 0}]), settings.rules.whole_repetitions);
+    EXPECT_EQ((times[{StepKind::whole, 1}]), 1);
+    EXPECT_EQ((times[{StepKind::drift, 0}]), 8);  // before all, and after each of 3 + 1 + 3 blocks
+}
+
 TEST(CampaignRules, ShrinkToOneVisitOfEveryCaseAndTwoOfWholeModels) {
     std::vector<std::array<int, 4>> steps;
     for (auto rules = std::optional{standard_rules()}; rules;

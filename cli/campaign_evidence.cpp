@@ -23,11 +23,17 @@ Evidence evidence_of_campaign(CampaignResult const& result, CampaignSettings con
     auto evidence = merge(parts);
     auto const compared = result.samples.least_of();
     for (auto& model : evidence.models) {
-        auto const held_out =
-            std::ranges::any_of(settings.models, [&](CampaignModel const& planned) {
-                return planned.name == model.name && !planned.in_budget;
-            });
-        if (held_out) model.role = ModelRole::held_out;
+        auto const planned = std::ranges::find_if(settings.models, [&](CampaignModel const& one) {
+            return one.name == model.name && one.batch == model.batch;
+        });
+        if (planned != settings.models.end()) {
+            if (!planned->in_budget) model.role = ModelRole::held_out;
+            if (planned->partial) {
+                for (auto const& subgraph : planned->subgraphs) {
+                    model.subgraphs.push_back(subgraph.id);
+                }
+            }
+        }
         auto const& beside = result.samples.whole_default_allocator;
         if (auto const found = beside.find(model_label(model.name, model.batch));
             found != beside.end()) {

@@ -58,6 +58,7 @@ CampaignModel model_of(PlannedModel const& planned, Backend backend) {
                                 backend);
     model.name = planned.name;
     model.batch = planned.batch;
+    model.partial = planned.partial;
     return model;
 }
 
@@ -86,6 +87,12 @@ EvidencePart part_of_samples(fs::path const& path, std::optional<std::string> co
     for (auto const& item : plan.cases) planned_keys.insert(item.key);
     for (auto const& planned : plan.models) {
         auto model = model_of(planned, plan.execution.backend);
+        if (model.partial) {
+            std::erase_if(model.subgraphs, [&](Subgraph const& part) {
+                return !planned_keys.contains(
+                    key_of_case(settings, model, part, settings.states.front()));
+            });
+        }
         // Of a held-out model only the whole was asked for: parts of it are no cases of the plan.
         model.isolated = std::ranges::all_of(model.subgraphs, [&](Subgraph const& part) {
             return planned_keys.contains(

@@ -93,6 +93,11 @@ bool numbers_a_launch_twice(std::optional<Timing> const& timing) {
 
 }  // namespace
 
+std::string place_in(EvidenceModel const& model, std::size_t position) {
+    return model.name + "/" + batch_text(model.batch) + "/" +
+           std::to_string(model.subgraph_id(position));
+}
+
 std::vector<std::string> violations(Evidence const& evidence) {
     std::vector<std::string> broken;
     auto const campaigns = static_cast<int>(evidence.campaigns.size());
@@ -117,6 +122,12 @@ std::vector<std::string> violations(Evidence const& evidence) {
         auto const name = "model " + model.name + " (batch " + batch_text(model.batch) + ")";
         if (!campaign_exists(model.campaign)) broken.push_back(name + " names no campaign");
         if (model.cases.empty()) broken.push_back(name + " has no cases");
+        if (model.is_partial() && model.subgraphs.size() != model.cases.size()) {
+            broken.push_back(name + " names other than one subgraph a case");
+        }
+        if (model.is_partial() && model.whole_model) {
+            broken.push_back(name + " has a time, though its cases are some of its kernels only");
+        }
         if (std::any_of(model.cases.begin(), model.cases.end(),
                         [&](int index) { return index < 0 || index >= cases; })) {
             broken.push_back(name + " names a case that does not exist");
@@ -183,6 +194,7 @@ std::optional<Evidence> only_campaign(Evidence const& evidence, std::string_view
 }
 
 std::optional<double> sum_of_parts_ms(Evidence const& evidence, EvidenceModel const& model) {
+    if (model.is_partial()) return std::nullopt;
     double sum = 0;
     for (int const index : model.cases) {
         auto const& timing = evidence.cases[static_cast<std::size_t>(index)].timing;

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -64,12 +65,24 @@ struct EvidenceModel {
     int campaign = 0;  ///< index into Evidence::campaigns
     ModelRole role = ModelRole::calibration;
     std::vector<int> cases;             ///< its subgraphs in order, as indices into Evidence::cases
+    /// Ids of the subgraphs that `cases` are, where they are some of the model's, timed for how
+    /// time grows with the batch: folds keep them with the model, but their sum is no model's time.
+    /// Empty: all, in order.
+    std::vector<int> subgraphs{};
     std::optional<Timing> whole_model;  ///< timed independently; never a sum of parts
     /// The same under glibc's default allocator, where all else was timed under a pinned one.
     std::optional<Timing> whole_model_default_allocator{};
 
+    [[nodiscard]] bool is_partial() const { return !subgraphs.empty(); }
+    [[nodiscard]] int subgraph_id(std::size_t position) const {
+        return is_partial() ? subgraphs[position] : static_cast<int>(position);
+    }
+
     friend bool operator==(EvidenceModel const&, EvidenceModel const&) = default;
 };
+
+/// "resnet18/1/20": where a case is used, the model's name, batch and subgraph.
+[[nodiscard]] std::string place_in(EvidenceModel const& model, std::size_t position);
 
 /// Everything a calibration of one device at one precision and thread count rests on: the one input
 /// of fit, cross-validation and gate.
@@ -82,8 +95,9 @@ struct Evidence {
 };
 
 /// The rules no type can hold: indices in range, a timing or a failure per case, times positive,
-/// a launch's number once in a timing, a model without cases, two models of equal name, batch and
-/// campaign.
+/// a launch's number once in a timing, a model without cases, one of some of its kernels with a
+/// time of its own or another number of subgraphs than of cases, two models of equal name, batch
+/// and campaign.
 ///
 /// \return one line a broken rule, empty if all hold
 [[nodiscard]] std::vector<std::string> violations(Evidence const& evidence);
@@ -99,7 +113,7 @@ struct Evidence {
 
 /// Sum of the isolated times of a model's cases.
 ///
-/// \return ms; empty when a case has no timing
+/// \return ms; empty when a case has no timing, or its cases are not all that it runs
 [[nodiscard]] std::optional<double> sum_of_parts_ms(Evidence const& evidence,
                                                     EvidenceModel const& model);
 

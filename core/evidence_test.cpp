@@ -101,8 +101,24 @@ TEST(Evidence, OfVersionOneHasLaunchesWithoutNumbers) {
 }
 
 TEST(Evidence, SumsTheParts) {
-    auto const evidence = two_models();
+    auto evidence = two_models();
     EXPECT_DOUBLE_EQ(sum_of_parts_ms(evidence, evidence.models[0]).value(), 8.0);
+    // Some kernels of a model are no model.
+    evidence.models[0].subgraphs = {2, 5, 9};
+    EXPECT_EQ(place_in(evidence.models[0], 1), "b/1/5");
+    EXPECT_EQ(place_in(evidence.models[1], 0), "a/1/0");
+    EXPECT_EQ(sum_of_parts_ms(evidence, evidence.models[0]), std::nullopt);
+    EXPECT_TRUE(violations(evidence).empty());
+    auto const read = evidence_from_json(to_json(evidence), "e.json");
+    EXPECT_EQ(read.models, evidence.models);
+    evidence.models[0].whole_model = timing_of({launch_of(3, 0)});
+    EXPECT_THAT(violations(evidence),
+                testing::ElementsAre("model b (batch 1) has a time, though its cases are some of "
+                                     "its kernels only"));
+    evidence.models[0].whole_model.reset();
+    evidence.models[0].subgraphs.pop_back();
+    EXPECT_THAT(violations(evidence),
+                testing::ElementsAre("model b (batch 1) names other than one subgraph a case"));
 }
 
 TEST(Evidence, CanonicalOrderDependsOnContentAlone) {

@@ -223,7 +223,9 @@ RuleResult judge_independent_truth(CurveSource source, Evidence const& evidence)
     RuleResult result{.rule = GateRule::independent_truth};
     std::vector<std::string> disguised;
     int timed = 0;
+    int models = 0;
     for (auto const& model : evidence.models) {
+        models += model.is_partial() ? 0 : 1;  // some kernels are no truth of a model
         if (!model.whole_model) continue;
         ++timed;
         auto const parts = sum_of_parts_ms(evidence, model);
@@ -233,7 +235,6 @@ RuleResult judge_independent_truth(CurveSource source, Evidence const& evidence)
             disguised.push_back(name_of(model));
         }
     }
-    auto const models = static_cast<int>(evidence.models.size());
     result.figures = {{"models", static_cast<double>(models)},
                       {"timed_as_a_whole", static_cast<double>(timed)}};
     if (!disguised.empty()) {

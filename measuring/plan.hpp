@@ -21,6 +21,7 @@ struct PlannedModel {
     /// Values of a symbolic export's symbols; empty for a static one.
     std::map<std::string, std::int64_t> dimensions{};
     bool held_out = false;  ///< a truth to compare with; the program that times need not know
+    bool partial = false;   ///< the cases are some of its kernels, and no more are asked for
 
     friend bool operator==(PlannedModel const&, PlannedModel const&) = default;
 };

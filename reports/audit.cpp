@@ -64,13 +64,12 @@ std::vector<bool> fitted_cases(Evidence const& evidence) {
     return fitted;
 }
 
-/// "model/batch/position" of the first place where each case occurs.
+/// The first place where each case occurs.
 std::map<int, std::string> places_of(Evidence const& evidence) {
     std::map<int, std::string> places;
     for (auto const& model : evidence.models) {
         for (std::size_t i = 0; i < model.cases.size(); ++i) {
-            places.try_emplace(model.cases[i], model.name + "/" + batch_text(model.batch) +
-                                                   "/" + std::to_string(i));
+            places.try_emplace(model.cases[i], place_in(model, i));
         }
     }
     return places;
@@ -242,8 +241,10 @@ GapSummary gaps_of(std::vector<CoverageCell> const& cells) {
 
 QualityAudit audit_quality(Evidence const& evidence, std::string_view today,
                            AuditLimits const& limits) {
-    QualityAudit quality{.models = static_cast<int>(evidence.models.size()),
-                         .campaigns = static_cast<int>(evidence.campaigns.size())};
+    QualityAudit quality{
+        .models = static_cast<int>(std::ranges::count_if(
+            evidence.models, [](EvidenceModel const& model) { return !model.is_partial(); })),
+        .campaigns = static_cast<int>(evidence.campaigns.size())};
     for (auto const& campaign : evidence.campaigns) {
         quality.imported_campaigns += campaign.imported ? 1 : 0;
         quality.stale_campaigns += is_stale(campaign.date, today, limits) ? 1 : 0;
@@ -461,7 +462,7 @@ std::vector<Recommendation> recommend_for(Calibration const& calibration,
     if (evidence) {
         for (auto const& model : evidence->models) {
             if (model.role != ModelRole::calibration) continue;
-            fitted_models.insert({model.name, model.batch});
+            if (!model.is_partial()) fitted_models.insert({model.name, model.batch});
             for (int const index : model.cases) {
                 auto const& kernel = evidence->cases.at(static_cast<std::size_t>(index));
                 if (kernel.timing) fitted.insert(kernel.subgraph.descriptor);

@@ -48,9 +48,10 @@ std::map<int, std::string> places_of_cases(Evidence const& evidence) {
     std::map<int, std::pair<std::string, int>> places;
     for (auto const& model : evidence.models) {
         for (std::size_t i = 0; i < model.cases.size(); ++i) {
-            auto [at, is_new] = places.try_emplace(
-                model.cases[i],
-                model.name + " b" + batch_text(model.batch) + " #" + std::to_string(i), 0);
+            auto [at, is_new] = places.try_emplace(model.cases[i],
+                                                   model.name + " b" + batch_text(model.batch) +
+                                                       " #" + std::to_string(model.subgraph_id(i)),
+                                                   0);
             if (!is_new) ++at->second.second;
         }
     }

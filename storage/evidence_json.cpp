@@ -95,6 +95,12 @@ EvidenceModel model_from_json(json const& value, std::string where) {
         model.whole_model_default_allocator =
             timing_from_json(*timing, fields.where("whole_model_default_allocator"));
     }
+    if (fields.has("subgraphs")) {
+        for (auto const& id : fields.array("subgraphs")) {
+            model.subgraphs.push_back(
+                integer_of<int>(id, fields.where("subgraphs", model.subgraphs.size()), 0));
+        }
+    }
     fields.reject_unknown();
     return model;
 }
@@ -110,6 +116,7 @@ json model_to_json(EvidenceModel const& model) {
     if (auto const& timing = model.whole_model_default_allocator) {
         written["whole_model_default_allocator"] = to_json(*timing);
     }
+    if (model.is_partial()) written["subgraphs"] = model.subgraphs;
     return written;
 }
 

@@ -64,6 +64,7 @@ std::string to_json_text(Plan const& plan) {
                           {"precision", to_string(model.precision)}});
         if (!model.dimensions.empty()) models.back()["dimensions"] = model.dimensions;
         if (model.held_out) models.back()["held_out"] = true;
+        if (model.partial) models.back()["partial"] = true;
     }
     json cases = json::array();
     for (auto const& item : plan.cases) {
@@ -159,7 +160,8 @@ Plan plan_from_json(std::string_view text, std::string_view where) try {
                                .precision = known(parse_precision(precision.get<std::string>()),
                                                   precision, where, "a precision"),
                                .dimensions = dimensions,
-                               .held_out = model.value("held_out", false)});
+                               .held_out = model.value("held_out", false),
+                               .partial = model.value("partial", false)});
     }
     for (auto const& item : all.at("cases")) {
         auto const& state = item.at("state");
