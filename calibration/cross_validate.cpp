@@ -48,10 +48,13 @@ void for_each_in_parallel(std::size_t count, std::function<void(std::size_t)> co
 }
 
 /// One model of `evidence` under a calibration, empty where its time is not known.
+/// \param of_parts  of a model that is timed in part, the sum of these parts stands for it
 std::optional<CrossValidatedModel> predict_model(Evidence const& evidence, int model_index,
                                                  CompiledCalibration const& compiled,
-                                                 std::set<std::string> const& seen) {
-    auto const& model = evidence.models[static_cast<std::size_t>(model_index)];
+                                                 std::set<std::string> const& seen,
+                                                 bool of_parts = false) {
+    auto model = evidence.models[static_cast<std::size_t>(model_index)];
+    if (of_parts) model.subgraphs.clear();
     auto const parts = sum_of_parts_ms(evidence, model);
     if (!parts && !model.whole_model) return std::nullopt;
     CrossValidatedModel result;
@@ -85,7 +88,17 @@ std::optional<CrossValidatedModel> predict_model(Evidence const& evidence, int m
 
 }  // namespace
 
-std::string_view to_string(LeaveOut what) { return what == LeaveOut::family ? "family" : "model"; }
+std::string_view to_string(LeaveOut what) {
+    switch (what) {
+        case LeaveOut::family:
+            return "family";
+        case LeaveOut::batch:
+            return "batch";
+        case LeaveOut::model:
+            break;
+    }
+    return "model";
+}
 
 double CrossValidatedModel::log_error() const {
     return std::log(measured_ms / predicted.latency_ms);
@@ -110,8 +123,9 @@ CrossValidation cross_validate(Evidence const& evidence, LeaveOut what, FitOptio
         served[m] = sorted.models[m].role == ModelRole::calibration ? 1 : 0;
         if (served[m] == 0) held_out.push_back(static_cast<int>(m));
     }
-    auto folds =
-        what == LeaveOut::family ? folds_by_family(sorted, served) : folds_by_model(sorted, served);
+    auto folds = what == LeaveOut::family  ? folds_by_family(sorted, served)
+                 : what == LeaveOut::batch ? folds_by_batch(sorted, served)
+                                           : folds_by_model(sorted, served);
     if (folds.size() < 2) {
         throw InputError{"evidence", "one " + std::string{to_string(what)} + " alone",
                          "two or more, to leave one out"};
@@ -146,7 +160,8 @@ CrossValidation cross_validate(Evidence const& evidence, LeaveOut what, FitOptio
                 fold_of.at({model.name, model.batch,
                             evidence.campaigns[static_cast<std::size_t>(model.campaign)].id});
             if (fold != static_cast<int>(f)) continue;
-            if (auto predicted = predict_model(evidence, static_cast<int>(m), compiled, seen)) {
+            if (auto predicted = predict_model(evidence, static_cast<int>(m), compiled, seen,
+                                               what == LeaveOut::batch)) {
                 of_fold[f].push_back(std::move(*predicted));
             }
         }

@@ -10,9 +10,9 @@
 
 namespace derate {
 
-/// What is kept from the fit that predicts a model: the model at all its batch sizes, or all models
-/// of its family.
-enum class LeaveOut { model, family };
+/// What is kept from the fit that predicts a model: the model at all its batch sizes, all models of
+/// its family, or all models at its batch size.
+enum class LeaveOut { model, family, batch };
 
 [[nodiscard]] std::string_view to_string(LeaveOut what);
 
@@ -48,12 +48,14 @@ struct CrossValidation {
     std::vector<CrossValidatedModel> models;  ///< in the order of Evidence::models
 };
 
-/// Refits without each calibration model (or family of them) in turn and predicts it; held-out
-/// models are predicted by the fit of all calibration models, which is the served one. Where the
-/// independent whole-model time is unknown, truth is the sum of parts and the context factor is not
-/// applied; a model whose parts are not all timed either is left out of the result.
+/// Refits without each calibration model (or family of them, or batch size) in turn and predicts
+/// it; where batch sizes are left out, what is predicted of a model that is timed in part is the
+/// sum of the kernels that were timed. Held-out models are predicted by the fit of all calibration
+/// models, which is the served one. Where the independent whole-model time is unknown, truth is the
+/// sum of parts and the context factor is not applied; a model whose parts are not all timed either
+/// is left out of the result.
 ///
-/// \throws InputError  as fit_calibration, or fewer than two models (families)
+/// \throws InputError  as fit_calibration, or fewer than two models (families, batch sizes)
 [[nodiscard]] CrossValidation cross_validate(Evidence const& evidence, LeaveOut what,
                                              FitOptions const& options = {});
 

@@ -41,6 +41,10 @@ class FitInput {
 [[nodiscard]] std::vector<std::vector<int>> folds_by_family(Evidence const& evidence,
                                                             std::vector<char> const& models);
 
+/// Models of unknown batch size are a fold too.
+[[nodiscard]] std::vector<std::vector<int>> folds_by_batch(Evidence const& evidence,
+                                                           std::vector<char> const& models);
+
 /// Five folds that each take a part of every family, so that siblings of a held-out model remain.
 [[nodiscard]] std::vector<std::vector<int>> folds_across_families(Evidence const& evidence,
                                                                   std::vector<char> const& models);

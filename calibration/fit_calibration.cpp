@@ -1,6 +1,7 @@
 #include "calibration/fit_calibration.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "calibration/bins.hpp"
 #include "calibration/curve_fit.hpp"
@@ -114,6 +115,11 @@ Calibration fit_calibration(Evidence const& given, FitOptions const& options) {
             provenance.models_used.push_back(model.name);
         }
     }
+    std::set<int> batches;
+    bool const all_say = std::ranges::all_of(
+        evidence.models, [](EvidenceModel const& model) { return model.batch.has_value(); });
+    for (auto const& model : evidence.models) batches.insert(model.batch.value_or(1));
+    if (all_say) provenance.batches.assign(batches.begin(), batches.end());
     for (int const index : input.cases_of(all)) {
         provenance.num_samples += evidence.cases[static_cast<std::size_t>(index)].timing->samples;
     }

@@ -404,6 +404,59 @@ TEST(CrossValidation, JudgesTheServedFit) {
     EXPECT_THROW((void)cross_validate(evidence, LeaveOut::model), InputError);
 }
 
+TEST(CrossValidation, LeavesBatchSizesOut) {
+    // Every model at three batches; at the last, some of its kernels alone.
+    auto evidence = Machine{8}.measure(4, 2);
+    auto const first = evidence.models;
+    for (auto const& model : first) {
+        for (int const batch : {4, 16}) {
+            auto other = model;
+            other.batch = batch;
+            if (batch == 16) {
+                other.subgraphs = {0, 1};
+                other.whole_model.reset();
+                other.whole_model_default_allocator.reset();
+                other.cases.resize(2);
+            }
+            for (int& index : other.cases) {
+                auto kernel = evidence.cases[static_cast<std::size_t>(index)];
+                auto& work = kernel.subgraph.work;
+                work = Flops{work.value() * batch};
+                kernel.subgraph.descriptor += "@" + std::to_string(batch);
+                kernel.timing->center_ms *= batch;
+                index = static_cast<int>(evidence.cases.size());
+                evidence.cases.push_back(std::move(kernel));
+            }
+            if (other.whole_model) other.whole_model->center_ms *= batch;
+            evidence.models.push_back(std::move(other));
+        }
+    }
+    EXPECT_EQ(fit_calibration(evidence).provenance.batches, (std::vector{1, 4, 16}));
+    auto const by_model = cross_validate(evidence, LeaveOut::model);
+    EXPECT_EQ(by_model.models.size(), 2 * first.size()) << "kernels alone are no model";
+    auto const all = cross_validate(evidence, LeaveOut::batch);
+    ASSERT_EQ(all.models.size(), 3 * first.size());
+    // What is predicted at a batch never saw a time of it.
+    auto slower = evidence;
+    for (auto const& model : slower.models) {
+        if (model.batch != 16) continue;
+        for (int const index : model.cases) {
+            slower.cases[static_cast<std::size_t>(index)].timing->center_ms *= 7;
+        }
+    }
+    auto const changed = cross_validate(slower, LeaveOut::batch);
+    int partial = 0;
+    for (std::size_t m = 0; m < all.models.size(); ++m) {
+        if (all.models[m].batch != 16) continue;
+        ++partial;
+        EXPECT_EQ(all.models[m].kernels.size(), 2U);
+        EXPECT_EQ(changed.models[m].predicted.latency_ms, all.models[m].predicted.latency_ms);
+        EXPECT_NEAR(changed.models[m].measured_ms, 7 * all.models[m].measured_ms, 1e-9);
+    }
+    EXPECT_EQ(partial, static_cast<int>(first.size()));
+    EXPECT_THROW((void)cross_validate(Machine{8}.measure(4, 2), LeaveOut::batch), InputError);
+}
+
 TEST(CrossValidation, NeverSeesWhatItPredicts) {
     auto const evidence = Machine{5}.measure(4, 2);
     // What a fold predicts may not depend on the times of the models it leaves out.

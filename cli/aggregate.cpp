@@ -152,8 +152,11 @@ void print_text(EvidenceInputs const& inputs, Calibration const& calibration,
         "standard deviation of a kernel about its curve, from kernels the curve never saw\n\n");
     for (auto const& claim : own.claims) {
         std::printf("leaving %s out: MAPE %.1f %% of %d models, bias %+.1f %%, %.0f %% covered\n",
-                    claim.leave_out == "model" ? "models" : "families", claim.mape_percent,
-                    claim.models, claim.bias_percent, 100 * claim.coverage_95.value_or(0));
+                    claim.leave_out == "model"    ? "models"
+                    : claim.leave_out == "family" ? "families"
+                                                  : "batch sizes",
+                    claim.mape_percent, claim.models, claim.bias_percent,
+                    100 * claim.coverage_95.value_or(0));
     }
     if (own.claims.empty()) std::puts("too few models to leave one out: accuracy is unknown");
     for (auto const& above : rates_above_peak(calibration, inputs.evidence)) {
@@ -266,7 +269,8 @@ ExitCode aggregate(AggregateFlags const& flags, CommonFlags const& common) {
                          pretty_json(to_json(with_known_peaks(inputs.evidence.hardware, path))));
     }
     write_calibration(calibration, inputs.evidence, curves);
-    if (!common.quiet) std::fprintf(stderr, "leaving models and families out, to see how well\n");
+    if (!common.quiet)
+        std::fprintf(stderr, "leaving models, families and batch sizes out, to see how well\n");
     auto const own = store_claims(curves);
 
     if (common.json) {

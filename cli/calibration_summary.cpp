@@ -67,7 +67,27 @@ char const* inside_text(ModelOutcome const& model) {
 }
 
 char const* name_of(LeaveOut what) {
-    return what == LeaveOut::model ? "leaving models out" : "leaving families out";
+    switch (what) {
+        case LeaveOut::family:
+            return "leaving families out";
+        case LeaveOut::batch:
+            return "leaving batch sizes out";
+        case LeaveOut::model:
+            break;
+    }
+    return "leaving models out";
+}
+
+char const* title_of(LeaveOut what) {
+    switch (what) {
+        case LeaveOut::family:
+            return "Leaving families out";
+        case LeaveOut::batch:
+            return "Leaving batch sizes out (of a model timed in part, the sum of those kernels)";
+        case LeaveOut::model:
+            break;
+    }
+    return "Leaving models out";
 }
 
 /// Cases whose half-width is beyond this are named with their reason.
@@ -214,7 +234,7 @@ std::string markdown_report(CalibrationSummary const& summary, Calibration const
         all += fmt::format(
             "\n### {}\n\n| model | family | measured ms | predicted ms | error | inside |\n"
             "|---|---|---:|---:|---:|---|\n",
-            part.what == LeaveOut::model ? "Leaving models out" : "Leaving families out");
+            title_of(part.what));
         for (auto const& model : part.outcomes) {
             all += fmt::format("| {} | {} | {:.4g} | {:.4g} | {:+.1f} % | {} |\n",
                                markdown_cell(model_label(model.model, model.batch)),

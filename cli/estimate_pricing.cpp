@@ -23,9 +23,13 @@ auto said_as_input_error(Target const& target, Work const& work) {
 }  // namespace
 
 Pricing::Pricing(Target const& target, Precision precision)
-    : target_{target}, chain_{said_as_input_error(target, [&] {
-          return FallbackChain{target.calibrations, target.hardware, precision};
-      })} {}
+    : target_{target},
+      chain_{said_as_input_error(
+          target,
+          [&] {
+              return FallbackChain{target.calibrations, target.hardware, precision};
+          })},
+      timed_batches_{timed_batches(target.calibrations.front())} {}
 
 ChainEstimate Pricing::price(ModelToPrice const& model) const {
     ChainEstimate result;
@@ -35,6 +39,11 @@ ChainEstimate Pricing::price(ModelToPrice const& model) const {
             target_, [&] { return chain_.estimate(model.subgraphs, model.partition); });
     }
     result.warnings.insert(result.warnings.begin(), model.warnings.begin(), model.warnings.end());
+    if (model.batch) {
+        if (auto note = unseen_batch_note(target_.hardware_id, timed_batches_, *model.batch)) {
+            result.warnings.push_back({WarningCode::unseen_batch, *std::move(note)});
+        }
+    }
     std::vector<double> latency_ms;
     for (auto const& part : result.subgraphs) latency_ms.push_back(part.latency_ms);
     for (auto const& calibration : target_.calibrations) {

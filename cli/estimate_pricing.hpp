@@ -1,4 +1,6 @@
 #pragma once
+#include <vector>
+
 #include "cli/estimate_inputs.hpp"
 #include "estimator/fallback_chain.hpp"
 
@@ -18,6 +20,7 @@ class Pricing {
   private:
     Target const& target_;
     FallbackChain chain_;
+    std::vector<int> timed_batches_;  ///< of the first calibration
 };
 
 }  // namespace derate::cli

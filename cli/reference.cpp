@@ -99,7 +99,7 @@ constexpr Values known_values[]{
     {"precision", "fp32 fp16 bf16 int8", ""},
     {"device", "cpu cuda", ""},
     {"source", "measured imported legacy default", ""},
-    {"leave-out", "model family", ""},
+    {"leave-out", "model family batch", ""},
     {"cache-state", "cold_all cold_activations hot", ""},
     {"what", "models hardware", ""},
     {"form", "bash zsh man markdown", ""},

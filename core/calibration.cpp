@@ -1,7 +1,10 @@
 #include "core/calibration.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "core/name_table.hpp"
@@ -72,6 +75,43 @@ std::optional<Calibration> under_allocator(Calibration calibration, Allocator al
     calibration.context = *calibration.default_allocator_context;
     calibration.condition.execution.allocator = allocator;
     return calibration;
+}
+
+std::vector<int> timed_batches(Calibration const& calibration) {
+    if (!calibration.provenance.batches.empty()) return calibration.provenance.batches;
+    std::set<int> batches;
+    for (auto const& curve : calibration.curves) {
+        for (auto const& point : curve.data_points) {
+            for (std::string_view const name : point.source_subgraphs) {
+                // "model/batch/subgraph_id"; a model's name may hold a slash.
+                auto const id = name.rfind('/');
+                auto const before = name.substr(0, id == std::string_view::npos ? 0 : id);
+                auto const text = before.substr(before.rfind('/') + 1);
+                int batch = 0;
+                auto const [stop, fault] =
+                    std::from_chars(text.data(), text.data() + text.size(), batch);
+                if (fault != std::errc{} || stop != text.data() + text.size()) return {};
+                batches.insert(batch);
+            }
+        }
+    }
+    return {batches.begin(), batches.end()};
+}
+
+std::optional<std::string> unseen_batch_note(std::string_view hardware_id,
+                                             std::span<int const> timed, int batch) {
+    if (timed.empty() || std::ranges::count(timed, batch) > 0) return std::nullopt;
+    if (timed.size() > 1 && batch < timed.back()) return std::nullopt;
+    std::string listed;
+    for (int const one : timed) {
+        listed.append(listed.empty()        ? ""
+                      : one == timed.back() ? " and "
+                                            : ", ")
+            .append(std::to_string(one));
+    }
+    return std::string{hardware_id} + " was timed at batch " + listed + "; what batch " +
+           std::to_string(batch) +
+           " takes follows from its sizes alone, and libraries may run other kernels there.";
 }
 
 ValidationClaim const* headline_claim(Calibration const& calibration) {

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -206,6 +207,9 @@ struct Provenance {
     std::string tool_version;
     std::optional<std::string> git_revision;
     std::vector<std::string> models_used;
+    /// Batch sizes that they were timed at, ascending; empty where a model does not say, and in
+    /// files made before curves held several: there data points tell (timed_batches()).
+    std::vector<int> batches{};
     std::int64_t num_samples = 0;  ///< repetitions
     std::optional<std::string> environment_hash;  ///< that all campaigns have
     std::optional<std::string> trust_grade;  ///< "A" to "D", docs/measuring.md; the worst campaign's
@@ -221,7 +225,7 @@ struct Provenance {
 
 /// What a calibration claims of itself; the gate recomputes it and trusts none of it.
 struct ValidationClaim {
-    std::string leave_out;  ///< "model" or "family"
+    std::string leave_out;  ///< "model", "family" or "batch"
     int models = 0;
     double mape_percent = 0;
     double bias_percent = 0;
@@ -256,6 +260,19 @@ struct Calibration {
     std::optional<LegacyRules> legacy_rules;    ///< where `source` is legacy_hardcoded
     std::optional<DefaultRules> default_rules;  ///< where `source` is conservative_default
 };
+
+/// Batch sizes that its curves were timed at, ascending: as its provenance says, else as its data
+/// points do.
+/// \return empty where neither tells
+[[nodiscard]] std::vector<int> timed_batches(Calibration const& calibration);
+
+/// What is to be said of a price at a batch size of which the curves show nothing: neither timed
+/// nor, where several were timed, below the largest of them.
+///
+/// \param timed  timed_batches()
+/// \return a sentence; empty where they do show it, or do not say what they were timed at
+[[nodiscard]] std::optional<std::string> unseen_batch_note(std::string_view hardware_id,
+                                                           std::span<int const> timed, int batch);
 
 /// Rules price instead of curves: at several precisions, for any thread count.
 [[nodiscard]] bool holds_rules(Calibration const& calibration);

@@ -40,6 +40,8 @@ std::string_view to_string(WarningCode code) {
             return "no_evidence";
         case WarningCode::dimensions:
             return "dimensions";
+        case WarningCode::unseen_batch:
+            return "unseen_batch";
         case WarningCode::small_model:
             return "small_model";
     }

@@ -27,6 +27,7 @@ enum class WarningCode {
     no_evidence,           ///< nothing was judged but the file's form
     small_model,           ///< it moves less than any model that showed what whole models take
     dimensions,            ///< sizes that a symbolic export was not made for, or states otherwise
+    unseen_batch,          ///< the curves were timed at no batch size as large, or at one alone
 };
 
 /// "legacy_rules", ...

@@ -16,7 +16,12 @@ namespace {
 bool enough_to_leave_out(Evidence const& evidence, LeaveOut what) {
     std::set<std::string> groups;
     for (auto const& model : evidence.models) {
-        if (model.role == ModelRole::held_out || !sum_of_parts_ms(evidence, model)) continue;
+        if (model.role == ModelRole::held_out) continue;
+        if (what == LeaveOut::batch) {
+            groups.insert(batch_text(model.batch));
+            continue;
+        }
+        if (!sum_of_parts_ms(evidence, model)) continue;
         groups.insert(what == LeaveOut::model ? model.name : model.family);
     }
     constexpr std::size_t fewest = 3;
@@ -56,14 +61,16 @@ OwnAccuracy store_claims(std::filesystem::path const& curves) {
     auto const& evidence = *stored.evidence;
     auto const validation = validate_stored(stored);
     OwnAccuracy own{.floor = noise_floor(evidence), .gate = validation.gate};
-    own.left_out = {{.what = LeaveOut::model}, {.what = LeaveOut::family}};
+    own.left_out = {
+        {.what = LeaveOut::model}, {.what = LeaveOut::family}, {.what = LeaveOut::batch}};
     if (enough_to_leave_out(evidence, LeaveOut::model)) {
         own.left_out[0].outcomes = validation.outcomes;  // the gate has left models out
     }
-    if (enough_to_leave_out(evidence, LeaveOut::family)) {
-        auto const left_out =
-            cross_validate(evidence, LeaveOut::family, fit_options_of(calibration));
-        own.left_out[1].outcomes = outcomes_of(left_out, evidence);
+    for (std::size_t i = 1; i < own.left_out.size(); ++i) {
+        auto const what = own.left_out[i].what;
+        if (!enough_to_leave_out(evidence, what)) continue;
+        own.left_out[i].outcomes =
+            outcomes_of(cross_validate(evidence, what, fit_options_of(calibration)), evidence);
     }
     own.claims = claims_of(own);
     calibration.claims = own.claims;

@@ -19,14 +19,15 @@ struct LeftOutOutcomes {
 
 /// What a stored calibration was found to be worth on its own evidence.
 struct OwnAccuracy {
-    std::vector<LeftOutOutcomes> left_out{};  ///< models, then families; empty with fewer than 3
+    std::vector<LeftOutOutcomes>
+        left_out{};  ///< models, families, batch sizes; empty with fewer than 3
     std::optional<NoiseFloor> floor{};
     GateReport gate{};
     std::vector<ValidationClaim> claims{};  ///< one for each part that has outcomes
 };
 
-/// Judges a calibration as stored on its own evidence, leaving models out and families out in turn,
-/// and stores what that gives as its claims. Curves stay as they are.
+/// Judges a calibration as stored on its own evidence, leaving models, families and batch sizes
+/// out in turn, and stores what that gives as its claims. Curves stay as they are.
 ///
 /// \throws InputError  not a calibration with its evidence
 OwnAccuracy store_claims(std::filesystem::path const& curves);

@@ -366,6 +366,13 @@ Provenance provenance_from_json(JsonFields fields, bool measured) {
         .value_rule = fields.has("value_rule") ? fields.optional_text("value_rule")
                                               : unstated_value_rule(measured),
     };
+    if (fields.find("batches")) {
+        std::size_t index = 0;
+        for (auto const& batch : fields.array("batches")) {
+            provenance.batches.push_back(
+                integer_of<int>(batch, fields.where("batches", index++), 1));
+        }
+    }
     if (fields.find("evidence")) {
         std::size_t index = 0;
         for (auto const& file : fields.array("evidence")) {
@@ -388,18 +395,20 @@ json to_json(Provenance const& provenance) {
     for (auto const& file : provenance.evidence) {
         evidence.push_back({{"file", file.file}, {"sha256", file.sha256}});
     }
-    return {{"date", provenance.date},
-            {"oldest_date", json_or_null(provenance.oldest_date)},
-            {"tool_version", provenance.tool_version},
-            {"git_revision", json_or_null(provenance.git_revision)},
-            {"models_used", provenance.models_used},
-            {"num_samples", provenance.num_samples},
-            {"environment_hash", json_or_null(provenance.environment_hash)},
-            {"trust_grade", json_or_null(provenance.trust_grade)},
-            {"origin", provenance.origin},
-            {"evidence", std::move(evidence)},
-            {"samples_sha256", json_or_null(provenance.samples_sha256)},
-            {"value_rule", json_or_null(provenance.value_rule)}};
+    json written{{"date", provenance.date},
+                 {"oldest_date", json_or_null(provenance.oldest_date)},
+                 {"tool_version", provenance.tool_version},
+                 {"git_revision", json_or_null(provenance.git_revision)},
+                 {"models_used", provenance.models_used},
+                 {"num_samples", provenance.num_samples},
+                 {"environment_hash", json_or_null(provenance.environment_hash)},
+                 {"trust_grade", json_or_null(provenance.trust_grade)},
+                 {"origin", provenance.origin},
+                 {"evidence", std::move(evidence)},
+                 {"samples_sha256", json_or_null(provenance.samples_sha256)},
+                 {"value_rule", json_or_null(provenance.value_rule)}};
+    if (!provenance.batches.empty()) written["batches"] = provenance.batches;
+    return written;
 }
 
 ValidationClaim claim_from_json(json const& value, std::string where) {

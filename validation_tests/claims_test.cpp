@@ -83,7 +83,7 @@ TEST_F(StoredClaims, NoneAreMadeOfTwoModels) {
     evidence.models.resize(2);
     auto const own = store_claims(store(evidence));
     EXPECT_TRUE(own.claims.empty());
-    ASSERT_EQ(own.left_out.size(), 2U);
+    ASSERT_EQ(own.left_out.size(), 3U);
     EXPECT_TRUE(own.left_out[0].outcomes.empty());
 }
 
