@@ -1,14 +1,18 @@
 #include <CLI/App.hpp>
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 
 #include "calibration/cross_validate.hpp"
 #include "calibration/fit_calibration.hpp"
 #include "campaign/child_process.hpp"
+#include "campaign/further_batches.hpp"
 #include "campaign/host_environment.hpp"
 #include "campaign/measurement_of_samples.hpp"
 #include "campaign/trust_grade.hpp"
@@ -58,12 +62,17 @@ struct ModelChoice {
     std::vector<std::string> held_out;
 };
 
-/// Models of the default set that exist at this batch size and precision, by role.
-std::vector<std::string> default_models(CatalogueRole role, int batch, Precision precision) {
+/// Models of the default set that exist at these batch sizes and this precision, by role.
+std::vector<std::string> default_models(CatalogueRole role,
+                                        std::vector<std::optional<int>> const& batches,
+                                        Precision precision) {
     std::vector<std::string> names;
     for (auto const& entry : read_catalogue(models_directory())) {
-        if (entry.role == role && entry.find(batch, precision) != nullptr)
-            names.push_back(entry.name);
+        if (entry.role != role) continue;
+        bool const has_all = std::ranges::all_of(batches, [&](std::optional<int> batch) {
+            return entry.find(batch.value_or(1), precision) != nullptr;
+        });
+        if (has_all) names.push_back(entry.name);
     }
     return names;
 }
@@ -80,13 +89,13 @@ std::vector<std::string> one_a_family(std::vector<std::string> const& names) {
 }
 
 ModelChoice choose_models(CalibrateFlags const& flags, Precision precision) {
-    int const batch = flags.measuring.dimensions.batch.value_or(1);
+    auto const batches = batches_of(flags.measuring);
     ModelChoice choice{.calibration = flags.models, .held_out = flags.test_models};
     if (choice.calibration.empty()) {
-        choice.calibration = default_models(CatalogueRole::calibration, batch, precision);
+        choice.calibration = default_models(CatalogueRole::calibration, batches, precision);
     }
     if (choice.held_out.empty()) {
-        choice.held_out = default_models(CatalogueRole::held_out, batch, precision);
+        choice.held_out = default_models(CatalogueRole::held_out, batches, precision);
         if (flags.measuring.quick) choice.held_out = one_a_family(choice.held_out);
         std::erase_if(choice.held_out, [&](std::string const& name) {
             return std::ranges::count(choice.calibration, name) > 0;
@@ -115,6 +124,68 @@ std::optional<fs::path> probe_file(Precision precision) {
     return file;
 }
 
+/// Beside batch 1. LibTorch changes kernels from 2 and from 16 on.
+constexpr auto further_batches = std::to_array<std::optional<int>>({2, 4, 8, 16, 32});
+/// Where what the curves say between and beyond those is compared with what is measured.
+constexpr auto held_out_batches = std::to_array<std::optional<int>>({3, 6, 24});
+/// Time for further batches, of that which batch 1 takes.
+constexpr double share_of_further_batches = 0.5;
+constexpr double share_of_held_out_batches = 0.2;
+
+/// What the curves are made of and what they are compared with, in the order of the campaign.
+struct CampaignModels {
+    std::vector<CampaignModel> calibration;
+    std::vector<CampaignModel> held_out;
+};
+
+/// The models at each of the batches.
+std::vector<CampaignModel> at_batches(MeasuringFlags const& flags,
+                                      std::vector<std::string> const& names,
+                                      std::span<std::optional<int> const> batches) {
+    std::vector<CampaignModel> models;
+    for (auto const& name : names) {
+        for (auto const batch : batches) models.push_back(model_to_time(flags, name, batch));
+    }
+    return models;
+}
+
+CampaignModels models_of(CalibrateFlags const& flags, ModelChoice const& choice,
+                         CampaignSettings const& settings, Precision precision) {
+    auto const& measuring = flags.measuring;
+    CampaignModels models;
+    auto const batches = batches_of(measuring);
+    models.calibration = at_batches(measuring, choice.calibration, batches);
+    models.held_out = at_batches(measuring, choice.held_out, batches);
+    // A first look is at batch 1; who names sizes or models gets those.
+    bool const is_spread = measuring.batches.empty() && measuring.dimensions.empty() &&
+                           flags.models.empty() && !measuring.quick;
+    if (is_spread) {
+        std::ranges::move(
+            kernels_at_further_batches(models.calibration,
+                                       at_batches(measuring, choice.calibration, further_batches),
+                                       settings.rules, share_of_further_batches),
+            std::back_inserter(models.calibration));
+        std::ranges::move(
+            wholes_at_further_batches(models.held_out,
+                                      at_batches(measuring, choice.held_out, held_out_batches),
+                                      settings.rules, share_of_held_out_batches),
+            std::back_inserter(models.held_out));
+    }
+    if (auto const probes = probe_file(precision); flags.probes && flags.models.empty() && probes) {
+        models.calibration.push_back(
+            campaign_model(load_model(probes->string()), settings.execution.backend));
+    }
+    for (auto& model : models.held_out) {
+        model.in_budget = false;
+        if (model.sparse) continue;
+        // A truth to compare with. Its parts are timed too for figures that others rely on, because
+        // leaving families out over all models asks for them.
+        model.isolated = measuring.publish;
+        model.in_context = measuring.publish;
+    }
+    return models;
+}
+
 CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& choice,
                              Precision precision) {
     auto settings = settings_of(flags.measuring);
@@ -125,25 +196,9 @@ CampaignSettings campaign_of(CalibrateFlags const& flags, ModelChoice const& cho
     if (is_host(settings.execution.device) && settings.execution.allocator == Allocator::pinned) {
         settings.rules.default_allocator_launches = measuring.quick ? 1 : 3;
     }
-    auto const load = [&](std::string const& name) {
-        return campaign_model(
-            load_model(name, requested_dimensions(flags.measuring.dimensions), precision),
-            settings.execution.backend);
-    };
-    for (auto const& name : choice.calibration) settings.models.push_back(load(name));
-    if (auto const probes = probe_file(precision); flags.probes && flags.models.empty() && probes) {
-        settings.models.push_back(
-            campaign_model(load_model(probes->string()), settings.execution.backend));
-    }
-    for (auto const& name : choice.held_out) {
-        auto model = load(name);
-        // A truth to compare with. Its parts are timed too for figures that others rely on, because
-        // leaving families out over all models asks for them.
-        model.in_budget = false;
-        model.isolated = measuring.publish;
-        model.in_context = measuring.publish;
-        settings.models.push_back(std::move(model));
-    }
+    auto models = models_of(flags, choice, settings, precision);
+    settings.models = std::move(models.calibration);
+    std::ranges::move(models.held_out, std::back_inserter(settings.models));
     return settings;
 }
 
@@ -195,7 +250,9 @@ std::string estimate_line(CalibrateFlags const& flags, ModelChoice const& choice
     auto const& measuring = flags.measuring;
     auto const& model = choice.held_out.empty() ? choice.calibration.front() : choice.held_out.front();
     auto line = "derate estimate --model " + shell_word(model);
-    line += flags_text(measuring.dimensions);
+    auto dimensions = measuring.dimensions;
+    if (!measuring.batches.empty()) dimensions.batch = measuring.batches.front();
+    line += flags_text(dimensions);
     if (measuring.precision != "fp32") line += " --precision " + measuring.precision;
     if (measuring.allocator != "pinned") line += " --allocator " + measuring.allocator;
     return line + " --calibration " + shell_word(curves.string());

@@ -23,8 +23,12 @@ std::pair<std::string, std::string> halves(std::string const& text, std::string_
 
 void add_dimension_flags(CLI::App& command, DimensionFlags& flags, char const* values) {
     command.add_option("--batch", flags.batch,
-                       "Batch size: of the shipped file (default 1), or of the one free first "
+                       "Batch size: of a shipped model (default 1), or of the one free first "
                        "dimension of a symbolic export");
+    add_dimension_flags_but_batch(command, flags, values);
+}
+
+void add_dimension_flags_but_batch(CLI::App& command, DimensionFlags& flags, char const* values) {
     command.add_option("--seq", flags.sequence,
                        "Sequence length: of the one free second dimension of a symbolic export");
     command

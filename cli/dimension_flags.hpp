@@ -25,6 +25,10 @@ struct DimensionFlags {
 void add_dimension_flags(CLI::App& command, DimensionFlags& flags,
                          char const* values = "NAME=VALUE");
 
+/// The same for a command that takes several batch sizes in a flag of its own.
+void add_dimension_flags_but_batch(CLI::App& command, DimensionFlags& flags,
+                                   char const* values = "NAME=VALUE");
+
 /// The same flags as a command line holds them: " --batch 8".
 [[nodiscard]] std::string flags_text(DimensionFlags const& flags);
 

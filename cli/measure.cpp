@@ -50,7 +50,8 @@ std::vector<fs::path> output_files(MeasureFlags const& flags, CampaignSettings c
     bool const one_file = settings.models.size() == 1 && settings.states.size() == 1 &&
                           flags.output.extension() == ".json";
     if (!one_file && flags.output.extension() == ".json") {
-        throw InputError{flags.output.string(), "one file cannot hold several models or states",
+        throw InputError{flags.output.string(),
+                         "one file cannot hold several models, batch sizes or states",
                          "a folder as --output"};
     }
     std::vector<fs::path> files;
@@ -202,14 +203,15 @@ nlohmann::json result_json(Measurement const& measurement, bool complete, fs::pa
 ExitCode measure(CommonFlags const& common, MeasureFlags const& flags) {
     auto settings = settings_of(flags.measuring);
     auto const precision = precision_to_measure(flags.measuring.precision);
+    auto const batches = batches_of(flags.measuring);
     if (!flags.hardware.empty()) require_hardware_id(flags.hardware, "--hardware");
     if (!flags.exports.empty() && flags.exports[0] != "gbench") {
         throw InputError{"--export", "got '" + flags.exports[0] + "'", "gbench FILE"};
     }
     for (auto const& name : flags.models) {
-        settings.models.push_back(campaign_model(
-            load_model(name, requested_dimensions(flags.measuring.dimensions), precision),
-            settings.execution.backend));
+        for (auto const batch : batches) {
+            settings.models.push_back(model_to_time(flags.measuring, name, batch));
+        }
     }
     refuse_equal_labels(settings);
     if (flags.measuring.dry_run) {

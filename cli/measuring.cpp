@@ -72,9 +72,18 @@ std::string own_command_line() {
 
 }  // namespace
 
+void add_sizes_flags(CLI::App& command, MeasuringFlags& flags) {
+    command
+        .add_option("--batch", flags.batches,
+                    "Batch sizes, such as 1,2,16: of a shipped model (default 1), or of the one "
+                    "free first dimension of a symbolic export")
+        ->delimiter(',');
+    add_dimension_flags_but_batch(command, flags.dimensions);
+}
+
 void add_measuring_flags(CLI::App& command, MeasuringFlags& flags, char const* runs_flag) {
     command.add_option("--device", flags.device, "cpu or cuda")->capture_default_str();
-    add_dimension_flags(command, flags.dimensions);
+    add_sizes_flags(command, flags);
     command.add_option("--precision", flags.precision, "fp32, bf16 or fp16")->capture_default_str();
     command.add_option("--threads", flags.threads, "Threads inside an operator")
         ->capture_default_str();
@@ -144,6 +153,29 @@ Precision precision_to_measure(std::string const& name) {
                          "fp32, fp16 or bf16; INT8 curves can be imported"};
     }
     return *precision;
+}
+
+CampaignModel model_to_time(MeasuringFlags const& flags, std::string const& model,
+                            std::optional<int> batch) {
+    auto dimensions = flags.dimensions;
+    dimensions.batch = batch;
+    return campaign_model(
+        load_model(model, requested_dimensions(dimensions), precision_to_measure(flags.precision)),
+        CampaignSettings{}.execution.backend);
+}
+
+std::vector<std::optional<int>> batches_of(MeasuringFlags const& flags) {
+    if (flags.batches.empty()) return {std::nullopt};
+    std::vector<std::optional<int>> batches;
+    for (int const batch : flags.batches) {
+        auto const where = "--batch " + std::to_string(batch);
+        if (batch < 1) throw InputError{where, "not a batch size", "1 or more"};
+        if (std::ranges::count(batches, batch) > 0) {
+            throw InputError{where, "is named twice", "each batch size once"};
+        }
+        batches.emplace_back(batch);
+    }
+    return batches;
 }
 
 CampaignSettings settings_of(MeasuringFlags const& flags) {

@@ -22,7 +22,8 @@ namespace derate::cli {
 /// Flags that measure and calibrate share.
 struct MeasuringFlags {
     std::string device = "cpu";
-    DimensionFlags dimensions{};
+    DimensionFlags dimensions{};  ///< without batch
+    std::vector<int> batches{};
     std::string precision = "fp32";
     int threads = 1;
     std::optional<int> runs{};
@@ -36,12 +37,25 @@ struct MeasuringFlags {
     bool dry_run = false;
 };
 
+/// Those of them that say at which sizes models are timed: --batch, --seq, --dim, --axis.
+void add_sizes_flags(CLI::App& command, MeasuringFlags& flags);
+
 /// \param runs_flag  "--runs" or "--runs-per-model"
 void add_measuring_flags(CLI::App& command, MeasuringFlags& flags, char const* runs_flag);
 
 /// "180s", "3m", "1.5h" or a plain number of seconds.
 /// \throws InputError  anything else, or nothing left of it
 [[nodiscard]] double parse_duration_s(std::string const& text, std::string const& where);
+
+/// The model as the flags bind it, to be timed on their back end.
+/// \param batch  empty: what the model has without saying
+/// \throws InputError  as load_model(), or it calls no operator
+[[nodiscard]] CampaignModel model_to_time(MeasuringFlags const& flags, std::string const& model,
+                                          std::optional<int> batch);
+
+/// The batch sizes of the flags; one that is empty where they name none.
+/// \throws InputError  one below 1, or one twice
+[[nodiscard]] std::vector<std::optional<int>> batches_of(MeasuringFlags const& flags);
 
 /// Rules, repetitions, threads and affinity as the flags ask for; without models.
 /// \throws InputError  INT8, an unknown device or state, a number out of range

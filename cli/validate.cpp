@@ -50,7 +50,8 @@ struct ValidateFlags {
 LeaveOut parse_leave_out(std::string const& text) {
     if (text.empty() || text == "model") return LeaveOut::model;
     if (text == "family") return LeaveOut::family;
-    throw InputError{"--leave-out " + text, "not known", "model or family"};
+    if (text == "batch") return LeaveOut::batch;
+    throw InputError{"--leave-out " + text, "not known", "model, family or batch"};
 }
 
 /// Measurements of other models, or of another day, as evidence that fits the calibration.
@@ -110,15 +111,14 @@ CampaignSettings campaign_of_test(ValidateFlags const& flags, Calibration const&
     }
     measuring.precision = to_string(calibration.condition.precision);
     measuring.threads = calibration.condition.execution.threads.value_or(1);
-    auto const precision = precision_to_measure(measuring.precision);
     auto settings = settings_of(measuring);
     settings.peaks = false;  // times are compared, not efficiencies
     for (auto const& name : flags.test_models) {
-        auto model = campaign_model(
-            load_model(name, requested_dimensions(measuring.dimensions), precision),
-            settings.execution.backend);
-        model.in_context = false;
-        settings.models.push_back(std::move(model));
+        for (auto const batch : batches_of(measuring)) {
+            auto model = model_to_time(measuring, name, batch);
+            model.in_context = false;
+            settings.models.push_back(std::move(model));
+        }
     }
     return settings;
 }
@@ -246,7 +246,8 @@ Run add_validate(CLI::App& command) {
     // Three ways of judging, one at a time; of a campaign models and families are left out too.
     auto* const leave_out =
         command.add_option("--leave-out", flags->leave_out,
-                           "Refit without each 'model' (default) or 'family' and predict it");
+                           "Refit without each 'model' (default), 'family' or 'batch' size and "
+                           "predict it");
     auto* const campaign =
         command.add_option("--campaign", flags->campaign,
                            "Refit and judge on the timings of this campaign of the evidence alone");
@@ -270,7 +271,7 @@ Run add_validate(CLI::App& command) {
         .add_option("--device", measuring.device,
                     "Of the test models: cpu or cuda (default: the calibration's)")
         ->needs(test_models);
-    add_dimension_flags(command, measuring.dimensions);
+    add_sizes_flags(command, measuring);
     for (auto const* const flag : {"--batch", "--seq", "--dim", "--axis"}) {
         command.get_option(flag)->needs(test_models);
     }
