@@ -51,6 +51,7 @@ struct Command {
 [[nodiscard]] Run add_compare(CLI::App& command);
 [[nodiscard]] Run add_doctor(CLI::App& command);
 [[nodiscard]] Run add_estimate(CLI::App& command);
+[[nodiscard]] Run add_generate_time(CLI::App& command);
 [[nodiscard]] Run add_inspect(CLI::App& command);
 [[nodiscard]] Run add_list(CLI::App& command);
 [[nodiscard]] Run add_measure(CLI::App& command);

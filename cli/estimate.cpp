@@ -69,11 +69,7 @@ Run add_estimate(CLI::App& command) {
         .add_option("--model", flags->model,
                     "Name of a shipped model, a torch.export file (.pt2), or a measurement file")
         ->required();
-    auto* const hardware =
-        command.add_option("--hardware", flags->hardware, "Hardware of a registry (repeatable)")
-            ->delimiter(',');
-    command.add_option("--calibration", flags->calibration, "Price with this curve file alone")
-        ->excludes(hardware);
+    add_target_flags(command, *flags);
     add_dimension_flags(command, flags->dimensions, "NAME=VALUE, NAME=1..64 or NAME=64,128,256");
     command.add_option("--target", flags->target,
                        "With several sizes: the largest that stays below this time, e.g. 10ms");
@@ -84,22 +80,6 @@ Run add_estimate(CLI::App& command) {
         "--output", flags->output,
         "With several sizes: write a self-contained page FILE.html, or a picture FILE.svg, "
         "too");
-    command.add_option("--precision", flags->precision, "fp32, fp16, bf16 or int8");
-    command
-        .add_option("--threads", flags->threads,
-                    "With --hardware: of this thread count (default: the fewest calibrated)")
-        ->needs(hardware);
-    command
-        .add_option("--source", flags->source,
-                    "With --hardware: only curves of this source: measured, imported, legacy, "
-                    "default")
-        ->needs(hardware);
-    command.get_option("--registry")->needs(hardware);
-    command.add_option(
-        "--allocator", flags->allocator,
-        "State of malloc to price: pinned, as MALLOC_MMAP_THRESHOLD_ and "
-        "MALLOC_TRIM_THRESHOLD_ make it, or default (default: a measurement's own, else "
-        "pinned)");
     command.add_option("--explain", flags->explain, "Say how this subgraph was priced");
     return [flags](CommonFlags const& common) { return estimate(*flags, common); };
 }

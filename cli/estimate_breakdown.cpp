@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <string_view>
 
 #include "core/input_error.hpp"
 #include "core/shell_word.hpp"
@@ -79,6 +80,16 @@ std::vector<std::pair<std::string_view, TypeTotal>> totals_of_types(ModelToPrice
     std::ranges::stable_sort(sorted, std::ranges::greater{},
                              [](auto const& entry) { return entry.second.latency_ms; });
     return sorted;
+}
+
+std::string bound_of(ChainEstimate const& estimate) {
+    std::map<std::string_view, double> time;
+    for (auto const& part : estimate.subgraphs) {
+        time[part.bound ? to_string(*part.bound) : "unknown"] += part.latency_ms;
+    }
+    if (time.empty()) return "unknown";
+    return std::string{
+        std::ranges::max_element(time, {}, [](auto const& item) { return item.second; })->first};
 }
 
 Explanation explanation_of(ModelToPrice const& model, Target const& target,

@@ -51,6 +51,9 @@ struct TypeTotal {
 [[nodiscard]] std::vector<std::pair<std::string_view, TypeTotal>> totals_of_types(
     ModelToPrice const& model, ChainEstimate const& estimate);
 
+/// What takes most of the time: a bound's name, or "unknown".
+[[nodiscard]] std::string bound_of(ChainEstimate const& estimate);
+
 /// How one subgraph was priced. Points into what it was made of.
 struct Explanation {
     Subgraph const* subgraph = nullptr;

@@ -1,5 +1,6 @@
 #include "cli/estimate_inputs.hpp"
 
+#include <CLI/App.hpp>
 #include <set>
 #include <utility>
 
@@ -185,6 +186,30 @@ void keep_those_under(Allocator allocator, std::string const& where, Target& tar
 
 }  // namespace
 
+void add_target_flags(CLI::App& command, EstimateFlags& flags) {
+    auto* const hardware =
+        command.add_option("--hardware", flags.hardware, "Hardware of a registry (repeatable)")
+            ->delimiter(',');
+    command.add_option("--calibration", flags.calibration, "Price with this curve file alone")
+        ->excludes(hardware);
+    command.add_option("--precision", flags.precision, "fp32, fp16, bf16 or int8");
+    command
+        .add_option("--threads", flags.threads,
+                    "With --hardware: of this thread count (default: the fewest calibrated)")
+        ->needs(hardware);
+    command
+        .add_option("--source", flags.source,
+                    "With --hardware: only curves of this source: measured, imported, legacy, "
+                    "default")
+        ->needs(hardware);
+    command.get_option("--registry")->needs(hardware);
+    command.add_option(
+        "--allocator", flags.allocator,
+        "State of malloc to price: pinned, as MALLOC_MMAP_THRESHOLD_ and "
+        "MALLOC_TRIM_THRESHOLD_ make it, or default (default: a measurement's own, else "
+        "pinned)");
+}
+
 SymbolicModel model_source(EstimateFlags const& flags) {
     return read_model(flags.model, flags.dimensions.batch, requested_precision(flags));
 }
@@ -209,7 +234,7 @@ std::vector<Target> targets_of(EstimateFlags const& flags, ModelToPrice const& m
         targets.push_back(from_registry(id, flags, model.precision, common));
     }
     if (targets.empty()) {
-        throw InputError{"derate estimate", "no hardware is named",
+        throw InputError{"--hardware", "no hardware is named",
                          "--hardware ID or --calibration FILE"};
     }
     auto const who_asks = flags.allocator

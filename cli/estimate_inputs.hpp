@@ -14,6 +14,10 @@
 #include "workloads/model_set.hpp"
 #include "workloads/unknown_work.hpp"
 
+namespace CLI {
+class App;
+}
+
 namespace derate::cli {
 
 struct EstimateFlags {
@@ -31,6 +35,9 @@ struct EstimateFlags {
     bool csv = false;
     bool ascii = false;
 };
+
+/// What prices a model: --hardware, --calibration, --precision, --threads, --source, --allocator.
+void add_target_flags(CLI::App& command, EstimateFlags& flags);
 
 /// What is to be priced, from an export or from a measurement file (whose times are not used).
 struct ModelToPrice {

@@ -7,11 +7,11 @@
 #include "cli/curve_file_choice.hpp"
 #include "cli/estimate_output.hpp"
 #include "cli/json_output.hpp"
+#include "cli/plot_file.hpp"
 #include "cli/sweep_output.hpp"
 #include "core/input_error.hpp"
 #include "reports/gnuplot.hpp"
 #include "reports/html_page.hpp"
-#include "storage/file.hpp"
 
 namespace derate::cli {
 namespace {
@@ -26,18 +26,7 @@ void refuse_what_does_not_fit(EstimateFlags const& flags, CommonFlags const& com
     if (flags.csv && common.json) {
         throw InputError{"--csv", "--json is there too", "one of them"};
     }
-    if (!flags.output) return;
-    auto const extension = flags.output->extension();
-    if (extension != ".html" && extension != ".svg") {
-        throw InputError{"--output", "got '" + flags.output->string() + "'",
-                         "a page FILE.html or a picture FILE.svg"};
-    }
-    if (extension == ".svg" && flags.hardware.size() > 1) {
-        throw InputError{"--output", "a picture shows one piece of hardware",
-                         "one --hardware, or a page FILE.html"};
-    }
-    auto const missing = extension == ".html" ? vega_scripts_missing() : std::string{};
-    if (!missing.empty()) throw EnvironmentRefused{"--output", missing, "a build that has them"};
+    if (flags.output) check_plot_file(*flags.output, flags.hardware.size());
 }
 
 }  // namespace
@@ -81,12 +70,7 @@ ExitCode estimate_sweep(EstimateFlags const& flags, CommonFlags const& common) {
             std::printf("%s", judgement_text(used).c_str());
         }
     }
-    if (flags.output) {
-        bool const is_picture = flags.output->extension() == ".svg";
-        write_atomically(*flags.output, is_picture
-                                            ? draw_svg(sections.front().plots.front())
-                                            : html_page("Sweep of " + model.name(), sections));
-    }
+    if (flags.output) write_plots(*flags.output, "Sweep of " + model.name(), sections);
     if (common.json) print_json("output_estimate_sweep_v1.json", with_others(std::move(results)));
     return exit_pass;
 }

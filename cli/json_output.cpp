@@ -60,6 +60,17 @@ nlohmann::json dimensions_json(std::span<BoundDimension const> dimensions) {
     return list;
 }
 
+void set_judgement(nlohmann::json& result, std::span<UsedCalibration const> used) {
+    result["trust_grade"] = nullptr;
+    result["verdict"] = nullptr;
+    result["provisional"] = false;
+    for (auto const& one : used) {
+        if (result["trust_grade"].is_null()) result["trust_grade"] = json_or_null(one.trust_grade);
+        if (result["verdict"].is_null()) result["verdict"] = json_or_null(one.verdict);
+        if (one.provisional) result["provisional"] = true;
+    }
+}
+
 void set_warnings(nlohmann::json& result, std::span<Warning const> warnings) {
     result["warnings"] = texts_of(warnings);
     auto coded = nlohmann::json::array();

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/estimate_breakdown.hpp"
 #include "core/calibration.hpp"
 #include "core/evidence.hpp"
 #include "core/warning.hpp"
@@ -26,6 +27,10 @@ void set_condition(nlohmann::json& result, Calibration const* calibration, Evide
 
 /// Values of a symbolic export's symbols, as "dimensions" has them.
 [[nodiscard]] nlohmann::json dimensions_json(std::span<BoundDimension const> dimensions);
+
+/// Sets "trust_grade", "verdict" and "provisional" as the first of the calibrations that says has
+/// them.
+void set_judgement(nlohmann::json& result, std::span<UsedCalibration const> used);
 
 /// Sets "warnings" (sentences) and "coded_warnings" (each with its code).
 void set_warnings(nlohmann::json& result, std::span<Warning const> warnings);

@@ -29,6 +29,14 @@ std::vector<Command> const& commands() {
              "  derate estimate --model my.pt2 --hardware i7-12700K --source legacy --json\n",
          .takes = Takes::json_and_registry,
          .add = add_estimate},
+        {.name = "generate-time",
+         .summary = "Price a language model that decodes: time to first token, time a token",
+         .examples = "  derate generate-time --model llama_small --prompt 512 --new 128 "
+                     "--hardware i7-12700K\n"
+                     "  derate generate-time --prefill p.pt2 --decode d.pt2 --prompt 512 --new 128 "
+                     "--hardware i7-12700K\n",
+         .takes = Takes::json_and_registry,
+         .add = add_generate_time},
         {.name = "calibrate",
          .summary = "Measure this machine on a set of models and fit curves that price others",
          .examples = "  derate calibrate --quick\n"

@@ -95,16 +95,6 @@ constexpr std::array verdict_names{
     std::pair{Verdict::certain, "certain"}, std::pair{Verdict::likely, "likely"},
     std::pair{Verdict::unlikely, "unlikely"}, std::pair{Verdict::no, "no"}};
 
-std::string bound_of(ChainEstimate const& estimate) {
-    std::map<std::string_view, double> time;
-    for (auto const& part : estimate.subgraphs) {
-        time[part.bound ? to_string(*part.bound) : "unknown"] += part.latency_ms;
-    }
-    if (time.empty()) return "unknown";
-    return std::string{
-        std::ranges::max_element(time, {}, [](auto const& item) { return item.second; })->first};
-}
-
 std::multiset<std::string> regimes_of(ModelToPrice const& model) {
     std::multiset<std::string> regimes;
     for (auto const& subgraph : model.subgraphs) {

@@ -197,14 +197,7 @@ nlohmann::json sweep_json(Sweep const& sweep, Target const& target) {
                         {"rows", std::move(rows)}};
     set_condition(json, &target.calibrations.front(), nullptr);
     json["precision"] = to_string(sweep.precision);
-    json["trust_grade"] = nullptr;
-    json["verdict"] = nullptr;
-    json["provisional"] = false;
-    for (auto const& used : sweep.calibrations) {
-        if (json["trust_grade"].is_null()) json["trust_grade"] = json_or_null(used.trust_grade);
-        if (json["verdict"].is_null()) json["verdict"] = json_or_null(used.verdict);
-        if (used.provisional) json["provisional"] = true;
-    }
+    set_judgement(json, sweep.calibrations);
     set_warnings(json, sweep.warnings);
     return json;
 }

@@ -39,11 +39,11 @@ def eager_calls(model: export_models.Model) -> collections.Counter:
             tensor.data.fill_(0.01)
     if isinstance(module, export_models.LogitsOnly):
         module.model.config._attn_implementation = "sdpa"
-    values = model.sample(1)
+    inputs = model.sample(1)
     with torch.inference_mode():
-        module(values)
+        module(*inputs)
         with torch.profiler.profile() as profile:
-            module(values)
+            module(*inputs)
     top = [event.name for event in profile.events() if event.cpu_parent is None]
     return collections.Counter(x.removeprefix("aten::") for x in top if x.startswith("aten::"))
 

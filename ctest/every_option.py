@@ -28,6 +28,8 @@ IMPORTED = "i7-12700K"             # curves that do not say for how many threads
 EXAMPLE = SOURCE / "docs/examples/resnet18_orin.json"
 ESTIMATE = f"estimate --model resnet18 --hardware {MEASURED}"
 SWEEP = f"{ESTIMATE} --dim batch=1,2"
+PAIR = "generate-time --model gpt2_small --prompt 32 --new 4"
+GENERATE = f"{PAIR} --hardware {MEASURED}"
 BY_FILE = "estimate --model resnet18 --calibration {curves}"
 CALIBRATE = "calibrate --models squeezenet1_1 --test-models alexnet --dry-run"
 CALIBRATE_NOW = ("calibrate --models squeezenet1_1 --test-models alexnet --runs-per-model 2 --launches 2 "
@@ -89,6 +91,37 @@ ROWS = [
     (ESTIMATE, "--allocator other", "refused", "got 'other'"),
     (ESTIMATE, "--explain 3", "changes"),
     (ESTIMATE + " --json", "--explain 3", "changes"),
+
+    (GENERATE, "--json", "changes"),
+    (GENERATE, "--quiet", "changes"),
+    (f"{PAIR} --hardware {IMPORTED}", "--registry {tmp}/none", "changes"),
+    (f"{PAIR} --calibration {{curves}}", "--registry {tmp}", "refused", "--registry requires --hardware"),
+    (GENERATE.replace(" --model gpt2_small", ""), "--model gpt2_small", "changes"),
+    (GENERATE, "--prefill gpt2_small_prefill", "refused", "names prefill and decode step both"),
+    (GENERATE.replace("--model gpt2_small", "--decode gpt2_small_decode"), "--prefill gpt2_small_prefill", "changes"),
+    (GENERATE.replace("--model gpt2_small", "--prefill gpt2_small_prefill"), "--decode gpt2_small_decode", "changes"),
+    (GENERATE.replace(" --prompt 32", ""), "--prompt 32", "changes"),
+    (GENERATE.replace(" --new 4", ""), "--new 4", "changes"),
+    (GENERATE, "--batch 4", "changes"),
+    (GENERATE, "--cache-length 512", "changes"),
+    (GENERATE, "--cache-length 8", "refused", "shorter than the 35 keys"),
+    (GENERATE + " --quiet", "--prompt-dim ids[1]", "kept"),
+    (GENERATE, "--prompt-dim words", "refused", "has no such dimension (one of"),
+    (GENERATE + " --quiet", "--cache-dim caches_0[2]", "kept"),
+    (GENERATE, "--cache-dim ids[0]", "changes"),
+    (GENERATE + " --quiet", "--dim ids[0]=1", "kept"),
+    (GENERATE, "--dim pixels=3", "refused", "neither export has such a dimension"),
+    (PAIR, f"--hardware {MEASURED}", "changes"),
+    (PAIR, "--calibration {curves}", "changes"),
+    (GENERATE, "--precision bf16", "refused", "is not shipped with"),
+    (GENERATE, "--threads 2", "changes"),
+    (f"{PAIR} --hardware {IMPORTED}", "--source legacy", "changes"),
+    (f"{PAIR} --calibration {{curves}}", "--allocator default", "changes"),
+    (GENERATE + " --quiet", "--csv", "changes"),
+    (GENERATE + " --json", "--csv", "refused", "--json is there too"),
+    (GENERATE, "--ascii", "changes"),
+    (GENERATE, "--output {out}/steps.svg", "changes"),
+    (GENERATE, "--output {tmp}/steps.png", "refused", "a page FILE.html or a picture FILE.svg"),
 
     (CALIBRATE, "--json", "changes"),
     ("calibrate --models squeezenet1_1 --test-models alexnet --runs-per-model 2 --launches 2 "

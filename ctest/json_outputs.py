@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 
-from every_option import (AGGREGATE, AUDIT, CALIBRATE, CALIBRATE_NOW, COMPARE, ESTIMATE, EXAMPLE, IMPORTED, MEASURE,
-                          MEASURE_NOW, MEASURED, SOURCE, TEST_MODELS, VALIDATE, Fixture, command_of, options)
+from every_option import (AGGREGATE, AUDIT, CALIBRATE, CALIBRATE_NOW, COMPARE, ESTIMATE, EXAMPLE, GENERATE, IMPORTED,
+                          MEASURE, MEASURE_NOW, MEASURED, PAIR, SOURCE, TEST_MODELS, VALIDATE, Fixture, command_of, options)
 
 FITS_SCHEMA = sys.argv[4]
 SCHEMAS = SOURCE / "hardware_registry/schema"
@@ -33,6 +33,10 @@ RUNS = [
     ("estimate", f"estimate --model resnet18 --hardware {MEASURED} --source default", {0}),
     ("estimate", f"estimate --model {SOURCE}/workloads/testdata/training.pt2 --calibration {{curves}}", {0}),
     ("estimate", f"estimate --model {EXAMPLE} --calibration {{curves}}", {0}),
+    ("generate_time", GENERATE, {0}),
+    ("generate_time", f"{GENERATE},{IMPORTED} --cache-length 64 --batch 2", {0}),
+    ("generate_time", f"{PAIR} --hardware {IMPORTED} --source legacy", {0}),
+    (None, GENERATE + " --cache-length 8", {2}),
     (None, ESTIMATE + " --threads 64", {2}),
     (None, ESTIMATE + " --allocator default", {2}),
     (None, "estimate --model resnet18 --hardware nobody", {2}),

@@ -106,7 +106,7 @@ def subject(model: export_models.Model, batch: int, precision: str) -> Subject:
         module.model.config._attn_implementation = "sdpa"
 
     (name,) = program.graph_signature.user_inputs
-    sample = export_models.sample_input(model, batch, precision)
+    (sample,) = export_models.sample_inputs(model, batch, precision)
     shape, bound = tuple(sample.shape), None
     if sample.is_floating_point():
         values = torch.from_numpy(seeded_values.map_input(name, shape)).to(sample.dtype)

@@ -20,17 +20,19 @@ sys.path.insert(0, str(ROOT / "workloads" / "models"))
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 import export_models
 
 
 def contraction_flops(model: export_models.Model, batch: int, precision: str) -> dict:
-    sample = export_models.sample_input(model, batch, precision).to("meta")
+    inputs = export_models.sample_inputs(model, batch, precision)
+    inputs = tree_map_only(torch.Tensor, lambda value: value.to("meta"), inputs)
     module = export_models.prepared(model, precision).to("meta")
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
-        module(sample)
+        module(*inputs)
     operators = {
         str(operator).removeprefix("aten."): flops
         for operator, flops in counter.get_flop_counts()["Global"].items()

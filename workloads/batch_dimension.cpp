@@ -32,6 +32,11 @@ std::int64_t product_after(Extents const& sizes, std::int64_t axis) {
     return product;
 }
 
+/// What a decode step is told of where it is: one number for all of the batch.
+bool is_position(TensorValue const& value) {
+    return value.sizes == Extents{1} && !is_floating_point(value.dtype);
+}
+
 /// Follows the first dimension of the inputs through the graph, as far as its operators are known,
 /// and finds whether any of them mixes its entries. Those of a batch are independent of each other;
 /// time steps, tokens and the nodes of a graph are not.
@@ -40,7 +45,9 @@ class FirstDimension {
     FirstDimension(ExportedProgram const& program, std::int64_t size)
         : program_{program}, size_{size}, places_(program.values.size()) {
         for (auto const& input : program.inputs) {
-            if (input.kind == InputKind::user_input) place_of(input.value) = Place{};
+            if (input.kind != InputKind::user_input) continue;
+            if (is_position(value_of(program, input.value))) continue;
+            place_of(input.value) = Place{};
         }
         for (auto const& node : program.nodes) {
             if (is_mixed_) return;
@@ -276,12 +283,19 @@ class FirstDimension {
 
 std::optional<int> batch_of(ExportedProgram const& program) {
     std::optional<std::int64_t> batch;
+    bool has_position = false;
     for (auto const& input : program.inputs) {
         if (input.kind != InputKind::user_input) continue;
-        auto const& sizes = value_of(program, input.value).sizes;
+        auto const& value = value_of(program, input.value);
+        if (is_position(value)) {
+            has_position = true;
+            continue;
+        }
+        auto const& sizes = value.sizes;
         if (sizes.empty() || (batch && *batch != sizes.front())) return std::nullopt;
         batch = sizes.front();
     }
+    if (!batch && has_position) batch = 1;
     if (!batch || *batch < 1 || *batch > std::numeric_limits<int>::max()) return std::nullopt;
     // What has one entry cannot be told apart by how it is used.
     if (*batch > 1 && FirstDimension{program, *batch}.is_mixed()) return std::nullopt;

@@ -38,6 +38,19 @@ TEST(BatchOf, IsUnknownWhereInputsDisagree) {
     EXPECT_EQ(batch_of(program), std::nullopt);
 }
 
+TEST(BatchOf, LeavesOutTheOnePositionOfADecodeStep) {
+    std::string const cache = "x0:float32[8,2,24,4] x1:int64[1] x2:float32[8,2,1,4] | ";
+    EXPECT_EQ(
+        batch_of(parse_descriptor(
+            cache + "t9:float32[8,2,24,4]=aten.index_copy(self=x0,dim=2,index=x1,source=x2) | t9")),
+        8);
+    EXPECT_EQ(batch_of(parse_descriptor("x0:float32[8,4] x1:float32[1] | "
+                                        "t9:float32[8,4]=aten.mul.Tensor(self=x0,other=x1) | t9")),
+              std::nullopt)
+        << "a number that is none of the positions";
+    EXPECT_EQ(batch_of(parse_descriptor("x0:int64[1] | t9:int64[1]=aten.neg(self=x0) | t9")), 1);
+}
+
 // Every entry meets every other, so that the first dimension is no batch.
 TEST(BatchOf, IsUnknownWhereEntriesMeetEachOther) {
     auto const batch = [](std::string const& calls) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -106,7 +107,15 @@ std::string export_line(ExportedProgram const& program, std::string const& name,
 std::string name_at(std::string name, std::vector<BoundDimension> const& dimensions,
                     RequestedDimensions const& defaults) {
     for (auto const& dimension : dimensions) {
-        if (dimension.value == defaults.sequence) continue;
+        auto const is_default = [&](auto const& size) {
+            auto const& axes = dimension.axes;
+            return size.second == dimension.value &&
+                   std::find(axes.begin(), axes.end(), size.first) != axes.end();
+        };
+        if (dimension.value == defaults.sequence ||
+            std::any_of(defaults.named.begin(), defaults.named.end(), is_default)) {
+            continue;
+        }
         auto const is_batch = [](std::string const& axis) { return axis.ends_with("[0]"); };
         if (std::any_of(dimension.axes.begin(), dimension.axes.end(), is_batch)) continue;
         name += '@';
@@ -136,7 +145,7 @@ SymbolicModel read_shipped(std::string_view name, int batch, Precision precision
                 .family = entry.family,
                 .file = file->path,
                 .program = read_symbolic_program(file->path),
-                .defaults = {.batch = 1, .sequence = entry.sequence}};
+                .defaults = {.batch = 1, .sequence = entry.sequence, .named = entry.sizes}};
     }
     std::string shipped;
     for (auto const& file : entry.files) {
@@ -147,7 +156,7 @@ SymbolicModel read_shipped(std::string_view name, int batch, Precision precision
         throw InputError{entry.name, "INT8 is not supported for exported models", shipped};
     }
     auto const program = bind(read_symbolic_program(entry.files.front().path), {},
-                              {.batch = batch, .sequence = entry.sequence})
+                              {.batch = batch, .sequence = entry.sequence, .named = entry.sizes})
                              .program;
     throw InputError{
         entry.name, "is not shipped with " + describe(batch, precision),
@@ -258,6 +267,10 @@ std::vector<CatalogueEntry> read_catalogue(fs::path const& directory) {
         entry.role = *role;
         if (item.contains("sequence"))
             entry.sequence = member<std::int64_t>(item, "sequence", where);
+        if (item.contains("sizes")) {
+            auto const sizes = member<std::map<std::string, std::int64_t>>(item, "sizes", where);
+            entry.sizes.assign(sizes.begin(), sizes.end());
+        }
         auto const files = member<std::vector<nlohmann::json>>(item, "files", where);
         for (std::size_t f = 0; f < files.size(); ++f) {
             entry.files.push_back(

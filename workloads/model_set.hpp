@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/precision.hpp"
@@ -33,6 +34,8 @@ struct CatalogueEntry {
     CatalogueRole role = CatalogueRole::extra;
     std::vector<ModelFile> files;  ///< one or more
     std::optional<std::int64_t> sequence{};  ///< length that is meant where nobody says one
+    /// Other sizes that are meant then, by axis of an input: {"caches_0[2]", 128}.
+    std::vector<std::pair<std::string, std::int64_t>> sizes{};
 
     /// Whether a file is of that batch and precision. \return  null: none is
     [[nodiscard]] ModelFile const* find(int batch, Precision precision) const;
@@ -71,7 +74,7 @@ struct SymbolicModel {
     std::string family;
     std::filesystem::path file;
     SymbolicProgram program;
-    RequestedDimensions defaults{};  ///< of a shipped model: batch 1, its sequence length
+    RequestedDimensions defaults{};  ///< of a shipped model: batch 1, its lengths
 };
 
 /// Reads a shipped model by name, or a file, as load_model() does.

@@ -102,6 +102,14 @@ class Binding {
         if (symbol && !values_[*symbol]) values_[*symbol] = value;
     }
 
+    /// Where the axis is one symbol and nobody gave it a value.
+    void set_if_open(std::string const& axis, std::int64_t value) {
+        for (auto const& [name, dimension, size] : axes_) {
+            auto const symbol = symbolic_.expressions.symbol_at(size);
+            if (name == axis && symbol && !values_[*symbol]) values_[*symbol] = value;
+        }
+    }
+
     /// \throws InputError  symbols without a value
     [[nodiscard]] std::vector<ShapeValue> values() const {
         std::vector<std::string> missing;
@@ -448,6 +456,7 @@ BoundProgram bind(SymbolicProgram const& symbolic, RequestedDimensions const& re
     }
     if (defaults.batch) binding.set_if_open(0, *defaults.batch);
     if (defaults.sequence) binding.set_if_open(1, *defaults.sequence);
+    for (auto const& [axis, value] : defaults.named) binding.set_if_open(axis, value);
     auto const given = binding.values();
     for (std::size_t i = 0; i < symbols.size(); ++i) {
         auto const value = given[i].integer();

@@ -93,7 +93,7 @@ struct BoundProgram {
 
 /// The program at one size: what a static export at that size holds.
 ///
-/// \param defaults  batch and sequence of symbols that `requested` leaves open
+/// \param defaults  of symbols that `requested` leaves open: batch, sequence, and axes by name
 /// \throws InputError  a name that is neither symbol nor axis, a symbol without a value, a value
 /// that
 ///                     breaks a guard, an upper bound or a lower bound above 2 (PyTorch checks no

@@ -46,6 +46,9 @@ import torchvision
 import transformers
 import transformers.integrations.sdpa_attention
 from torch._export.serde.serialize import serialize
+from torch.utils._pytree import tree_map_only
+
+import decoders
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 EXAMPLE_BATCH = 2  # an example of 1 is taken for a constant
@@ -71,8 +74,12 @@ class Model:
     family: str
     role: str
     build: Callable[[], torch.nn.Module]
-    sample: Callable[[int], torch.Tensor]  # batch size -> input
-    longest: int | None = None  # sequence; None: the input has none
+    sample: Callable[[int], tuple]  # batch size -> inputs
+    # Of each input what is free beside the batch, by axis; None: not even that.
+    free: tuple = ({},)
+    # What is meant where nobody says a size: sequence length, and by axis of an input.
+    sequence: int | None = None
+    sizes: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def precisions(self) -> list[str]:
         """Of the shipped files."""
@@ -98,7 +105,7 @@ def image_model(name: str, family: str, role: str, *, size: int = 224, **options
     def build() -> torch.nn.Module:
         return torchvision.models.get_model(name, weights=None, **options)
 
-    return Model(name, family, role, build, lambda batch: torch.zeros(batch, 3, size, size))
+    return Model(name, family, role, build, lambda batch: (torch.zeros(batch, 3, size, size),))
 
 
 def text_model(
@@ -117,8 +124,37 @@ def text_model(
         family,
         role,
         build,
-        lambda batch: torch.zeros(batch, SEQUENCE_LENGTH, dtype=torch.int64),
-        longest=config.max_position_embeddings,
+        lambda batch: (torch.zeros(batch, SEQUENCE_LENGTH, dtype=torch.int64),),
+        free=({1: torch.export.Dim("sequence", max=config.max_position_embeddings)},),
+        sequence=SEQUENCE_LENGTH,
+    )
+
+
+def decoder_models(name: str, kind: str, sizes: decoders.Sizes) -> tuple[Model, Model]:
+    """Its prefill, and one step of it with a static cache of keys and values."""
+    def decoder() -> torch.nn.Module:
+        return decoders.KINDS[kind](sizes)
+
+    cache = torch.export.Dim("cache", max=sizes.longest)
+    return (
+        Model(
+            f"{name}_decode",
+            kind,
+            EXTRA,
+            lambda: decoders.DecodeStep(decoder()),
+            lambda batch: decoders.decode_inputs(sizes, batch, SEQUENCE_LENGTH),
+            free=({}, None, [{2: cache}] * (2 * sizes.layers)),
+            sizes={"caches_0[2]": SEQUENCE_LENGTH},
+        ),
+        Model(
+            f"{name}_prefill",
+            kind,
+            EXTRA,
+            lambda: decoders.Prefill(decoder()),
+            lambda batch: decoders.prefill_inputs(sizes, batch, SEQUENCE_LENGTH),
+            free=({1: torch.export.Dim("sequence", max=sizes.longest)},),
+            sequence=SEQUENCE_LENGTH,
+        ),
     )
 
 
@@ -166,8 +202,22 @@ MODELS = (
         transformers.GPT2LMHeadModel,
         transformers.GPT2Config(use_cache=False),
     ),
+    *decoder_models(
+        "gpt2_small",
+        "gpt2",
+        decoders.Sizes(
+            width=768, layers=12, heads=12, key_heads=12, hidden=3072, vocabulary=50257, longest=1024
+        ),
+    ),
     image_model(
         "inception_v3", "inception", CALIBRATION, size=299, aux_logits=False, init_weights=False
+    ),
+    *decoder_models(
+        "llama_small",
+        "llama",
+        decoders.Sizes(
+            width=1024, layers=8, heads=16, key_heads=4, hidden=2816, vocabulary=32000, longest=4096
+        ),
     ),
     image_model("maxvit_t", "maxvit", HELD_OUT),
     image_model("mnasnet0_5", "mnasnet", CALIBRATION),
@@ -225,21 +275,29 @@ class NoInitialisation:
             setattr(torch.nn.init, name, function)
 
 
-def sample_input(model: Model, batch: int, precision: str) -> torch.Tensor:
-    sample = model.sample(batch)
-    is_cast = precision == "bf16" and sample.is_floating_point()
-    return sample.to(torch.bfloat16) if is_cast else sample
+def sample_inputs(model: Model, batch: int, precision: str) -> tuple:
+    def cast(value: torch.Tensor) -> torch.Tensor:
+        is_cast = precision == "bf16" and value.is_floating_point()
+        return value.to(torch.bfloat16) if is_cast else value
+
+    return tree_map_only(torch.Tensor, cast, model.sample(batch))
 
 
 def exported(
     model: Model, module: torch.nn.Module, precision: str
 ) -> torch.export.ExportedProgram:
-    free = {0: torch.export.Dim("batch")}
-    if model.longest is not None:
-        free[1] = torch.export.Dim("sequence", max=model.longest)
+    batch = {0: torch.export.Dim("batch")}
+
+    def dimensions(of_input):
+        if isinstance(of_input, list):
+            return [dimensions(item) for item in of_input]
+        return None if of_input is None else batch | of_input
+
     with torch.no_grad():
         return torch.export.export(
-            module, (sample_input(model, EXAMPLE_BATCH, precision),), dynamic_shapes=(free,)
+            module,
+            sample_inputs(model, EXAMPLE_BATCH, precision),
+            dynamic_shapes=tuple(dimensions(of_input) for of_input in model.free),
         )
 
 
@@ -346,8 +404,10 @@ def write_catalogue() -> None:
         if not files:
             continue
         entry = {"name": model.name, "family": model.family, "role": model.role, "files": files}
-        if model.longest is not None:
-            entry["sequence"] = SEQUENCE_LENGTH
+        if model.sequence is not None:
+            entry["sequence"] = model.sequence
+        if model.sizes:
+            entry["sizes"] = model.sizes
         entries.append(entry)
     lines = ",\n".join(json.dumps(entry) for entry in entries)
     (FOLDER / "catalogue.json").write_text(f"[\n{lines}\n]\n")
@@ -364,6 +424,12 @@ def parameter_count(document: dict) -> int:
     return count
 
 
+def call_count(document: dict) -> int:
+    """Nodes of the graph that are no size arithmetic: what an export at one size has."""
+    targets = [node["target"] for node in document["graph_module"]["graph"]["nodes"]]
+    return sum(t.startswith("torch.ops.") and ".sym_size." not in t for t in targets)
+
+
 def print_table() -> None:
     """Markdown, ordered by family; FLOPs come from flop_golden.json."""
     flops = json.loads((FOLDER.parent / "testdata" / "flop_golden.json").read_text())["files"]
@@ -372,11 +438,14 @@ def print_table() -> None:
     for model in sorted(MODELS, key=lambda m: (m.family, m.name)):
         name = file_name(model.name, "fp32")
         document = json.loads(gzip.decompress((FOLDER / name).read_bytes()))
-        sizes = "x".join(str(size) for size in model.sample(1).shape[1:])
-        shape = sizes if model.sample(1).is_floating_point() else f"{sizes} tokens"
+        sample = model.sample(1)[0]
+        sizes = "x".join(str(size) for size in sample.shape[1:])
+        shape = sizes if sample.is_floating_point() else f"{sizes} tokens"
+        if model.sizes:
+            shape = f"1 token, cache of {SEQUENCE_LENGTH}"
         print(
             f"| {model.family} | `{model.name}` | {shape} | {parameter_count(document) / 1e6:.1f} "
-            f"| {flops[name]['total'] / 1e9:.2f} | {len(document['graph_module']['graph']['nodes'])} "
+            f"| {flops[file_name(f'{model.name}_b1', 'fp32')]['total'] / 1e9:.2f} | {call_count(document)} "
             f"| {model.role.replace('_', ' ')} |"
         )
 

@@ -17,7 +17,9 @@ import sys
 import warnings
 
 import torch
+import transformers
 from torch.export import Dim
+from transformers.integrations.executorch import TorchExportableModuleWithStaticCache
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent / "models"))
@@ -101,6 +103,71 @@ class StaticCache(torch.nn.Module):
         return y.transpose(1, 2).reshape(1, new, -1)
 
 
+class Decode(torch.nn.Module):
+    """One step of a decoder whose caches are inputs: grouped queries, RMS norm, rotary embedding, SiLU.
+
+    Caches grow by cat, or are written in place under a mask."""
+
+    def __init__(self, grows):
+        super().__init__()
+        self.grows = grows
+        self.norm = torch.nn.RMSNorm(32)
+        self.q = torch.nn.Linear(32, 32, bias=False)
+        self.k = torch.nn.Linear(32, 16, bias=False)
+        self.v = torch.nn.Linear(32, 16, bias=False)
+        self.words = torch.nn.Embedding(50, 32)
+        self.gate = torch.nn.Linear(32, 64, bias=False)
+
+    def forward(self, ids, position, keys, values):
+        batch, new = ids.shape
+        x = self.norm(self.words(ids))
+        q, k, v = (part(x).view(batch, new, -1, 8).transpose(1, 2) for part in (self.q, self.k, self.v))
+        angle = position[:, None] * torch.arange(4) * 0.1
+        angle = torch.cat((angle, angle), dim=-1)
+
+        def rotated(t):
+            half = torch.cat((-t[..., 4:], t[..., :4]), dim=-1)
+            return t * angle.cos() + half * angle.sin()
+
+        q, k = rotated(q), rotated(k)
+        mask = None
+        if self.grows:
+            keys, values = torch.cat((keys, k), dim=2), torch.cat((values, v), dim=2)
+        else:
+            keys.index_copy_(2, position, k)
+            values.index_copy_(2, position, v)
+            mask = torch.arange(keys.shape[2]) <= position[:, None]
+        y = torch.nn.functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask, enable_gqa=True)
+        return torch.nn.functional.silu(self.gate(y.transpose(1, 2).flatten(2))), keys, values
+
+
+class WithStaticCache(torch.nn.Module):
+    """As transformers.integrations.executorch.convert_and_export_with_cache makes it of a model: keys and values
+    in buffers, index_copy_, a boolean mask; Llama's norm and rotary embedding by hand, its keys repeated by
+    expand and reshape."""
+
+    def __init__(self, model, length=48):
+        super().__init__()
+        model.generation_config = transformers.GenerationConfig(
+            use_cache=True, cache_implementation="static", cache_config={"batch_size": 1, "max_cache_len": length})
+        self.model = TorchExportableModuleWithStaticCache(model.eval())
+
+    def forward(self, input_ids, cache_position):
+        return self.model(input_ids=input_ids, cache_position=cache_position)
+
+
+def transformers_llama():
+    return WithStaticCache(transformers.LlamaForCausalLM(transformers.LlamaConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2, intermediate_size=64,
+        vocab_size=64, max_position_embeddings=64, attn_implementation="sdpa")))
+
+
+def transformers_gpt2():
+    return WithStaticCache(transformers.GPT2LMHeadModel(transformers.GPT2Config(
+        n_embd=32, n_layer=1, n_head=4, vocab_size=64, n_positions=64, attn_implementation="sdpa",
+        bos_token_id=0, eos_token_id=0)))
+
+
 def convolutions():
     return torch.nn.Sequential(
         torch.nn.Conv2d(3, 8, 3, stride=2, padding=1), torch.nn.BatchNorm2d(8), torch.nn.ReLU(),
@@ -162,6 +229,15 @@ def cases():
     yield ("static_cache", StaticCache(), lambda n: (normal(1, n, 32), torch.arange(n)),
            {"x": {1: AUTO}, "position": {0: AUTO}},
            [((n,), {"x[1]": n}) for n in (2, 3, 5, 11, 24)])
+    for grows in (True, False):
+        yield ("growing_cache" if grows else "grouped_cache", Decode(grows),
+               lambda b, n: (tokens(b, 1), torch.arange(1), normal(b, 2, n, 8), normal(b, 2, n, 8)),
+               {"ids": {0: AUTO}, "position": None, "keys": {0: AUTO, 2: AUTO}, "values": {0: AUTO, 2: AUTO}},
+               [((b, n), {"ids[0]": b, "keys[2]": n, "values[2]": n}) for b, n in ((2, 5), (3, 9), (4, 17), (2, 100), (8, 3))])
+    for model in (transformers_llama, transformers_gpt2):
+        yield (model.__name__, model(), lambda n: (tokens(1, n), torch.arange(n)),
+               {"input_ids": {1: AUTO}, "cache_position": {0: AUTO}},
+               [((n,), {"input_ids[1]": n, "cache_position[0]": n}) for n in (7, 2, 3, 16, 48)])
     yield ("masked", Of(lambda s, x: torch.triu(torch.ones(x.shape[1], x.shape[1])).to(torch.bool).unsqueeze(0) & (x.unsqueeze(1) > 0)),
            lambda b, n: (normal(b, n),), ({0: AUTO, 1: AUTO},),
            [((b, n), {"inputs_0[0]": b, "inputs_0[1]": n}) for b, n in ((2, 5), (3, 9), (4, 17), (2, 100), (8, 3))])
