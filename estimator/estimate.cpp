@@ -6,15 +6,7 @@
 
 #include "core/quantity.hpp"
 #include "estimator/prepared_model.hpp"
-
-// One source, three instruction sets: the processor that runs it picks the widest. Elsewhere the
-// plain version is built.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define DERATE_WIDEST_VECTORS __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define DERATE_WIDEST_VECTORS
-#endif
+#include "estimator/widest_vectors.hpp"
 
 namespace derate {
 namespace {
