@@ -28,15 +28,6 @@ struct alignas(64) Chunk {
     std::array<double, chunk> unknown;     ///< out: the part that nothing was learnt of
 };
 
-/// Eight doubles: one register, or two, or four.
-using Lanes [[gnu::vector_size(point_lanes * sizeof(double))]] = double;
-
-[[gnu::always_inline]] inline Lanes load(double const* from) {
-    Lanes lanes;
-    __builtin_memcpy(&lanes, from, sizeof lanes);
-    return lanes;
-}
-
 /// exp(x) for |x| <= 700 to 2 ulp, without a branch, so that a loop of it vectorises.
 ///
 /// x = k log 2 + r with |r| <= log(2) / 2; exp(r) by its Taylor polynomial of degree 13, whose rest

@@ -1,5 +1,7 @@
 #include "estimator/kernel_vector.hpp"
 
+#include <algorithm>
+
 #include "estimator/widest_vectors.hpp"
 
 namespace derate {
@@ -19,17 +21,32 @@ void distances_squared(double const* __restrict points, double const* __restrict
     }
 }
 
-/// A triangle of zeros stands above the diagonal, and adding zero changes no sum.
+/// Rows of the product from `first` on, as many groups of lanes at once as keep the processor busy
+/// while sums wait for their turn. A triangle of zeros stands above the diagonal, and adding zero
+/// changes no sum.
+template <int groups>
+[[gnu::always_inline]] inline void multiply_rows(double const* columns, double const* vector,
+                                                 int points, int padded, int first,
+                                                 double* product) {
+    Lanes sums[groups]{};
+    int const last = std::min(points, first + groups * point_lanes);
+    for (int j = 0; j < last; ++j) {
+        double const* const column = columns + j * padded + first;
+        for (int g = 0; g < groups; ++g) sums[g] += load(column + g * point_lanes) * vector[j];
+    }
+    for (int g = 0; g < groups; ++g) store(sums[g], product + first + g * point_lanes);
+}
+
 DERATE_WIDEST_VECTORS
-void multiply(double const* __restrict columns, double const* __restrict vector, int points,
-              int padded, double* __restrict product) {
-    for (int i = 0; i < padded; ++i) product[i] = 0;
-    for (int j = 0; j < points; ++j) {
-        double const* const column = columns + j * padded;
-        double const factor = vector[j];
-        for (int i = j / point_lanes * point_lanes; i < padded; ++i) {
-            product[i] += column[i] * factor;
-        }
+void multiply(double const* columns, double const* vector, int points, int padded,
+              double* product) {
+    constexpr int together = 4;
+    int row = 0;
+    for (; row + together * point_lanes <= padded; row += together * point_lanes) {
+        multiply_rows<together>(columns, vector, points, padded, row, product);
+    }
+    for (; row < padded; row += point_lanes) {
+        multiply_rows<1>(columns, vector, points, padded, row, product);
     }
 }
 
