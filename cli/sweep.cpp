@@ -193,10 +193,31 @@ std::vector<std::int64_t> SweptModel::sizes_at(std::size_t row) const {
     return sizes;
 }
 
-ModelToPrice SweptModel::at(std::vector<std::int64_t> const& sizes) const {
+std::optional<LinearPartition>& SweptModel::cut_at(std::vector<std::int64_t> other_sizes) {
+    if (cut_ && cut_->other_sizes == other_sizes) return cut_->partition;
+    auto requested = requested_;
+    for (std::size_t d = 0; d < other_sizes.size(); ++d) {
+        requested.named.emplace_back(dimensions_[d].name, other_sizes[d]);
+    }
+    auto const& [name, values] = dimensions_.back();
+    cut_ = Cut{.other_sizes = std::move(other_sizes),
+               .partition = LinearPartition::of(source_.program, requested, name,
+                                                std::ranges::max(values), source_.defaults)};
+    return cut_->partition;
+}
+
+ModelToPrice SweptModel::at(std::vector<std::int64_t> const& sizes) {
     auto requested = requested_;
     for (std::size_t d = 0; d < sizes.size(); ++d) {
         requested.named.emplace_back(dimensions_[d].name, sizes[d]);
+    }
+    // To find out whether it can be cut once, it is cut some times.
+    constexpr std::size_t worthwhile = 12;
+    if (!sizes.empty() && dimensions_.back().values.size() >= worthwhile) {
+        auto& cut = cut_at({sizes.begin(), sizes.end() - 1});
+        if (cut && cut->holds(sizes.back())) {
+            return model_to_price(source_, requested, flags_, cut->subgraphs_at(sizes.back()));
+        }
     }
     return model_to_price(source_, requested, flags_);
 }
@@ -205,7 +226,7 @@ bool names_several_sizes(EstimateFlags const& flags) {
     return std::ranges::any_of(flags.dimensions.named, names_several);
 }
 
-Sweep swept(SweptModel const& model, Target const& target, ModelToPrice const& first,
+Sweep swept(SweptModel& model, Target const& target, ModelToPrice const& first,
             std::optional<double> limit_ms) {
     Sweep sweep{.dimensions = model.dimensions(),
                 .model = model.name(),
@@ -220,7 +241,7 @@ Sweep swept(SweptModel const& model, Target const& target, ModelToPrice const& f
     std::optional<ModelToPrice> before;
     for (std::size_t i = 0; i < model.rows(); ++i) {
         auto const sizes = model.sizes_at(i);
-        auto now = model.at(sizes);
+        auto now = i == 0 ? first : model.at(sizes);
         auto const estimate = pricing.price(now);
         SweepRow row{.sizes = sizes,
                      .batch = now.batch,

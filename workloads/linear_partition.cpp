@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 
+#include "core/input_error.hpp"
 #include "workloads/node_shapes.hpp"
 
 namespace derate {
@@ -425,7 +426,11 @@ std::optional<LinearPartition> LinearPartition::of(SymbolicProgram const& progra
     };
     std::vector<std::int64_t> const sizes{least_size, least_size + 1, most / 2, most - 1, most};
     std::vector<BoundProgram> bound;
-    for (auto const size : sizes) bound.push_back(bound_at(size));
+    try {
+        for (auto const size : sizes) bound.push_back(bound_at(size));
+    } catch (InputError const&) {
+        return std::nullopt;  // who asks for that size alone is told why
+    }
 
     // The one symbol that is the size.
     std::optional<std::size_t> symbol;

@@ -51,8 +51,8 @@ class LinearPartition {
     /// \param requested   the other sizes
     /// \param dimension   what RequestedDimensions::named calls the size
     /// \param most        greatest value that will be asked for
-    /// \return  empty where the proof does not hold: then each size is cut for itself
-    /// \throws InputError  as bind()
+    /// \return  empty where the proof does not hold, and where bind() refuses one of the five sizes:
+    /// then each size is cut for itself
     [[nodiscard]] static std::optional<LinearPartition> of(SymbolicProgram const& program,
                                                            RequestedDimensions const& requested,
                                                            std::string const& dimension,
