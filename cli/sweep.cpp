@@ -116,14 +116,18 @@ std::multiset<std::string> regimes_of(ModelToPrice const& model) {
 /// Batches from which LibTorch's CPU kernels are others (products of one row; blocks of 16 rows).
 constexpr std::array cpu_batch_steps{2, 16};
 
+/// Of a row, what the next one is compared with.
+struct KernelsOfRow {
+    std::optional<int> batch;
+    std::multiset<std::string> regimes;
+};
+
 /// What makes a row unlike the one before it.
-std::vector<std::string> steps_between(ModelToPrice const& before, ModelToPrice const& now,
+std::vector<std::string> steps_between(KernelsOfRow const& before, KernelsOfRow const& now,
                                        DeviceKind device) {
     std::vector<std::string> notes;
-    auto const old_regimes = regimes_of(before);
-    auto const regimes = regimes_of(now);
     std::vector<std::string> added;
-    std::ranges::set_difference(regimes, old_regimes, std::back_inserter(added));
+    std::ranges::set_difference(now.regimes, before.regimes, std::back_inserter(added));
     if (!added.empty()) {
         notes.push_back(
             "other kernels: " + added.front() +
@@ -238,10 +242,10 @@ Sweep swept(SweptModel& model, Target const& target, ModelToPrice const& first,
     std::map<WarningCode, std::size_t> warned;  // rows of each kind
     Pricing const pricing{target, first.precision};
     auto const device = target.calibrations.front().condition.execution.device;
-    std::optional<ModelToPrice> before;
+    std::optional<KernelsOfRow> before;
     for (std::size_t i = 0; i < model.rows(); ++i) {
         auto const sizes = model.sizes_at(i);
-        auto now = i == 0 ? first : model.at(sizes);
+        auto const now = i == 0 ? first : model.at(sizes);
         auto const estimate = pricing.price(now);
         SweepRow row{.sizes = sizes,
                      .batch = now.batch,
@@ -250,7 +254,8 @@ Sweep swept(SweptModel& model, Target const& target, ModelToPrice const& first,
                      .bound = bound_of(estimate),
                      .notes = {},
                      .verdict = {}};
-        if (before) row.notes = steps_between(*before, now, device);
+        KernelsOfRow kernels{.batch = now.batch, .regimes = regimes_of(now)};
+        if (before) row.notes = steps_between(*before, kernels, device);
         if (i == 0) sweep.calibrations = used_calibrations(target, estimate);
         if (!estimate.spread_known) row.notes.emplace_back("at a guess");
         if (estimate.unseen_share > 0.5) {
@@ -266,7 +271,7 @@ Sweep swept(SweptModel& model, Target const& target, ModelToPrice const& first,
         }
         if (limit_ms) row.verdict = verdict_of(row, *limit_ms);
         sweep.rows.push_back(std::move(row));
-        before = std::move(now);
+        before = std::move(kernels);
     }
     for (auto& warning : sweep.warnings) {
         auto const rows = warned[warning.code];

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <map>
 #include <span>
 #include <string_view>
+#include <tuple>
 
 #include "core/input_error.hpp"
 #include "workloads/node_shapes.hpp"
@@ -73,14 +73,16 @@ class Terms {
         switch (function) {
             case ShapeFunction::multiply: {
                 Term product{.power = a.power + b.power};
-                bool const is_beyond =
-                    __builtin_mul_overflow(a.factor, b.factor, &product.factor);
+                bool const is_beyond = __builtin_mul_overflow(a.factor, b.factor, &product.factor);
                 if (is_beyond || product.power > 1) return std::nullopt;
                 return product;
             }
-            case ShapeFunction::add:
-                if (a.power != b.power) return std::nullopt;
-                return Term{.factor = a.factor + b.factor, .power = a.power};
+            case ShapeFunction::add: {
+                Term sum{.power = a.power};
+                bool const is_beyond = __builtin_add_overflow(a.factor, b.factor, &sum.factor);
+                if (is_beyond || a.power != b.power) return std::nullopt;
+                return sum;
+            }
             case ShapeFunction::minimum:
             case ShapeFunction::maximum: {
                 if (a.power == b.power) {
@@ -90,8 +92,10 @@ class Terms {
                 }
                 auto const& moving = a.power == 1 ? a : b;
                 auto const& fixed = a.power == 1 ? b : a;
+                std::int64_t at_most = 0;
+                if (__builtin_mul_overflow(moving.factor, most_, &at_most)) return std::nullopt;
                 bool const is_above = moving.factor * least_size >= fixed.factor;
-                if (!is_above && moving.factor * most_ > fixed.factor) return std::nullopt;
+                if (!is_above && at_most > fixed.factor) return std::nullopt;
                 return is_above == (function == ShapeFunction::maximum) ? moving : fixed;
             }
             case ShapeFunction::floor_divide:
@@ -115,7 +119,8 @@ class Terms {
 /// A number of a bound program, from two sizes, where it is known to be a term.
 std::optional<Term> term_of(std::int64_t at_two, std::int64_t at_three) {
     if (at_two == at_three) return Term{.factor = at_two};
-    if (at_two % 2 == 0 && at_two / 2 * 3 == at_three) return Term{.factor = at_two / 2, .power = 1};
+    if (at_two % 2 == 0 && at_two / 2 * 3 == at_three)
+        return Term{.factor = at_two / 2, .power = 1};
     return std::nullopt;
 }
 
@@ -297,8 +302,8 @@ std::optional<LinearNumber> line_through(std::span<double const> values,
     auto const size = [&](std::size_t i) { return static_cast<double>(sizes[i]); };
     line.per_step = (values[1] - values[0]) / (size(1) - size(0));
     line.at_zero = values[0] - line.per_step * size(0);
-    bool const is_whole = line.per_step == std::floor(line.per_step) &&
-                          line.at_zero == std::floor(line.at_zero);
+    bool const is_whole =
+        line.per_step == std::floor(line.per_step) && line.at_zero == std::floor(line.at_zero);
     auto const greatest =
         std::abs(line.at_zero) + std::abs(line.per_step) * static_cast<double>(sizes.back());
     if (!is_whole || !(greatest < most_exact)) return std::nullopt;
@@ -376,10 +381,9 @@ bool are_terms(SymbolicProgram const& symbolic, Terms& terms, std::int64_t most,
             if (terms.is_fixed(slot.expression)) continue;
             auto const& node = symbolic.program.nodes[static_cast<std::size_t>(slot.owner)];
             auto const* row = find_operator(node);
-            bool const counts_nothing =
-                row != nullptr &&
-                (row->kind == OperatorKind::view || row->kind == OperatorKind::maybe_view ||
-                 row->kind == OperatorKind::copy);
+            bool const counts_nothing = row != nullptr && (row->kind == OperatorKind::view ||
+                                                           row->kind == OperatorKind::maybe_view ||
+                                                           row->kind == OperatorKind::copy);
             if (!counts_nothing) return false;
             continue;
         }
@@ -484,10 +488,10 @@ std::optional<LinearPartition> LinearPartition::of(SymbolicProgram const& progra
 
 bool LinearPartition::learn_reshapes(ExportedProgram const& at_two,
                                      ExportedProgram const& at_three) {
+    /// A call by what it reads and makes at 2 and at 3: terms that are equal at both are equal.
     struct Known {
         std::string_view target;
-        TensorValue const* from;
-        TensorValue const* to;
+        std::array<TensorValue const*, 4> tensors;
     };
     std::vector<Known> known;
     auto const is_alike = [](TensorValue const* a, TensorValue const* b) {
@@ -501,14 +505,16 @@ bool LinearPartition::learn_reshapes(ExportedProgram const& at_two,
         auto const read = tensors_read(node);
         auto const made = tensors_returned(node);
         if (read.empty() || made.empty()) continue;
-        // What is equal at 3 and of a term of the same power is equal everywhere.
-        auto const* from = &value_of(at_three, read.front());
-        auto const* to = &value_of(at_three, made.front());
+        Known const call{
+            .target = node.target,
+            .tensors = {&value_of(at_two, read.front()), &value_of(at_two, made.front()),
+                        &value_of(at_three, read.front()), &value_of(at_three, made.front())}};
         auto const is_known = std::ranges::any_of(known, [&](Known const& one) {
-            return one.target == node.target && is_alike(one.from, from) && is_alike(one.to, to);
+            return one.target == call.target &&
+                   std::ranges::equal(one.tensors, call.tensors, is_alike);
         });
         if (is_known) continue;
-        known.push_back({.target = node.target, .from = from, .to = to});
+        known.push_back(call);
         auto const id = static_cast<ValueId>(values.size());
         values.push_back(value_of(at_two, read.front()));
         values.push_back(value_of(at_two, made.front()));
@@ -521,7 +527,7 @@ bool LinearPartition::learn_reshapes(ExportedProgram const& at_two,
         reshapes_.kinds.push_back(kind_of(at_two, node));
     }
     for (std::size_t i = 0; i < values.size(); ++i) {
-        auto const& reference = i % 2 == 0 ? *known[i / 2].from : *known[i / 2].to;
+        auto const& reference = *known[i / 2].tensors[2 + i % 2];
         auto const read = [&](std::vector<std::int64_t>& two,
                               std::vector<std::int64_t> const& three) {
             for (std::size_t d = 0; d < two.size(); ++d) {
@@ -568,7 +574,12 @@ bool LinearPartition::learn_kernels(Samples const& samples, Sizes const& sizes) 
         for (std::size_t f = 0; f < feature_count; ++f) {
             numbers.sizes[f] = line([f](KernelTraits const& of) { return of.sizes[f]; });
         }
-        if (!is_linear) return false;
+        // Work over outputs is one of the sizes: constant where both grow alike, or not at all.
+        auto const& [work, outputs] = std::tie(numbers.flops, numbers.sizes[1]);
+        bool const is_alike = (work.at_zero == 0 && outputs.at_zero == 0) ||
+                              (work.per_step == 0 && outputs.per_step == 0);
+        bool const is_ratio = feature_group_of(first.type) == FeatureGroup::memory;
+        if (!is_linear || (is_ratio && work != LinearNumber{} && !is_alike)) return false;
         std::size_t kernel = 0;
         for (; kernel < kernels_.size(); ++kernel) {
             if (numbers_[kernel] == numbers && kernels_[kernel] == first) break;

@@ -26,7 +26,8 @@ struct LinearNumber {
     friend bool operator==(LinearNumber const&, LinearNumber const&) = default;
 };
 
-/// The partition of a symbolic program at any value of one of its sizes, mostly the batch, cut once.
+/// The partition of a symbolic program at any value of one of its sizes, mostly the batch, cut
+/// once.
 ///
 /// Its numbers are linear in that size, which is proven, not guessed, and only of programs where it
 /// can be:
@@ -44,15 +45,15 @@ struct LinearNumber {
 ///     only, and these are found and left out; and whether a reshape is a view, which holds() asks
 ///     anew for each size.
 ///  4. A polynomial of degree 4 that takes five values of a line is that line; so is the lesser of
-///     lines that takes three. Each number of each subgraph is compared at five sizes, from 2 to the
-///     greatest, and everything that is no number must be the same at all of them.
+///     lines that takes three. Each number of each subgraph is compared at five sizes, from 2 to
+///     the greatest, and everything that is no number must be the same at all of them.
 class LinearPartition {
   public:
     /// \param requested   the other sizes
     /// \param dimension   what RequestedDimensions::named calls the size
     /// \param most        greatest value that will be asked for
-    /// \return  empty where the proof does not hold, and where bind() refuses one of the five sizes:
-    /// then each size is cut for itself
+    /// \return  empty where the proof does not hold, and where bind() refuses one of the five
+    /// sizes: then each size is cut for itself
     [[nodiscard]] static std::optional<LinearPartition> of(SymbolicProgram const& program,
                                                            RequestedDimensions const& requested,
                                                            std::string const& dimension,
@@ -73,9 +74,9 @@ class LinearPartition {
     /// Allocates nothing. \param size  that holds() is true of
     [[nodiscard]] std::vector<KernelTraits> const& kernels_at(std::int64_t size);
 
-    /// The subgraphs of the partition at `size`, but for their descriptors, which are those at 2: of
-    /// them only which inputs' values decide the time is the same.
-    /// \param size  that holds() is true of
+    /// The subgraphs of the partition at `size`, but for their descriptors, which are those at 2:
+    /// of them only which inputs' values decide the time is the same. \param size  that holds() is
+    /// true of
     [[nodiscard]] std::vector<Subgraph> const& subgraphs_at(std::int64_t size);
 
   private:
@@ -105,7 +106,8 @@ class LinearPartition {
     using Samples = std::vector<std::vector<Subgraph>>;  // one for each of the sizes
     [[nodiscard]] bool learn_kernels(Samples const& samples, Sizes const& sizes);
     [[nodiscard]] bool learn_subgraphs(Samples& samples, Sizes const& sizes);
-    [[nodiscard]] bool learn_reshapes(ExportedProgram const& at_two, ExportedProgram const& at_three);
+    [[nodiscard]] bool learn_reshapes(ExportedProgram const& at_two,
+                                      ExportedProgram const& at_three);
 
     std::int64_t most_ = 0;
     std::set<std::int64_t> left_out_;

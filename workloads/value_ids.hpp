@@ -54,6 +54,9 @@ class ValueIds {
     friend bool operator==(ValueIds const& a, ValueIds const& b) {
         return std::equal(a.begin(), a.end(), b.begin(), b.end());
     }
+    friend bool operator==(ValueIds const& a, std::vector<ValueId> const& b) {
+        return std::equal(a.begin(), a.end(), b.begin(), b.end());
+    }
 
   private:
     std::array<ValueId, 6> few_{};
