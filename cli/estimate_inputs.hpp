@@ -69,8 +69,8 @@ struct Target {
                                           RequestedDimensions const& dimensions,
                                           EstimateFlags const& flags);
 
-/// The same with its subgraphs known already, and nothing asked of operators that the table does not
-/// know.
+/// The same with its subgraphs known already, and nothing asked of operators that the table does
+/// not know.
 [[nodiscard]] ModelToPrice model_to_price(SymbolicModel const& source,
                                           RequestedDimensions const& dimensions,
                                           EstimateFlags const& flags,

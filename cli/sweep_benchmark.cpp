@@ -2,7 +2,7 @@
 // to a latency with interval.
 //
 // one_by_one/<model>  bound, cut, prepared and priced for itself: the baseline
-// family/<model>      cut and prepared once, then only its numbers; `checked` is 1 where every
+// cut_once/<model>    cut and prepared once, then only its numbers; `checked` is 1 where every
 //                     eleventh of the first 1,000 sizes equals the baseline to the last bit
 #include <benchmark/benchmark.h>
 
@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "estimator/model_family.hpp"
+#include "estimator/model_at_sizes.hpp"
 #include "storage/calibration_files.hpp"
 #include "workloads/linear_partition.hpp"
 #include "workloads/model_set.hpp"
@@ -56,27 +56,27 @@ void one_by_one(benchmark::State& state) {
 }
 BENCHMARK(one_by_one)->DenseRange(0, 1)->Unit(benchmark::kMicrosecond);
 
-void family(benchmark::State& state) {
+void cut_once(benchmark::State& state) {
     Bench const bench{state};
     auto cut = LinearPartition::of(bench.model.program, {}, "batch", most, bench.model.defaults);
     if (!cut) {
         state.SkipWithError("the model is cut for each size alone");
         return;
     }
-    ModelFamily family{bench.calibration, cut->kernels(), cut->kernel_of_subgraph(),
-                       partition_rule(Backend::eager)};
+    ModelAtSizes priced{bench.calibration, cut->kernels(), cut->kernel_of_subgraph(),
+                        partition_rule(Backend::eager)};
     std::int64_t held = 0;
     std::int64_t batch = 1;
     for (auto _ : state) {
         batch = batch % most + 1;
         if (!cut->holds(batch)) continue;
         ++held;
-        benchmark::DoNotOptimize(family.estimate(cut->kernels_at(batch)));
+        benchmark::DoNotOptimize(priced.estimate(cut->kernels_at(batch)));
     }
     bool checked = true;
     for (std::int64_t size = 2; size < 1000; size += 11) {
         if (!cut->holds(size)) continue;
-        auto const swept = family.estimate(cut->kernels_at(size));
+        auto const swept = priced.estimate(cut->kernels_at(size));
         auto const single = bench.alone(size);
         checked = checked && swept.latency_ms == single.latency_ms &&
                   swept.ci_95_upper_ms == single.ci_95_upper_ms;
@@ -85,7 +85,7 @@ void family(benchmark::State& state) {
     state.counters["checked"] = checked ? 1 : 0;
     state.counters["held"] = static_cast<double>(held) / static_cast<double>(state.iterations());
 }
-BENCHMARK(family)->DenseRange(0, 1)->Unit(benchmark::kMicrosecond);
+BENCHMARK(cut_once)->DenseRange(0, 1)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace derate
