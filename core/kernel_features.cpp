@@ -242,14 +242,8 @@ Features sizes_of(Subgraph const& subgraph, SubgraphNode const& node, double ker
         case FeatureGroup::memory:
             return memory_sizes(subgraph, node, kernels);
     }
-    return {subgraph.traffic.input.value(),
-            subgraph.traffic.output.value(),
-            0,
-            0,
-            0,
-            0,
-            kernels,
-            0};
+    return {
+        subgraph.traffic.input.value(), subgraph.traffic.output.value(), 0, 0, 0, 0, kernels, 0};
 }
 
 std::vector<std::string_view> joined_to(Subgraph const& subgraph, SubgraphNode const& main) {

@@ -74,7 +74,7 @@ CompiledCurve compiled(EfficiencyCurve const& curve, std::string name) {
             result.factor[j * padded + i] = model.packed_factor[packed++];
         }
     }
-    constexpr int no_regime = -2;
+    constexpr double no_regime = -2;
     result.point_regimes.assign(padded, no_regime);
     for (std::size_t i = 0; i < count; ++i) {
         result.point_regimes[i] = regime_index(result, model.point_regimes[i]);
@@ -169,10 +169,8 @@ KernelTerms kernel_terms(CompiledCalibration const& calibration, KernelTraits co
                        .regime = traits.regime,
                        .is_unlike_products = traits.is_unlike_products,
                        .unseen_joined = unseen_operators(calibration, traits.joined)};
-    kernel.unseen_joined_count =
-        std::ranges::count_if(traits.joined, [&](std::string const& op) {
-            return !calibration.knows_joined(op);
-        });
+    kernel.unseen_joined_count = std::ranges::count_if(
+        traits.joined, [&](std::string const& op) { return !calibration.knows_joined(op); });
     set_numbers(kernel, calibration, traits);
     return kernel;
 }

@@ -43,8 +43,8 @@ struct CompiledCurve {
     double noise_squared = 0;
     ResidualCorrelation correlation;
     // As many of each as padded_points(points), zeros at the end:
-    std::vector<double> features;    ///< for one feature after the other, that of each point
-    std::vector<int> point_regimes;  ///< index into `regimes`; -2 at the end
+    std::vector<double> features;       ///< for one feature after the other, that of each point
+    std::vector<double> point_regimes;  ///< index into `regimes`; -2 at the end
     std::vector<double> weights;
     std::vector<double> factor;  ///< one column of the lower triangle after the other
 };

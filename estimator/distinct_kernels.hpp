@@ -28,6 +28,7 @@ class DistinctKernels {
     std::vector<double> counts_;
     std::vector<int> position_;
     std::vector<double> means_;
+    KernelCorrelations correlations_;
 };
 
 /// Adds a kernel to the sums over the model's subgraphs, which are formed in the model's order.

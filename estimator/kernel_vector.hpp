@@ -47,9 +47,25 @@ struct KernelTerms {
 [[nodiscard]] KernelTerms kernel_terms(CompiledCalibration const& calibration,
                                        KernelTraits const& traits);
 
-/// The same kernel with other numbers: `kernel` is then what kernel_terms() gives. Allocates nothing.
-/// \param traits  those that `kernel` was made from, but for terms and sizes
+/// The same kernel with other numbers: `kernel` is then what kernel_terms() gives. Allocates
+/// nothing. \param traits  those that `kernel` was made from, but for terms and sizes
 void set_numbers(KernelTerms& kernel, CompiledCalibration const& calibration,
                  KernelTraits const& traits);
+
+/// How like the residuals of kernels of one curve are.
+class KernelCorrelations {
+  public:
+    void set(std::span<KernelTerms const* const> kernels);
+
+    /// Covariances of a kernel with the first ones that were set, valid until the next call.
+    [[nodiscard]] std::span<double const> with_first(CompiledCurve const& curve,
+                                                     KernelTerms const& kernel, int count);
+
+  private:
+    int padded_ = 0;
+    std::vector<double> features_;  // as CompiledCurve holds those of points
+    std::vector<double> regimes_;
+    std::vector<double> correlations_;
+};
 
 }  // namespace derate

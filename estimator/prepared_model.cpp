@@ -8,6 +8,7 @@
 #include "core/quantity.hpp"
 #include "estimator/distinct_kernels.hpp"
 #include "estimator/kernel_vector.hpp"
+#include "estimator/widest_vectors.hpp"
 
 namespace derate {
 namespace {
@@ -26,15 +27,11 @@ PricedKernel price(CompiledCurve const& curve, PreparedModel const& model, std::
     PricedKernel result;
     result.terms = roofline_seconds(curve.roofline, model.factors(j));
     if (curve.points > 0) {
-        auto const* vector = model.vectors.data() + model.vector_begin[j];
-        auto const* whitened = model.whitened.data() + model.vector_begin[j];
-        double explained = 0;
-        for (int i = 0; i < curve.points; ++i) {
-            result.residual += curve.weights[static_cast<std::size_t>(i)] * vector[i];
-            explained += whitened[i] * whitened[i];
-        }
+        auto const known = known_of_points(curve, model.vectors.data() + model.vector_begin[j],
+                                           model.whitened.data() + model.vector_begin[j]);
+        result.residual = known.residual;
         result.shared_variance =
-            curve.variance_scale * std::max(0.0, curve.amplitude_squared - explained);
+            curve.variance_scale * std::max(0.0, curve.amplitude_squared - known.explained);
         result.variance = result.shared_variance + curve.variance_scale * curve.noise_squared;
     } else {
         result.variance = curve.log_variance;
@@ -68,13 +65,15 @@ std::optional<Bound> bound_of(CompiledCalibration const& calibration, double flo
 /// joint posterior.
 double shared_correlation(CompiledCurve const& curve, PreparedModel const& model,
                           CurveRun const& run, std::span<KernelTerms const* const> kernels,
-                          std::vector<double>& means) {
+                          std::vector<double>& means, KernelCorrelations& correlations) {
     if (run.end - run.begin < 2 || curve.points == 0) return 0;
     std::array<double, max_points> explained{};
     double joint = 0;
     double sum = 0;
     double sum_squares = 0;
     means.clear();
+    correlations.set(kernels.subspan(static_cast<std::size_t>(run.begin),
+                                     static_cast<std::size_t>(run.end - run.begin)));
     for (int i = run.begin; i < run.end; ++i) {
         auto const at = static_cast<std::size_t>(i);
         auto const priced = price(curve, model, at);
@@ -87,17 +86,10 @@ double shared_correlation(CompiledCurve const& curve, PreparedModel const& model
         for (int p = 0; p < curve.points; ++p) {
             explained[static_cast<std::size_t>(p)] += mean * whitened[p];
         }
-        auto const& own = *kernels[at];
-        for (int j = run.begin; j <= i; ++j) {
-            auto const& other = *kernels[static_cast<std::size_t>(j)];
-            double distance = 0;
-            for (std::size_t f = 0; f < feature_count; ++f) {
-                double const difference = own.features[f] - other.features[f];
-                distance += difference * difference;
-            }
-            joint += (j < i ? 2 : 1) * mean * means[static_cast<std::size_t>(j - run.begin)] *
-                     curve.amplitude_squared *
-                     curve.correlation(distance, own.regime_number == other.regime_number);
+        auto const covariances = correlations.with_first(curve, *kernels[at], i - run.begin + 1);
+        for (std::size_t j = 0; j < covariances.size(); ++j) {
+            bool const is_itself = j + 1 == covariances.size();
+            joint += (is_itself ? 1 : 2) * mean * means[j] * covariances[j];
         }
     }
     for (double const value : explained) joint -= value * value;
@@ -195,7 +187,9 @@ void DistinctKernels::set(std::span<KernelTerms const> kernels, std::span<int co
         order_.resize(kernels.size());
         std::iota(order_.begin(), order_.end(), 0);
     }
-    auto const of = [&](int i) -> KernelTerms const& { return kernels[static_cast<std::size_t>(i)]; };
+    auto const of = [&](int i) -> KernelTerms const& {
+        return kernels[static_cast<std::size_t>(i)];
+    };
     // Equal ones in the order in which they come, so that the first stands for all.
     auto const precedes = [&](int a, int b) {
         auto const order = key_of(of(a)) <=> key_of(of(b));
@@ -219,9 +213,9 @@ void DistinctKernels::set(std::span<KernelTerms const> kernels, std::span<int co
 }
 
 void DistinctKernels::fill(PreparedModel& model, CompiledCalibration const& calibration) {
-    for (auto* array : {&model.count, &model.kernels, &model.flop_power, &model.joined_power,
-                        &model.byte_power, &model.cache_excess, &model.added_variance,
-                        &model.vectors, &model.whitened}) {
+    for (auto* array :
+         {&model.count, &model.kernels, &model.flop_power, &model.joined_power, &model.byte_power,
+          &model.cache_excess, &model.added_variance, &model.vectors, &model.whitened}) {
         array->clear();
     }
     model.vector_begin.clear();
@@ -259,7 +253,7 @@ void DistinctKernels::fill(PreparedModel& model, CompiledCalibration const& cali
     for (auto& run : model.runs) {
         run.shared_correlation =
             shared_correlation(calibration.curves()[static_cast<std::size_t>(run.curve)], model,
-                               run, kernels_, means_);
+                               run, kernels_, means_, correlations_);
     }
 }
 
@@ -270,8 +264,7 @@ PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph
     std::vector<KernelTerms> kernels;
     kernels.reserve(subgraphs.size());
     for (auto const& subgraph : subgraphs) {
-        auto const& kernel =
-            kernels.emplace_back(kernel_terms(calibration, traits_of(subgraph)));
+        auto const& kernel = kernels.emplace_back(kernel_terms(calibration, traits_of(subgraph)));
         add_to_totals(model, kernel);
         model.subgraph_id.push_back(subgraph.id);
         model.flops.push_back(kernel.terms.flops);
