@@ -282,8 +282,11 @@ bool is_countable(ExportedProgram const& program, ProgramNode const& node,
         case OperatorKind::maybe_view:
         case OperatorKind::dropout:
             return true;
+        // A kernel of its own, of which the table counts as far as it can be read.
         case OperatorKind::embedding:
+            return operator_name(node) == "embedding";
         case OperatorKind::gather:
+            return operator_name(node) == "index_select" || operator_name(node) == "index";
         case OperatorKind::scatter:
         case OperatorKind::recurrent:
         case OperatorKind::decomposition:

@@ -37,8 +37,8 @@ struct LinearNumber {
 ///     ranges.
 ///  2. Every call is of a kind whose counts are sums of products of sizes, of at most degree 4 in
 ///     the symbol, or the lesser of such sums: convolutions, plain products and attention, norms,
-///     pools, what goes element by element, views. Look-ups, scatters, recurrences and
-///     decompositions are not.
+///     pools, look-ups, what goes element by element, views. Scatters, recurrences and
+///     decompositions are not, unless nothing of them follows from the symbol.
 ///  3. What else counts depend on are comparisons: of sizes with 0 and 1 and of strides with 0,
 ///     which no size of 2 or more changes; of the extents of operands, which are equal, 1, or the
 ///     partition is not made; of strides with products of sizes, which may be equal at single sizes
