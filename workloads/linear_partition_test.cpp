@@ -11,24 +11,10 @@
 #include <vector>
 
 #include "core/input_error.hpp"
-#include "storage/file.hpp"
+#include "ctest/symbolic_graphs.hpp"
 
 namespace derate {
 namespace {
-
-/// Graphs of make_symbolic_graphs.py (PyTorch 2.15.0), by name.
-nlohmann::json const& graphs() {
-    static auto const all = [] {
-        auto const file = std::filesystem::path{DERATE_TEST_DATA} / "symbolic_graphs.json.gz";
-        constexpr std::size_t limit = std::size_t{64} << 20;
-        return nlohmann::json::parse(gzip_expand(read_text(file, limit), file.string(), limit));
-    }();
-    return all;
-}
-
-SymbolicProgram symbolic(std::string const& name) {
-    return parse_symbolic_program(graphs().at(name).at("symbolic").dump(), name);
-}
 
 /// Empty where the export refuses the size.
 std::optional<std::vector<Subgraph>> subgraphs_at(SymbolicProgram const& program,
@@ -71,8 +57,8 @@ TEST(LinearPartition, IsThePartitionAtEverySizeThatItHoldsFor) {
     constexpr std::int64_t most = 70;
     int made = 0;
     int tried = 0;
-    for (auto const& [name, entry] : graphs().items()) {
-        auto const program = symbolic(name);
+    for (auto const& [name, entry] : symbolic_graphs().items()) {
+        auto const program = symbolic_graph(name);
         std::set<std::string> seen;
         for (auto const& fixed : entry.at("static")) {
             auto const& dims = fixed.at("dims");
@@ -170,7 +156,7 @@ TEST(LinearPartition, IsNotMadeWhereAGuardDependsOnTheSize) {
 }
 
 TEST(LinearPartition, IsNotMadeWhereNothingIsProven) {
-    auto const attention = symbolic("attention");
+    auto const attention = symbolic_graph("attention");
     EXPECT_TRUE(LinearPartition::of(attention, {.sequence = 64}, "x[0]", 64, {}));
     EXPECT_FALSE(LinearPartition::of(attention, {.batch = 4}, "x[1]", 64, {}))
         << "its work grows with the square of the length";
