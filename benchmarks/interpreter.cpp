@@ -198,8 +198,7 @@ void Interpreter::find_dead_slots(ExportedProgram const& program) {
     std::vector<bool> read_later = kept_;
     for (std::size_t i = calls_.size(); i-- > 0;) {
         auto candidates = tensors_read(program.nodes[i]);
-        auto const made = tensors_returned(program.nodes[i]);
-        candidates.insert(candidates.end(), made.begin(), made.end());
+        candidates.append(tensors_returned(program.nodes[i]));
         for (auto const slot : candidates) {
             if (read_later[static_cast<std::size_t>(slot)]) continue;
             read_later[static_cast<std::size_t>(slot)] = true;

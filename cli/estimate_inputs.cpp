@@ -48,19 +48,24 @@ ModelToPrice measured_model(fs::path const& file, EstimateFlags const& flags) {
     return model;
 }
 
-ModelToPrice to_price(LoadedModel const& loaded) {
-    auto cut = partition(loaded.program);
+/// All but its subgraphs.
+ModelToPrice uncut(LoadedModel const& loaded) {
     ModelToPrice model{.name = loaded.name,
                        .batch = loaded.batch,
                        .precision = loaded.precision,
-                       .partition = std::string{cut.rule},
+                       .partition = std::string{partition_rule(Backend::eager)},
                        .warnings = warnings_of(loaded.program),
-                       .unknown = unknown_work(loaded.program),
                        .dimensions = loaded.dimensions};
     for (auto const& note : loaded.notes) {
         model.warnings.push_back({WarningCode::dimensions, note});
     }
-    for (auto& item : cut.subgraphs) {
+    return model;
+}
+
+ModelToPrice to_price(LoadedModel const& loaded) {
+    auto model = uncut(loaded);
+    model.unknown = unknown_work(loaded.program);
+    for (auto& item : partition(loaded.program).subgraphs) {
         model.subgraphs.push_back(std::move(item.subgraph));
     }
     return model;
@@ -217,6 +222,13 @@ SymbolicModel model_source(EstimateFlags const& flags) {
 ModelToPrice model_to_price(SymbolicModel const& source, RequestedDimensions const& dimensions,
                             EstimateFlags const& flags) {
     return to_price(at(source, dimensions, requested_precision(flags)));
+}
+
+ModelToPrice model_to_price(SymbolicModel const& source, RequestedDimensions const& dimensions,
+                            EstimateFlags const& flags, std::span<Subgraph const> subgraphs) {
+    auto model = uncut(at(source, dimensions, requested_precision(flags)));
+    model.subgraphs.assign(subgraphs.begin(), subgraphs.end());
+    return model;
 }
 
 ModelToPrice model_to_price(EstimateFlags const& flags) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,13 @@ struct Target {
 [[nodiscard]] ModelToPrice model_to_price(SymbolicModel const& source,
                                           RequestedDimensions const& dimensions,
                                           EstimateFlags const& flags);
+
+/// The same with its subgraphs known already, and nothing asked of operators that the table does
+/// not know.
+[[nodiscard]] ModelToPrice model_to_price(SymbolicModel const& source,
+                                          RequestedDimensions const& dimensions,
+                                          EstimateFlags const& flags,
+                                          std::span<Subgraph const> subgraphs);
 
 /// What `--calibration` or each `--hardware` names, of it those calibrations that price the state
 /// of malloc that is asked for.

@@ -34,7 +34,7 @@ void refuse_what_does_not_fit(EstimateFlags const& flags, CommonFlags const& com
 ExitCode estimate_sweep(EstimateFlags const& flags, CommonFlags const& common) {
     refuse_what_does_not_fit(flags, common);
     auto const limit_ms = flags.target ? std::optional{limit_ms_of(*flags.target)} : std::nullopt;
-    SweptModel const model{flags};
+    SweptModel model{flags};
     auto const first = model.at(model.sizes_at(0));
     bool is_first = true;
     std::vector<nlohmann::json> results;

@@ -106,14 +106,18 @@ std::multiset<std::string> regimes_of(ModelToPrice const& model) {
 /// Batches from which LibTorch's CPU kernels are others (products of one row; blocks of 16 rows).
 constexpr std::array cpu_batch_steps{2, 16};
 
+/// Of a row, what the next one is compared with.
+struct KernelsOfRow {
+    std::optional<int> batch;
+    std::multiset<std::string> regimes;
+};
+
 /// What makes a row unlike the one before it.
-std::vector<std::string> steps_between(ModelToPrice const& before, ModelToPrice const& now,
+std::vector<std::string> steps_between(KernelsOfRow const& before, KernelsOfRow const& now,
                                        DeviceKind device) {
     std::vector<std::string> notes;
-    auto const old_regimes = regimes_of(before);
-    auto const regimes = regimes_of(now);
     std::vector<std::string> added;
-    std::ranges::set_difference(regimes, old_regimes, std::back_inserter(added));
+    std::ranges::set_difference(now.regimes, before.regimes, std::back_inserter(added));
     if (!added.empty()) {
         notes.push_back(
             "other kernels: " + added.front() +
@@ -183,10 +187,31 @@ std::vector<std::int64_t> SweptModel::sizes_at(std::size_t row) const {
     return sizes;
 }
 
-ModelToPrice SweptModel::at(std::vector<std::int64_t> const& sizes) const {
+std::optional<LinearPartition>& SweptModel::cut_at(std::vector<std::int64_t> other_sizes) {
+    if (cut_ && cut_->other_sizes == other_sizes) return cut_->partition;
+    auto requested = requested_;
+    for (std::size_t d = 0; d < other_sizes.size(); ++d) {
+        requested.named.emplace_back(dimensions_[d].name, other_sizes[d]);
+    }
+    auto const& [name, values] = dimensions_.back();
+    cut_ = Cut{.other_sizes = std::move(other_sizes),
+               .partition = LinearPartition::of(source_.program, requested, name,
+                                                std::ranges::max(values), source_.defaults)};
+    return cut_->partition;
+}
+
+ModelToPrice SweptModel::at(std::vector<std::int64_t> const& sizes) {
     auto requested = requested_;
     for (std::size_t d = 0; d < sizes.size(); ++d) {
         requested.named.emplace_back(dimensions_[d].name, sizes[d]);
+    }
+    // To find out whether it can be cut once, it is cut some times.
+    constexpr std::size_t worthwhile = 12;
+    if (!sizes.empty() && dimensions_.back().values.size() >= worthwhile) {
+        auto& cut = cut_at({sizes.begin(), sizes.end() - 1});
+        if (cut && cut->holds(sizes.back())) {
+            return model_to_price(source_, requested, flags_, cut->subgraphs_at(sizes.back()));
+        }
     }
     return model_to_price(source_, requested, flags_);
 }
@@ -195,7 +220,7 @@ bool names_several_sizes(EstimateFlags const& flags) {
     return std::ranges::any_of(flags.dimensions.named, names_several);
 }
 
-Sweep swept(SweptModel const& model, Target const& target, ModelToPrice const& first,
+Sweep swept(SweptModel& model, Target const& target, ModelToPrice const& first,
             std::optional<double> limit_ms) {
     Sweep sweep{.dimensions = model.dimensions(),
                 .model = model.name(),
@@ -207,10 +232,10 @@ Sweep swept(SweptModel const& model, Target const& target, ModelToPrice const& f
     std::map<WarningCode, std::size_t> warned;  // rows of each kind
     Pricing const pricing{target, first.precision};
     auto const device = target.calibrations.front().condition.execution.device;
-    std::optional<ModelToPrice> before;
+    std::optional<KernelsOfRow> before;
     for (std::size_t i = 0; i < model.rows(); ++i) {
         auto const sizes = model.sizes_at(i);
-        auto now = model.at(sizes);
+        auto const now = i == 0 ? first : model.at(sizes);
         auto const estimate = pricing.price(now);
         SweepRow row{.sizes = sizes,
                      .batch = now.batch,
@@ -219,7 +244,8 @@ Sweep swept(SweptModel const& model, Target const& target, ModelToPrice const& f
                      .bound = bound_of(estimate),
                      .notes = {},
                      .verdict = {}};
-        if (before) row.notes = steps_between(*before, now, device);
+        KernelsOfRow kernels{.batch = now.batch, .regimes = regimes_of(now)};
+        if (before) row.notes = steps_between(*before, kernels, device);
         if (i == 0) sweep.calibrations = used_calibrations(target, estimate);
         if (!estimate.spread_known) row.notes.emplace_back("at a guess");
         if (estimate.unseen_share > 0.5) {
@@ -235,7 +261,7 @@ Sweep swept(SweptModel const& model, Target const& target, ModelToPrice const& f
         }
         if (limit_ms) row.verdict = verdict_of(row, *limit_ms);
         sweep.rows.push_back(std::move(row));
-        before = std::move(now);
+        before = std::move(kernels);
     }
     for (auto& warning : sweep.warnings) {
         auto const rows = warned[warning.code];

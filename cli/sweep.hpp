@@ -8,6 +8,7 @@
 #include "cli/estimate_breakdown.hpp"
 #include "cli/estimate_inputs.hpp"
 #include "estimator/latency_estimate.hpp"
+#include "workloads/linear_partition.hpp"
 
 namespace derate::cli {
 
@@ -62,13 +63,24 @@ class SweptModel {
     [[nodiscard]] std::size_t rows() const;
     /// Sizes of a row, the last dimension changing fastest.
     [[nodiscard]] std::vector<std::int64_t> sizes_at(std::size_t row) const;
-    [[nodiscard]] ModelToPrice at(std::vector<std::int64_t> const& sizes) const;
+    /// Where its counts are lines in the last dimension it is cut once for all sizes of that; its
+    /// descriptors are then those of one of them.
+    [[nodiscard]] ModelToPrice at(std::vector<std::int64_t> const& sizes);
 
   private:
+    /// The model cut for all sizes of the last dimension.
+    struct Cut {
+        std::vector<std::int64_t> other_sizes;
+        std::optional<LinearPartition> partition;
+    };
+
+    [[nodiscard]] std::optional<LinearPartition>& cut_at(std::vector<std::int64_t> other_sizes);
+
     EstimateFlags const& flags_;
     std::vector<Swept> dimensions_;
     SymbolicModel source_;
     RequestedDimensions requested_;
+    std::optional<Cut> cut_;
 };
 
 /// Some --dim of the flags names several values: "batch=1..64", "x[1]=64,128,256".
@@ -78,7 +90,7 @@ class SweptModel {
 [[nodiscard]] double limit_ms_of(std::string const& text);
 
 /// \param first  the model at the first of the sizes
-[[nodiscard]] Sweep swept(SweptModel const& model, Target const& target, ModelToPrice const& first,
+[[nodiscard]] Sweep swept(SweptModel& model, Target const& target, ModelToPrice const& first,
                           std::optional<double> limit_ms);
 
 }  // namespace derate::cli

@@ -28,9 +28,6 @@ double items_of(SubgraphNode const& node) {
     return shape.size() < 2 ? 1 : static_cast<double>(std::max<std::int64_t>(shape.front(), 1));
 }
 
-/// Sizes below 1 are unknown: their logarithm is left at 0.
-double log_size(double size) { return size > 1 ? std::log(size) : 0.0; }
-
 std::optional<double> number(SubgraphNode const& node, char const* name) {
     auto const found = node.attributes.find(name);
     if (found == node.attributes.end()) return std::nullopt;
@@ -113,36 +110,29 @@ SubgraphNode const& main_node(Subgraph const& subgraph) {
     return main != nullptr ? *main : subgraph.nodes.front();
 }
 
-Features convolution_features(SubgraphNode const& node, double kernels) {
+Features convolution_sizes(SubgraphNode const& node, double kernels) {
     double const channels = number(node, "out_channels").value_or(1);
     double const groups = number(node, "groups").value_or(1);
-    return {log_size(number(node, "in_channels").value_or(1) / groups),
-            log_size(channels),
-            log_size(elements(node.output_shape) / std::max(channels, 1.0)),
-            log_size(number(node, "kernel").value_or(1)),
-            log_size(number(node, "stride").value_or(1)),
-            log_size(groups),
-            log_size(kernels),
-            log_size(items_of(node))};
+    return {number(node, "in_channels").value_or(1) / groups,
+            channels,
+            elements(node.output_shape) / std::max(channels, 1.0),
+            number(node, "kernel").value_or(1),
+            number(node, "stride").value_or(1),
+            groups,
+            kernels,
+            items_of(node)};
 }
 
 Features product_features(ProductSizes const& sizes, double kernels) {
-    return {log_size(sizes.m),
-            log_size(sizes.n),
-            log_size(sizes.k),
-            log_size(sizes.batch),
-            log_size(kernels),
-            0,
-            0,
-            0};
+    return {sizes.m, sizes.n, sizes.k, sizes.batch, kernels, 0, 0, 0};
 }
 
-Features attention_features(SubgraphNode const& node, double kernels) {
-    return {log_size(number(node, "batch").value_or(1) * number(node, "heads").value_or(1)),
-            log_size(number(node, "query_length").value_or(1)),
-            log_size(number(node, "key_length").value_or(1)),
-            log_size(number(node, "head_size").value_or(1)),
-            log_size(kernels),
+Features attention_sizes(SubgraphNode const& node, double kernels) {
+    return {number(node, "batch").value_or(1) * number(node, "heads").value_or(1),
+            number(node, "query_length").value_or(1),
+            number(node, "key_length").value_or(1),
+            number(node, "head_size").value_or(1),
+            kernels,
             0,
             0,
             0};
@@ -156,17 +146,17 @@ double inner_extent(SubgraphNode const& node) {
     return last(node.input_shape);
 }
 
-Features memory_features(Subgraph const& subgraph, SubgraphNode const& node, double kernels) {
+Features memory_sizes(Subgraph const& subgraph, SubgraphNode const& node, double kernels) {
     auto const& outputs = subgraph.nodes.back().output_shape;
     double const count = elements(outputs.empty() ? node.output_shape : outputs);
-    return {log_size(elements(node.input_shape)),
-            log_size(count),
-            log_size(inner_extent(node)),
-            log_size(number(node, "kernel").value_or(1)),
-            log_size(1 + subgraph.work.value() / count),
-            log_size(kernels),
-            log_size(number(node, "operands").value_or(1)),
-            log_size(items_of(node))};
+    return {elements(node.input_shape),
+            count,
+            inner_extent(node),
+            number(node, "kernel").value_or(1),
+            1 + subgraph.work.value() / count,
+            kernels,
+            number(node, "operands").value_or(1),
+            items_of(node)};
 }
 
 constexpr std::array<std::string_view, feature_count> convolution_names{"in_channels_per_group",
@@ -206,8 +196,7 @@ bool is_operator(std::string_view op) {
 
 /// A convolution with stride, groups and kernel, or a product, counts 2 FLOP a multiply-add by
 /// every rule; what is left of the subgraph's work joined it.
-double joined_flops(Subgraph const& subgraph) {
-    auto const& node = main_node(subgraph);
+double joined_flops(Subgraph const& subgraph, SubgraphNode const& node) {
     double main = 0;
     if (is_convolution(node) && !flag(node, "transposed")) {
         main = 2 * convolution_work(node);
@@ -218,16 +207,106 @@ double joined_flops(Subgraph const& subgraph) {
     return std::max(0.0, subgraph.work.value() - main);
 }
 
-}  // namespace
-
-RooflineTerms roofline_terms(Subgraph const& subgraph) {
+RooflineTerms terms_of(Subgraph const& subgraph, SubgraphNode const& main) {
     auto const running = std::count_if(subgraph.nodes.begin(), subgraph.nodes.end(),
                                        [](auto const& node) { return !is_view(node); });
     return {.kernels = std::max(1.0, static_cast<double>(running)),
             .flops = subgraph.work.value(),
             .bytes = subgraph.traffic.total().value(),
             .activation_bytes = subgraph.traffic.input.value() + subgraph.traffic.output.value(),
-            .joined_flops = joined_flops(subgraph)};
+            .joined_flops = joined_flops(subgraph, main)};
+}
+
+Features sizes_of(Subgraph const& subgraph, SubgraphNode const& node, double kernels) {
+    switch (feature_group_of(subgraph.type)) {
+        case FeatureGroup::convolution:
+            if (is_convolution(node)) return convolution_sizes(node, kernels);
+            break;
+        case FeatureGroup::matrix_product:
+            if (auto const sizes = product_sizes(node)) return product_features(*sizes, kernels);
+            // Products whose sizes a foreign file does not give: traffic stands in for them.
+            return {subgraph.traffic.output.value(),
+                    subgraph.traffic.weights.value(),
+                    subgraph.traffic.input.value(),
+                    0,
+                    kernels,
+                    0,
+                    0,
+                    0};
+        case FeatureGroup::attention:
+            if (node.attributes.contains("heads")) return attention_sizes(node, kernels);
+            return {0,
+                    node.input_shape.size() > 1
+                        ? static_cast<double>(node.input_shape[node.input_shape.size() - 2])
+                        : 1,
+                    0,
+                    last(node.input_shape),
+                    kernels,
+                    0,
+                    0,
+                    0};
+        case FeatureGroup::memory:
+            return memory_sizes(subgraph, node, kernels);
+    }
+    return {
+        subgraph.traffic.input.value(), subgraph.traffic.output.value(), 0, 0, 0, 0, kernels, 0};
+}
+
+std::vector<std::string_view> joined_to(Subgraph const& subgraph, SubgraphNode const& main) {
+    std::vector<std::string_view> operators;
+    for (auto const& node : subgraph.nodes) {
+        auto const op = functional_name(node);
+        if (&node != &main && !is_view(node) && is_operator(op)) operators.push_back(op);
+    }
+    return operators;
+}
+
+bool is_product_unlike_others(OperationType type, SubgraphNode const& main) {
+    auto const group = feature_group_of(type);
+    if (group != FeatureGroup::matrix_product && group != FeatureGroup::attention) return false;
+    auto const op = functional_name(main);
+    return is_operator(op) && !std::ranges::binary_search(plain_products, op);
+}
+
+std::string regime_of(OperationType type, SubgraphNode const& node) {
+    std::string regime;
+    auto const add = [&](std::string_view part) {
+        if (!regime.empty()) regime += ", ";
+        regime += part;
+    };
+    auto const group = feature_group_of(type);
+    if (is_convolution(node)) {
+        double const in_channels = number(node, "in_channels").value_or(1);
+        double const out_channels = number(node, "out_channels").value_or(1);
+        if (type == OperationType::conv2d_depthwise) {
+            if (out_channels > in_channels) add("channel multiplier");
+            if (number(node, "kernel").value_or(9) == 1) add("depthwise 1x1");
+        }
+        if (number(node, "dilation").value_or(1) > 1) add("dilated");
+        if (flag(node, "transposed")) add("transposed");
+    }
+    auto const op = functional_name(node);
+    if (is_product_unlike_others(type, node)) add(op);
+    // One type, several kernels: the operator tells them apart.
+    if (group == FeatureGroup::memory && type != OperationType::softmax) {
+        add(op);
+    }
+    if (flag(node, "training")) add("training");
+    if (flag(node, "mask")) add("masked");
+    if (flag(node, "causal")) add("causal");
+    if (flag(node, "broadcast")) add("broadcast");
+    if (word(node, "reduced_dim") == "strided") add("strided dimension");
+    if (auto const layout = word(node, "layout"); layout && *layout != "contiguous") add(*layout);
+    if (auto const kind = word(node, "dtype"); kind && kind->find("float") == std::string::npos) {
+        add(*kind);
+    }
+    return regime.empty() ? "plain" : regime;
+}
+
+}  // namespace
+
+RooflineTerms roofline_terms(Subgraph const& subgraph) {
+    return terms_of(subgraph, main_node(subgraph));
 }
 
 FeatureGroup feature_group_of(OperationType type) {
@@ -258,101 +337,42 @@ std::span<std::string_view const, feature_count> feature_names(FeatureGroup grou
     return memory_names;
 }
 
+Features shape_sizes(Subgraph const& subgraph) {
+    auto const& main = main_node(subgraph);
+    return sizes_of(subgraph, main, terms_of(subgraph, main).kernels);
+}
+
+/// Sizes below 1 are unknown: their logarithm is left at 0.
+double shape_feature(double size) { return size > 1 ? std::log(size) : 0.0; }
+
 Features shape_features(Subgraph const& subgraph) {
-    auto const& node = main_node(subgraph);
-    double const kernels = roofline_terms(subgraph).kernels;
-    switch (feature_group_of(subgraph.type)) {
-        case FeatureGroup::convolution:
-            if (is_convolution(node)) return convolution_features(node, kernels);
-            break;
-        case FeatureGroup::matrix_product:
-            if (auto const sizes = product_sizes(node)) return product_features(*sizes, kernels);
-            // Products whose sizes a foreign file does not give: traffic stands in for them.
-            return {log_size(subgraph.traffic.output.value()),
-                    log_size(subgraph.traffic.weights.value()),
-                    log_size(subgraph.traffic.input.value()),
-                    0,
-                    log_size(kernels),
-                    0,
-                    0,
-                    0};
-        case FeatureGroup::attention:
-            if (node.attributes.contains("heads")) return attention_features(node, kernels);
-            return {
-                0,
-                log_size(node.input_shape.size() > 1
-                             ? static_cast<double>(node.input_shape[node.input_shape.size() - 2])
-                             : 1),
-                0,
-                log_size(last(node.input_shape)),
-                log_size(kernels),
-                0,
-                0,
-                0};
-        case FeatureGroup::memory:
-            return memory_features(subgraph, node, kernels);
-    }
-    return {log_size(subgraph.traffic.input.value()),
-            log_size(subgraph.traffic.output.value()),
-            0,
-            0,
-            0,
-            0,
-            log_size(kernels),
-            0};
+    Features features{};
+    std::ranges::transform(shape_sizes(subgraph), features.begin(), shape_feature);
+    return features;
 }
 
 std::vector<std::string_view> joined_operators(Subgraph const& subgraph) {
-    auto const& main = main_node(subgraph);
-    std::vector<std::string_view> operators;
-    for (auto const& node : subgraph.nodes) {
-        auto const op = functional_name(node);
-        if (&node != &main && !is_view(node) && is_operator(op)) operators.push_back(op);
-    }
-    return operators;
+    return joined_to(subgraph, main_node(subgraph));
 }
 
 bool is_unlike_products(Subgraph const& subgraph) {
-    auto const group = feature_group_of(subgraph.type);
-    if (group != FeatureGroup::matrix_product && group != FeatureGroup::attention) return false;
-    auto const op = functional_name(main_node(subgraph));
-    return is_operator(op) && !std::ranges::binary_search(plain_products, op);
+    return is_product_unlike_others(subgraph.type, main_node(subgraph));
 }
 
 std::string regime_of(Subgraph const& subgraph) {
-    auto const& node = main_node(subgraph);
-    std::string regime;
-    auto const add = [&](std::string_view part) {
-        if (!regime.empty()) regime += ", ";
-        regime += part;
-    };
-    auto const group = feature_group_of(subgraph.type);
-    if (is_convolution(node)) {
-        double const in_channels = number(node, "in_channels").value_or(1);
-        double const out_channels = number(node, "out_channels").value_or(1);
-        if (subgraph.type == OperationType::conv2d_depthwise) {
-            if (out_channels > in_channels) add("channel multiplier");
-            if (number(node, "kernel").value_or(9) == 1) add("depthwise 1x1");
-        }
-        if (number(node, "dilation").value_or(1) > 1) add("dilated");
-        if (flag(node, "transposed")) add("transposed");
-    }
-    auto const op = functional_name(node);
-    if (is_unlike_products(subgraph)) add(op);
-    // One type, several kernels: the operator tells them apart.
-    if (group == FeatureGroup::memory && subgraph.type != OperationType::softmax) {
-        add(op);
-    }
-    if (flag(node, "training")) add("training");
-    if (flag(node, "mask")) add("masked");
-    if (flag(node, "causal")) add("causal");
-    if (flag(node, "broadcast")) add("broadcast");
-    if (word(node, "reduced_dim") == "strided") add("strided dimension");
-    if (auto const layout = word(node, "layout"); layout && *layout != "contiguous") add(*layout);
-    if (auto const type = word(node, "dtype"); type && type->find("float") == std::string::npos) {
-        add(*type);
-    }
-    return regime.empty() ? "plain" : regime;
+    return regime_of(subgraph.type, main_node(subgraph));
+}
+
+KernelTraits traits_of(Subgraph const& subgraph) {
+    auto const& main = main_node(subgraph);
+    auto const terms = terms_of(subgraph, main);
+    auto const joined = joined_to(subgraph, main);
+    return {.type = subgraph.type,
+            .terms = terms,
+            .sizes = sizes_of(subgraph, main, terms.kernels),
+            .regime = regime_of(subgraph.type, main),
+            .joined = {joined.begin(), joined.end()},
+            .is_unlike_products = is_product_unlike_others(subgraph.type, main)};
 }
 
 }  // namespace derate

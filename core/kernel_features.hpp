@@ -20,6 +20,8 @@ struct RooflineTerms {
     /// Part of `flops` beside the convolution or product with the most work: the norm and the
     /// activation that joined it; in imported subgraphs that span several kernels, the others too.
     double joined_flops = 0;
+
+    friend bool operator==(RooflineTerms const&, RooflineTerms const&) = default;
 };
 
 [[nodiscard]] RooflineTerms roofline_terms(Subgraph const& subgraph);
@@ -39,11 +41,15 @@ inline constexpr std::string_view items_feature =
 /// size of 1 or more.
 [[nodiscard]] std::span<std::string_view const, feature_count> feature_names(FeatureGroup group);
 
-/// Natural logarithms of the sizes that decide which kernel runs and how fast it is; 0 where the
-/// subgraph does not tell.
+/// The sizes that decide which kernel runs and how fast it is; below 1 where the subgraph does not
+/// tell.
 ///
 /// Taken from the attributes of docs/taxonomy.md, or from the nodes' shapes where a foreign file
 /// has none. Of several convolutions or products the one with the most work counts.
+[[nodiscard]] std::array<double, feature_count> shape_sizes(Subgraph const& subgraph);
+
+/// The natural logarithm of one of them; 0 of a size below 1.
+[[nodiscard]] double shape_feature(double size);
 [[nodiscard]] std::array<double, feature_count> shape_features(Subgraph const& subgraph);
 
 /// Whether it is of a type of products without being one: a recurrent layer, which is a product a
@@ -64,5 +70,19 @@ inline constexpr std::string_view items_feature =
 /// "softplus" of "softplus_" too; views and the modules of foreign files are left out. In order, as
 /// often as they run.
 [[nodiscard]] std::vector<std::string_view> joined_operators(Subgraph const& subgraph);
+
+/// All that an estimator asks of a subgraph.
+struct KernelTraits {
+    OperationType type = OperationType::meta;
+    RooflineTerms terms;
+    std::array<double, feature_count> sizes{};  ///< shape_sizes()
+    std::string regime;                         ///< regime_of()
+    std::vector<std::string> joined;            ///< joined_operators()
+    bool is_unlike_products = false;
+
+    friend bool operator==(KernelTraits const&, KernelTraits const&) = default;
+};
+
+[[nodiscard]] KernelTraits traits_of(Subgraph const& subgraph);
 
 }  // namespace derate

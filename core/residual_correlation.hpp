@@ -23,10 +23,20 @@ class ResidualCorrelation {
           regime_distance_{model.regime_distance} {}
 
     [[nodiscard]] double operator()(double distance_squared, bool same_regime) const {
-        double const apart = distance_squared + (same_regime ? 0 : regime_distance_);
-        double const near = (1 - trend_share_) * std::exp(-apart * near_rate_);
-        if (!same_regime || trend_share_ == 0) return near;
-        return near + trend_share_ * std::exp(-distance_squared * trend_rate_);
+        return with([](double x) { return std::exp(x); }, distance_squared, same_regime);
+    }
+
+    /// \tparam Number       double, or several in a vector; Truth is what comparing them gives
+    /// \param  exponential  exp for arguments up to 0
+    template <class Exponential, class Number, class Truth>
+    [[nodiscard, gnu::always_inline]] Number with(Exponential const& exponential,
+                                                  Number const& distance_squared,
+                                                  Truth const& same_regime) const {
+        Number const none{};
+        Number const apart = distance_squared + (same_regime ? none : none + regime_distance_);
+        Number const near = (1 - trend_share_) * exponential(-apart * near_rate_);
+        Number const trend = trend_share_ * exponential(-distance_squared * trend_rate_);
+        return near + (same_regime ? trend : none);
     }
 
   private:

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -22,7 +23,7 @@ struct SubgraphNode {
     std::vector<std::int64_t> output_shape;  ///< of the first tensor output
     /// What decides the kernel beside the shapes; keys in docs/taxonomy.md (in_channels,
     /// out_channels, kernel, stride, groups, m, n, k, layout, ...).
-    std::map<std::string, AttributeValue> attributes;
+    std::map<std::string, AttributeValue, std::less<>> attributes;
 
     friend bool operator==(SubgraphNode const&, SubgraphNode const&) = default;
 };

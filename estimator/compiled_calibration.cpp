@@ -48,6 +48,7 @@ CompiledCurve compiled(EfficiencyCurve const& curve, std::string name) {
     result.byte_range = log_range(curve.byte_range);
     result.regimes = curve.regimes;
     std::sort(result.regimes.begin(), result.regimes.end());
+    result.uses_feature.fill(true);
     if (!curve.residual_model) return result;
 
     auto const& model = *curve.residual_model;
@@ -61,15 +62,26 @@ CompiledCurve compiled(EfficiencyCurve const& curve, std::string name) {
     result.amplitude_squared = model.amplitude * model.amplitude;
     result.noise_squared = model.noise * model.noise;
     result.correlation = ResidualCorrelation{model};
-    result.features = model.points;
     for (std::size_t f = 0; f < feature_count; ++f) {
         result.uses_feature[f] = model.features[f] != unused_feature;
     }
+    auto const padded = static_cast<std::size_t>(padded_points(result.points));
     result.weights = model.weights;
-    result.weights.resize(static_cast<std::size_t>(padded_points(result.points)));
-    result.factor = model.packed_factor;
-    for (auto const& regime : model.point_regimes) {
-        result.point_regimes.push_back(regime_index(result, regime));
+    result.weights.resize(padded);
+    result.features.resize(feature_count * padded);
+    result.factor.resize(count * padded);
+    for (std::size_t i = 0, packed = 0; i < count; ++i) {
+        for (std::size_t f = 0; f < feature_count; ++f) {
+            result.features[f * padded + i] = model.points[i * feature_count + f];
+        }
+        for (std::size_t j = 0; j <= i; ++j) {
+            result.factor[j * padded + i] = model.packed_factor[packed++];
+        }
+    }
+    constexpr double no_regime = -2;
+    result.point_regimes.assign(padded, no_regime);
+    for (std::size_t i = 0; i < count; ++i) {
+        result.point_regimes[i] = regime_index(result, model.point_regimes[i]);
     }
     return result;
 }
@@ -80,32 +92,6 @@ int regime_index(CompiledCurve const& curve, std::string_view regime) {
     auto const found = std::lower_bound(curve.regimes.begin(), curve.regimes.end(), regime);
     if (found == curve.regimes.end() || *found != regime) return -1;
     return static_cast<int>(found - curve.regimes.begin());
-}
-
-void kernel_vector(CompiledCurve const& curve, std::array<double, feature_count> const& features,
-                   int regime, std::span<double> vector) {
-    for (int i = 0; i < curve.points; ++i) {
-        double distance = 0;
-        for (std::size_t f = 0; f < feature_count; ++f) {
-            double const difference =
-                features[f] - curve.features[static_cast<std::size_t>(i) * feature_count + f];
-            distance += difference * difference;
-        }
-        vector[static_cast<std::size_t>(i)] =
-            curve.amplitude_squared *
-            curve.correlation(distance, regime == curve.point_regimes[static_cast<std::size_t>(i)]);
-    }
-}
-
-void whitened_vector(CompiledCurve const& curve, std::span<double const> vector,
-                     std::span<double> whitened) {
-    auto const* row = curve.factor.data();
-    for (int i = 0; i < curve.points; ++i) {
-        double sum = 0;
-        for (int j = 0; j <= i; ++j) sum += row[j] * vector[static_cast<std::size_t>(j)];
-        whitened[static_cast<std::size_t>(i)] = sum;
-        row += i + 1;
-    }
 }
 
 namespace {
@@ -139,59 +125,79 @@ RangeCheck check_range(CompiledCurve const& curve, RooflineTerms const& terms) {
 
 /// Joined operators that no calibration case shows, each once.
 std::string unseen_operators(CompiledCalibration const& calibration,
-                             std::vector<std::string_view> const& joined) {
+                             std::vector<std::string> const& joined) {
     std::string unseen;
     std::set<std::string_view> named;
-    for (auto const op : joined) {
+    for (std::string const& op : joined) {
         if (calibration.knows_joined(op) || !named.insert(op).second) continue;
         unseen.append(unseen.empty() ? "" : ", ").append(op);
     }
     return unseen;
 }
 
+/// Of the sizes that are as they were the logarithms are too.
+constexpr double unknown_size = -1;
+
+void set_features(KernelTerms& kernel, CompiledCurve const& curve,
+                  std::array<double, feature_count> const& sizes) {
+    for (std::size_t f = 0; f < feature_count; ++f) {
+        if (sizes[f] == kernel.sizes[f]) continue;
+        kernel.sizes[f] = sizes[f];
+        kernel.features[f] = curve.uses_feature[f] ? shape_feature(sizes[f]) : 0;
+    }
+}
+
 void add_unseen(KernelTerms& kernel, CompiledCalibration const& calibration,
-                CompiledCurve const& curve, Subgraph const& subgraph) {
+                CompiledCurve const& curve) {
+    kernel.unseen_share = 0;
     double const variance = calibration.intervals().unseen_regime_log_variance;
     if (kernel.regime_number < 0 && !curve.regimes.empty()) {
         constexpr double unlike_products = 4;  // twice the deviation
         kernel.unseen = kernel.regime;
         kernel.unseen_share = 1;
-        kernel.added_variance += variance * (is_unlike_products(subgraph) ? unlike_products : 1);
+        kernel.added_variance += variance * (kernel.is_unlike_products ? unlike_products : 1);
         return;
     }
-    auto const joined = joined_operators(subgraph);
-    kernel.unseen = unseen_operators(calibration, joined);
+    kernel.unseen = kernel.unseen_joined;
     if (kernel.unseen.empty()) return;
     // Each operator passes over the tensors once; the main one computes besides.
-    auto const count = std::ranges::count_if(
-        joined, [&](std::string_view op) { return !calibration.knows_joined(op); });
     auto const priced =
         roofline_seconds(curve.roofline, roofline_factors(curve.roofline, kernel.terms, curve.limits));
     double const passes = (priced.memory + priced.overhead) / priced.total();
-    kernel.unseen_share =
-        std::min(1.0, passes * static_cast<double>(count) / kernel.terms.kernels);
+    kernel.unseen_share = std::min(
+        1.0, passes * static_cast<double>(kernel.unseen_joined_count) / kernel.terms.kernels);
     kernel.added_variance += kernel.unseen_share * kernel.unseen_share * variance;
 }
 
 }  // namespace
 
-KernelTerms kernel_terms(CompiledCalibration const& calibration, Subgraph const& subgraph) {
-    auto const terms = roofline_terms(subgraph);
-    KernelTerms kernel{.curve = calibration.curve_of(subgraph.type, !(terms.flops > 0)),
-                       .terms = terms,
-                       .features = shape_features(subgraph),
-                       .regime = regime_of(subgraph)};
-    auto const& curve = calibration.curves()[static_cast<std::size_t>(kernel.curve)];
-    kernel.regime_number = regime_index(curve, kernel.regime);
-    for (std::size_t f = 0; f < feature_count; ++f) {
-        if (!curve.uses_feature[f]) kernel.features[f] = 0;
+KernelTerms kernel_terms(CompiledCalibration const& calibration, KernelTraits const& traits) {
+    KernelTerms kernel{.type = traits.type,
+                       .regime = traits.regime,
+                       .is_unlike_products = traits.is_unlike_products,
+                       .unseen_joined = unseen_operators(calibration, traits.joined)};
+    kernel.unseen_joined_count = std::ranges::count_if(
+        traits.joined, [&](std::string const& op) { return !calibration.knows_joined(op); });
+    set_numbers(kernel, calibration, traits);
+    return kernel;
+}
+
+void set_numbers(KernelTerms& kernel, CompiledCalibration const& calibration,
+                 KernelTraits const& traits) {
+    kernel.terms = traits.terms;
+    auto const curve_index = calibration.curve_of(kernel.type, !(kernel.terms.flops > 0));
+    auto const& curve = calibration.curves()[static_cast<std::size_t>(curve_index)];
+    if (curve_index != kernel.curve) {
+        kernel.curve = curve_index;
+        kernel.regime_number = regime_index(curve, kernel.regime);
+        kernel.sizes.fill(unknown_size);
     }
-    auto const range = check_range(curve, terms);
+    set_features(kernel, curve, traits.sizes);
+    auto const range = check_range(curve, kernel.terms);
     kernel.extrapolated = range.extrapolated;
     kernel.added_variance =
         calibration.intervals().extrapolation_log_variance * range.distance_squared;
-    add_unseen(kernel, calibration, curve, subgraph);
-    return kernel;
+    add_unseen(kernel, calibration, curve);
 }
 
 CompiledCalibration::CompiledCalibration(Calibration const& calibration)
@@ -243,7 +249,7 @@ void CompiledCalibration::throw_unpriced(OperationType type) {
 
 KernelPrediction predict_kernel(CompiledCalibration const& calibration, Subgraph const& subgraph) {
     KernelPrediction result;
-    auto const kernel = kernel_terms(calibration, subgraph);
+    auto const kernel = kernel_terms(calibration, traits_of(subgraph));
     result.curve = kernel.curve;
     auto const& curve = calibration.curves()[static_cast<std::size_t>(result.curve)];
     auto const priced =

@@ -42,12 +42,13 @@ struct CompiledCurve {
     double amplitude_squared = 0;
     double noise_squared = 0;
     ResidualCorrelation correlation;
-    std::vector<double> features;    ///< points x feature_count
-    std::array<bool, feature_count>
-        uses_feature{};              ///< older files know fewer: the rest count as 0
-    std::vector<int> point_regimes;  ///< index into `regimes`
-    std::vector<double> weights;     ///< padded_points(points), zeros at the end
-    std::vector<double> factor;      ///< packed lower triangle
+    /// Older files know fewer: the rest count as 0.
+    std::array<bool, feature_count> uses_feature{};
+    // As many of each as padded_points(points), zeros at the end:
+    std::vector<double> features;       ///< for one feature after the other, that of each point
+    std::vector<double> point_regimes;  ///< index into `regimes`; -2 at the end
+    std::vector<double> weights;
+    std::vector<double> factor;  ///< one column of the lower triangle after the other
 };
 
 /// A calibration as flat arrays: made once, then any number of models are priced from it without

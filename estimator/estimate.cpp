@@ -1,20 +1,10 @@
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
-#include <cstdint>
 
 #include "core/quantity.hpp"
 #include "estimator/prepared_model.hpp"
-
-// One source, three instruction sets: the processor that runs it picks the widest. Elsewhere the
-// plain version is built.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define DERATE_WIDEST_VECTORS __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define DERATE_WIDEST_VECTORS
-#endif
+#include "estimator/widest_vectors.hpp"
 
 namespace derate {
 namespace {
@@ -36,49 +26,6 @@ struct alignas(64) Chunk {
     std::array<double, chunk> unknown;     ///< out: the part that nothing was learnt of
 };
 
-/// Eight doubles: one register, or two, or four.
-using Lanes [[gnu::vector_size(point_lanes * sizeof(double))]] = double;
-
-[[gnu::always_inline]] inline Lanes load(double const* from) {
-    Lanes lanes;
-    __builtin_memcpy(&lanes, from, sizeof lanes);
-    return lanes;
-}
-
-/// exp(x) for |x| <= 700 to 2 ulp, without a branch, so that a loop of it vectorises.
-///
-/// x = k log 2 + r with |r| <= log(2) / 2; exp(r) by its Taylor polynomial of degree 13, whose rest
-/// is below 2^-57; 2^k by its exponent bits.
-[[gnu::always_inline]] inline double exponential(double x) {
-    constexpr double log2_e = 1.4426950408889634;
-    constexpr double log_2_high = 6.93147180369123816490e-01;
-    constexpr double log_2_low = 1.90821492927058770002e-10;
-    constexpr double round_to_integer = 6755399441055744.0;  // 1.5 * 2^52
-    double const shifted = x * log2_e + round_to_integer;
-    double const k = shifted - round_to_integer;
-    double const r = (x - k * log_2_high) - k * log_2_low;
-    double p = 1.0 / 6227020800;
-    p = p * r + 1.0 / 479001600;
-    p = p * r + 1.0 / 39916800;
-    p = p * r + 1.0 / 3628800;
-    p = p * r + 1.0 / 362880;
-    p = p * r + 1.0 / 40320;
-    p = p * r + 1.0 / 5040;
-    p = p * r + 1.0 / 720;
-    p = p * r + 1.0 / 120;
-    p = p * r + 1.0 / 24;
-    p = p * r + 1.0 / 6;
-    p = p * r + 0.5;
-    p = p * r + 1;
-    p = p * r + 1;
-    auto const exponent = std::bit_cast<std::uint64_t>(shifted) << 52U;
-    return std::bit_cast<double>(std::bit_cast<std::uint64_t>(p) + exponent);
-}
-
-[[gnu::always_inline]] inline double sum_of(Lanes const& p) {
-    return ((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]));
-}
-
 struct Totals {
     double total = 0;  ///< seconds
     // Variances of `total` from curves of the kernels' own types inside what they were learnt from:
@@ -99,7 +46,6 @@ struct Totals {
 [[gnu::always_inline]] inline void price(CompiledCurve const& curve, PreparedModel const& model,
                                          int begin, int end, Chunk& work, int slot) {
     auto const& roofline = curve.roofline;
-    auto const* weights = curve.weights.data();
     int const padded = padded_points(curve.points);
     for (int j = begin; j < end; ++j) {
         auto const from = static_cast<std::size_t>(j);
@@ -114,16 +60,9 @@ struct Totals {
         if (padded > 0) {
             auto const* vector = model.vectors.data() + model.vector_begin[from];
             auto const* whitened = model.whitened.data() + model.vector_begin[from];
-            // Eight partial sums, whose order does not depend on the instruction set.
-            Lanes residuals{};
-            Lanes explained{};
-            for (int i = 0; i < padded; i += point_lanes) {
-                residuals += load(weights + i) * load(vector + i);
-                Lanes const part = load(whitened + i);
-                explained += part * part;
-            }
-            residual = sum_of(residuals);
-            double const unexplained = curve.amplitude_squared - sum_of(explained);
+            auto const known = known_of_points(curve, vector, whitened);
+            residual = known.residual;
+            double const unexplained = curve.amplitude_squared - known.explained;
             posterior = curve.variance_scale * (unexplained > 0 ? unexplained : 0);
             variance = posterior + curve.variance_scale * curve.noise_squared;
         }

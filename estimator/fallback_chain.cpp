@@ -244,14 +244,16 @@ ChainEstimate FallbackChain::estimate(std::span<Subgraph const> subgraphs,
     bool beyond_context = false;
     std::optional<Warning> too_small;
     for (std::size_t s = 0; s < steps_.size(); ++s) {
-        std::vector<Subgraph> priced;
         std::vector<std::size_t> position;
         for (std::size_t i = 0; i < subgraphs.size(); ++i) {
-            if (step_of[i] != s) continue;
-            priced.push_back(subgraphs[i]);
-            position.push_back(i);
+            if (step_of[i] == s) position.push_back(i);
         }
-        if (priced.empty()) continue;
+        if (position.empty()) continue;
+        std::vector<Subgraph> some;
+        if (position.size() < subgraphs.size()) {
+            for (auto const i : position) some.push_back(subgraphs[i]);
+        }
+        auto const priced = some.empty() ? subgraphs : std::span<Subgraph const>{some};
 
         SourceShare share{.source = steps_[s].source, .subgraphs = static_cast<int>(priced.size())};
         LatencyEstimate part;

@@ -2,30 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <numeric>
 #include <tuple>
 
 #include "core/quantity.hpp"
+#include "estimator/distinct_kernels.hpp"
 #include "estimator/kernel_vector.hpp"
+#include "estimator/widest_vectors.hpp"
 
 namespace derate {
 namespace {
 
 constexpr double least_seconds = 1e-8;
-
-/// What makes two subgraphs of one model the same kernel to the estimator.
-using KernelKey = std::tuple<OperationType, int, double, double, double, double, double,
-                             std::string, std::string, std::array<double, feature_count>>;
-
-struct DistinctKernel {
-    KernelKey key;
-    RooflineTerms terms;
-    std::array<double, feature_count> features{};
-    int regime = -1;
-    double count = 0;
-    double added_variance = 0;
-};
 
 struct PricedKernel {
     RooflineSeconds terms;
@@ -39,15 +27,11 @@ PricedKernel price(CompiledCurve const& curve, PreparedModel const& model, std::
     PricedKernel result;
     result.terms = roofline_seconds(curve.roofline, model.factors(j));
     if (curve.points > 0) {
-        auto const* vector = model.vectors.data() + model.vector_begin[j];
-        auto const* whitened = model.whitened.data() + model.vector_begin[j];
-        double explained = 0;
-        for (int i = 0; i < curve.points; ++i) {
-            result.residual += curve.weights[static_cast<std::size_t>(i)] * vector[i];
-            explained += whitened[i] * whitened[i];
-        }
+        auto const known = known_of_points(curve, model.vectors.data() + model.vector_begin[j],
+                                           model.whitened.data() + model.vector_begin[j]);
+        result.residual = known.residual;
         result.shared_variance =
-            curve.variance_scale * std::max(0.0, curve.amplitude_squared - explained);
+            curve.variance_scale * std::max(0.0, curve.amplitude_squared - known.explained);
         result.variance = result.shared_variance + curve.variance_scale * curve.noise_squared;
     } else {
         result.variance = curve.log_variance;
@@ -80,14 +64,16 @@ std::optional<Bound> bound_of(CompiledCalibration const& calibration, double flo
 /// m the mean times, s the curve's variance scale, w the whitened vectors: the residual model's
 /// joint posterior.
 double shared_correlation(CompiledCurve const& curve, PreparedModel const& model,
-                          CurveRun const& run, std::span<DistinctKernel const> distinct,
-                          std::span<int const> order) {
+                          CurveRun const& run, std::span<KernelTerms const* const> kernels,
+                          std::vector<double>& means, KernelCorrelations& correlations) {
     if (run.end - run.begin < 2 || curve.points == 0) return 0;
     std::array<double, max_points> explained{};
     double joint = 0;
     double sum = 0;
     double sum_squares = 0;
-    std::vector<double> means;
+    means.clear();
+    correlations.set(kernels.subspan(static_cast<std::size_t>(run.begin),
+                                     static_cast<std::size_t>(run.end - run.begin)));
     for (int i = run.begin; i < run.end; ++i) {
         auto const at = static_cast<std::size_t>(i);
         auto const priced = price(curve, model, at);
@@ -100,18 +86,10 @@ double shared_correlation(CompiledCurve const& curve, PreparedModel const& model
         for (int p = 0; p < curve.points; ++p) {
             explained[static_cast<std::size_t>(p)] += mean * whitened[p];
         }
-        auto const& own = distinct[static_cast<std::size_t>(order[at])];
-        for (int j = run.begin; j <= i; ++j) {
-            auto const place = order[static_cast<std::size_t>(j)];
-            auto const& other = distinct[static_cast<std::size_t>(place)];
-            double distance = 0;
-            for (std::size_t f = 0; f < feature_count; ++f) {
-                double const difference = own.features[f] - other.features[f];
-                distance += difference * difference;
-            }
-            joint += (j < i ? 2 : 1) * mean * means[static_cast<std::size_t>(j - run.begin)] *
-                     curve.amplitude_squared *
-                     curve.correlation(distance, own.regime == other.regime);
+        auto const covariances = correlations.with_first(curve, *kernels[at], i - run.begin + 1);
+        for (std::size_t j = 0; j < covariances.size(); ++j) {
+            bool const is_itself = j + 1 == covariances.size();
+            joint += (is_itself ? 1 : 2) * mean * means[j] * covariances[j];
         }
     }
     for (double const value : explained) joint -= value * value;
@@ -120,6 +98,14 @@ double shared_correlation(CompiledCurve const& curve, PreparedModel const& model
     // Kernels that are known exactly have nothing in common.
     if (!(pairs > 1e-12 * sum * sum)) return 0;
     return std::clamp((joint - sum_squares) / pairs, 0.0, 1.0);
+}
+
+/// What makes two subgraphs of one model the same kernel to the estimator.
+auto key_of(KernelTerms const& kernel) {
+    auto const& terms = kernel.terms;
+    return std::tie(kernel.type, kernel.curve, terms.kernels, terms.flops, terms.joined_flops,
+                    terms.bytes, terms.activation_bytes, kernel.regime, kernel.unseen,
+                    kernel.features);
 }
 
 /// Of one distinct kernel with all its occurrences: seconds, and the standard deviations that its log
@@ -196,87 +182,67 @@ std::vector<Covariance> covariances_with_total(CompiledCalibration const& calibr
 
 }  // namespace
 
-PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph const> subgraphs,
-                      std::string_view partition) {
-    PreparedModel model;
-    model.foreign_partition = partition != calibration.partition();
-    std::map<KernelKey, int> index_of;
-    std::vector<DistinctKernel> distinct;
-    for (auto const& subgraph : subgraphs) {
-        auto const kernel = kernel_terms(calibration, subgraph);
-        auto const& terms = kernel.terms;
-        KernelKey const key{subgraph.type,
-                            kernel.curve,
-                            terms.kernels,
-                            terms.flops,
-                            terms.joined_flops,
-                            terms.bytes,
-                            terms.activation_bytes,
-                            kernel.regime,
-                            kernel.unseen,
-                            kernel.features};
-        auto const [slot, is_new] = index_of.try_emplace(key, static_cast<int>(distinct.size()));
-        if (is_new) {
-            distinct.push_back(
-                {.key = key,
-                 .terms = terms,
-                 .features = kernel.features,
-                 .regime = kernel.regime_number,
-                 .count = 0,
-                 .added_variance = kernel.added_variance});
-        }
-        distinct[static_cast<std::size_t>(slot->second)].count += 1;
-        model.distinct.push_back(slot->second);
-        model.subgraph_id.push_back(subgraph.id);
-        model.flops.push_back(terms.flops);
-        model.bytes.push_back(terms.bytes);
-        model.total_flops += terms.flops;
-        model.total_bytes += terms.bytes;
-        model.total_operators += terms.kernels;
-        model.extrapolated.push_back(kernel.extrapolated ? 1 : 0);
-        model.extrapolated_subgraphs += kernel.extrapolated ? 1 : 0;
-        model.unseen.push_back(kernel.unseen);
-        model.unseen_share.push_back(kernel.unseen_share);
-        model.unseen_regimes += kernel.unseen.empty() ? 0 : 1;
+void DistinctKernels::set(std::span<KernelTerms const> kernels, std::span<int const> counts) {
+    if (order_.size() != kernels.size()) {
+        order_.resize(kernels.size());
+        std::iota(order_.begin(), order_.end(), 0);
     }
+    auto const of = [&](int i) -> KernelTerms const& {
+        return kernels[static_cast<std::size_t>(i)];
+    };
+    // Equal ones in the order in which they come, so that the first stands for all.
+    auto const precedes = [&](int a, int b) {
+        auto const order = key_of(of(a)) <=> key_of(of(b));
+        return order < 0 || (order == 0 && a < b);
+    };
+    // Mostly it is the order of the sizes before.
+    if (!std::is_sorted(order_.begin(), order_.end(), precedes)) {
+        std::sort(order_.begin(), order_.end(), precedes);
+    }
+    kernels_.clear();
+    counts_.clear();
+    position_.resize(kernels.size());
+    for (int const i : order_) {
+        if (kernels_.empty() || key_of(*kernels_.back()) != key_of(of(i))) {
+            kernels_.push_back(&of(i));
+            counts_.push_back(0);
+        }
+        counts_.back() += counts.empty() ? 1 : counts[static_cast<std::size_t>(i)];
+        position_[static_cast<std::size_t>(i)] = static_cast<int>(kernels_.size()) - 1;
+    }
+}
 
-    std::vector<int> order(distinct.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::sort(order.begin(), order.end(), [&](int a, int b) {
-        return distinct[static_cast<std::size_t>(a)].key <
-               distinct[static_cast<std::size_t>(b)].key;
-    });
-    std::vector<int> position(distinct.size());
-    std::array<double, max_points> vector{};
-    std::array<double, max_points> whitened{};
-    for (std::size_t j = 0; j < order.size(); ++j) {
-        auto const& kernel = distinct[static_cast<std::size_t>(order[j])];
-        position[static_cast<std::size_t>(order[j])] = static_cast<int>(j);
-        auto const type = std::get<0>(kernel.key);
-        int const curve_index = std::get<1>(kernel.key);
-        auto const& curve = calibration.curves()[static_cast<std::size_t>(curve_index)];
+void DistinctKernels::fill(PreparedModel& model, CompiledCalibration const& calibration) {
+    for (auto* array :
+         {&model.count, &model.kernels, &model.flop_power, &model.joined_power, &model.byte_power,
+          &model.cache_excess, &model.added_variance, &model.vectors, &model.whitened}) {
+        array->clear();
+    }
+    model.vector_begin.clear();
+    model.runs.clear();
+    for (std::size_t j = 0; j < kernels_.size(); ++j) {
+        auto const& kernel = *kernels_[j];
+        auto const& curve = calibration.curves()[static_cast<std::size_t>(kernel.curve)];
         auto const factors = roofline_factors(curve.roofline, kernel.terms, curve.limits);
-        model.count.push_back(kernel.count);
+        model.count.push_back(counts_[j]);
         model.kernels.push_back(factors.kernels);
         model.flop_power.push_back(factors.flops);
         model.joined_power.push_back(factors.joined_flops);
         model.byte_power.push_back(factors.bytes);
         model.cache_excess.push_back(factors.cache_excess);
         model.added_variance.push_back(kernel.added_variance);
-        model.vector_begin.push_back(static_cast<int>(model.vectors.size()));
-        vector.fill(0);
-        whitened.fill(0);
-        kernel_vector(curve, kernel.features, kernel.regime, vector);
-        whitened_vector(curve, vector, whitened);
         // Zeros up to a whole number of lanes, so that sums over points have no tail.
-        auto const padded = static_cast<std::ptrdiff_t>(padded_points(curve.points));
-        model.vectors.insert(model.vectors.end(), vector.begin(), vector.begin() + padded);
-        model.whitened.insert(model.whitened.end(), whitened.begin(), whitened.begin() + padded);
-        bool const same_type =
-            j > 0 && std::get<0>(distinct[static_cast<std::size_t>(order[j - 1])].key) == type;
-        if (j == 0 || !same_type || model.runs.back().curve != curve_index) {
+        auto const begin = model.vectors.size();
+        model.vector_begin.push_back(static_cast<int>(begin));
+        model.vectors.resize(begin + static_cast<std::size_t>(padded_points(curve.points)));
+        model.whitened.resize(model.vectors.size());
+        auto const vector = std::span{model.vectors}.subspan(begin);
+        kernel_vector(curve, kernel.features, kernel.regime_number, vector);
+        whitened_vector(curve, vector, std::span{model.whitened}.subspan(begin));
+        bool const same_type = j > 0 && kernels_[j - 1]->type == kernel.type;
+        if (j == 0 || !same_type || model.runs.back().curve != kernel.curve) {
             if (j > 0) model.runs.back().ends_type = !same_type;
-            model.runs.push_back({.curve = curve_index,
+            model.runs.push_back({.curve = kernel.curve,
                                   .begin = static_cast<int>(j),
                                   .end = static_cast<int>(j),
                                   .ends_type = false});
@@ -285,10 +251,32 @@ PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph
     }
     if (!model.runs.empty()) model.runs.back().ends_type = true;
     for (auto& run : model.runs) {
-        run.shared_correlation = shared_correlation(
-            calibration.curves()[static_cast<std::size_t>(run.curve)], model, run, distinct, order);
+        run.shared_correlation =
+            shared_correlation(calibration.curves()[static_cast<std::size_t>(run.curve)], model,
+                               run, kernels_, means_, correlations_);
     }
-    for (int& index : model.distinct) index = position[static_cast<std::size_t>(index)];
+}
+
+PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph const> subgraphs,
+                      std::string_view partition) {
+    PreparedModel model;
+    model.foreign_partition = partition != calibration.partition();
+    std::vector<KernelTerms> kernels;
+    kernels.reserve(subgraphs.size());
+    for (auto const& subgraph : subgraphs) {
+        auto const& kernel = kernels.emplace_back(kernel_terms(calibration, traits_of(subgraph)));
+        add_to_totals(model, kernel);
+        model.subgraph_id.push_back(subgraph.id);
+        model.flops.push_back(kernel.terms.flops);
+        model.bytes.push_back(kernel.terms.bytes);
+        model.extrapolated.push_back(kernel.extrapolated ? 1 : 0);
+        model.unseen.push_back(kernel.unseen);
+        model.unseen_share.push_back(kernel.unseen_share);
+    }
+    DistinctKernels distinct;
+    distinct.set(kernels, {});
+    distinct.fill(model, calibration);
+    model.distinct.assign(distinct.positions().begin(), distinct.positions().end());
     return model;
 }
 

@@ -71,6 +71,13 @@ std::optional<std::size_t> ShapeExpressions::symbol_at(ExpressionId id) const {
     return expression.first;
 }
 
+std::optional<ShapeExpressions::Call> ShapeExpressions::call_at(ExpressionId id) const {
+    auto const& expression = expressions_[index(id)];
+    if (expression.kind != Expression::Kind::call) return std::nullopt;
+    return Call{.function = expression.function,
+                .arguments = std::span{arguments_}.subspan(expression.first, expression.count)};
+}
+
 std::optional<std::int64_t> ShapeExpressions::fixed_integer(ExpressionId id) const {
     if (!symbols_of(id).empty()) return std::nullopt;
     return evaluate(std::vector<ShapeValue>(symbols_.size()))[index(id)].integer();

@@ -42,6 +42,13 @@ class ShapeExpressions {
         return by_symbol_.at(symbols_[symbol]);
     }
 
+    /// A function of other expressions; empty for any other.
+    struct Call {
+        ShapeFunction function;
+        std::span<ExpressionId const> arguments;
+    };
+    [[nodiscard]] std::optional<Call> call_at(ExpressionId id) const;
+
     /// The integer that the expression is, whatever the symbols are; empty for any other.
     [[nodiscard]] std::optional<std::int64_t> fixed_integer(ExpressionId id) const;
 

@@ -28,8 +28,7 @@ constexpr std::array<ScalarTypeRow, 10> scalar_types{{
 }};
 
 ScalarTypeRow const& row_of(ScalarType type) {
-    return *std::find_if(scalar_types.begin(), scalar_types.end(),
-                         [type](auto const& row) { return row.type == type; });
+    return scalar_types[static_cast<std::size_t>(type)];  // in the order of the enumeration
 }
 
 /// The parts of "torch.ops.<namespace>.<operator>.<overload>".
@@ -99,13 +98,13 @@ std::string_view operator_namespace(ProgramNode const& node) { return target_par
 std::string_view operator_name(ProgramNode const& node) { return target_part(node.target, 1); }
 std::string_view operator_overload(ProgramNode const& node) { return target_part(node.target, 2); }
 
-std::vector<ValueId> tensors_read(ProgramNode const& node) {
-    std::vector<ValueId> read;
+ValueIds tensors_read(ProgramNode const& node) {
+    ValueIds read;
     for (auto const& argument : node.arguments) {
         if (auto const* tensor = std::get_if<TensorArgument>(&argument.value)) {
             read.push_back(tensor->value);
         } else if (auto const* list = std::get_if<TensorListArgument>(&argument.value)) {
-            read.insert(read.end(), list->values.begin(), list->values.end());
+            read.append(list->values);
         } else if (auto const* optional =
                        std::get_if<OptionalTensorListArgument>(&argument.value)) {
             for (auto const& value : optional->values) {
@@ -116,13 +115,13 @@ std::vector<ValueId> tensors_read(ProgramNode const& node) {
     return read;
 }
 
-std::vector<ValueId> tensors_returned(ProgramNode const& node) {
-    std::vector<ValueId> returned;
+ValueIds tensors_returned(ProgramNode const& node) {
+    ValueIds returned;
     for (auto const& output : node.outputs) {
         if (auto const* tensor = std::get_if<TensorArgument>(&output)) {
             returned.push_back(tensor->value);
         } else if (auto const* list = std::get_if<TensorListArgument>(&output)) {
-            returned.insert(returned.end(), list->values.begin(), list->values.end());
+            returned.append(list->values);
         }
     }
     return returned;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/precision.hpp"
+#include "workloads/value_ids.hpp"
 
 namespace derate {
 
@@ -47,9 +48,6 @@ struct Device {
 
     friend bool operator==(Device const&, Device const&) = default;
 };
-
-/// Index into ExportedProgram::values.
-using ValueId = std::int32_t;
 
 struct TensorArgument {
     ValueId value;
@@ -106,9 +104,9 @@ struct ProgramNode {
 [[nodiscard]] std::string_view operator_overload(ProgramNode const& node);
 
 /// All tensors that the call reads, in the order of its arguments, repeated when read twice.
-[[nodiscard]] std::vector<ValueId> tensors_read(ProgramNode const& node);
+[[nodiscard]] ValueIds tensors_read(ProgramNode const& node);
 /// All tensors that the call returns, in order.
-[[nodiscard]] std::vector<ValueId> tensors_returned(ProgramNode const& node);
+[[nodiscard]] ValueIds tensors_returned(ProgramNode const& node);
 
 /// Shape and type of one tensor of the program, as the export traced it. The strides of a real run
 /// may differ (fake and real tensors disagree on dimensions of size 1).

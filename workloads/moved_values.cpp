@@ -89,7 +89,7 @@ bool moves_values(ProgramNode const& node) {
 }
 
 std::vector<ValueId> moved_tensors(ExportedProgram const& program, ProgramNode const& node) {
-    auto read = tensors_read(node);
+    std::vector<ValueId> read = tensors_read(node);
     for (auto const& use : index_uses(program, node)) std::erase(read, use.ids);
     for (auto const* mask : {"condition", "mask"}) {
         if (auto const id = tensor_id(node, mask)) std::erase(read, *id);

@@ -9,7 +9,7 @@
 namespace derate {
 namespace {
 
-using Attributes = std::map<std::string, AttributeValue>;
+using Attributes = decltype(SubgraphNode::attributes);
 
 std::vector<double> to_doubles(std::vector<std::int64_t> const& values) {
     return {values.begin(), values.end()};

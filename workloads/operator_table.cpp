@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <unordered_map>
+#include <cstdint>
+#include <cstring>
 
 #include "workloads/matrix_products.hpp"
 #include "workloads/node_shapes.hpp"
@@ -907,6 +908,43 @@ constexpr auto rows = std::to_array<OperatorRow>({
     {"alpha_dropout", dropout, "Dropout", 2},
 });
 
+/// The rows by name. A count of a model looks some thousand names up, so that a lookup takes a
+/// multiplication and, mostly, one comparison.
+class RowsByName {
+  public:
+    RowsByName() {
+        for (auto const& row : rows) {
+            auto slot = first_slot(row.name);
+            while (slots_[slot] != nullptr) slot = (slot + 1) % slots_.size();
+            slots_[slot] = &row;
+        }
+    }
+
+    [[nodiscard]] OperatorRow const* find(std::string_view name) const {
+        for (auto slot = first_slot(name); slots_[slot] != nullptr;
+             slot = (slot + 1) % slots_.size()) {
+            if (slots_[slot]->name == name) return slots_[slot];
+        }
+        return nullptr;
+    }
+
+  private:
+    /// Of the name's length and its first and last letters, eight each.
+    [[nodiscard]] std::size_t first_slot(std::string_view name) const {
+        auto const eight = [](std::string_view letters) {
+            std::uint64_t number = 0;
+            std::memcpy(&number, letters.data(), std::min(letters.size(), sizeof number));
+            return number;
+        };
+        auto const last = name.size() > 8 ? name.substr(name.size() - 8) : name;
+        auto const mixed = eight(name) * 0x9E3779B97F4A7C15U ^ (eight(last) + name.size());
+        return static_cast<std::size_t>((mixed * 0xD6E8FEB86659FD93U) >> 32U) % slots_.size();
+    }
+
+    std::array<OperatorRow const*, 8192> slots_{};
+};
+static_assert(2 * rows.size() < 8192);
+
 bool runs_as_view(ExportedProgram const& program, ProgramNode const& node) {
     auto const read = tensors_read(node);
     auto const made = tensors_returned(node);
@@ -925,19 +963,15 @@ bool runs_as_view(ExportedProgram const& program, ProgramNode const& node) {
 }  // namespace
 
 OperatorRow const* find_operator(ProgramNode const& node) {
-    static auto const index = [] {
-        std::unordered_map<std::string_view, OperatorRow const*> by_name;
-        for (auto const& row : rows) by_name.emplace(row.name, &row);
-        return by_name;
-    }();
+    static RowsByName const by_name;
     if (operator_namespace(node) != "aten") return nullptr;
     auto name = operator_name(node);
-    auto found = index.find(name);
-    if (found == index.end() && is_in_place(node)) {
+    auto const* row = by_name.find(name);
+    if (row == nullptr && is_in_place(node)) {
         name.remove_suffix(1);
-        found = index.find(name);
+        row = by_name.find(name);
     }
-    return found == index.end() ? nullptr : found->second;
+    return row;
 }
 
 /// The spectral and the nuclear norm of a matrix; other norms are sums.

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/input_error.hpp"
-#include "storage/file.hpp"
+#include "ctest/symbolic_graphs.hpp"
 #include "workloads/partition.hpp"
 
 namespace derate {
@@ -20,20 +20,6 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-/// Graphs of make_symbolic_graphs.py (PyTorch 2.15.0), by name.
-nlohmann::json const& graphs() {
-    static auto const all = [] {
-        auto const file = std::filesystem::path{DERATE_TEST_DATA} / "symbolic_graphs.json.gz";
-        constexpr std::size_t limit = std::size_t{64} << 20;
-        return nlohmann::json::parse(gzip_expand(read_text(file, limit), file.string(), limit));
-    }();
-    return all;
-}
-
-SymbolicProgram symbolic(std::string const& name) {
-    return parse_symbolic_program(graphs().at(name).at("symbolic").dump(), name);
-}
 
 RequestedDimensions requested(nlohmann::json const& dims) {
     RequestedDimensions result;
@@ -83,8 +69,8 @@ std::string message_of(SymbolicProgram const& program, RequestedDimensions const
 
 TEST(SymbolicProgram, DoesTheWorkOfAStaticExportAtEverySize) {
     int compared = 0;
-    for (auto const& [name, entry] : graphs().items()) {
-        auto const program = symbolic(name);
+    for (auto const& [name, entry] : symbolic_graphs().items()) {
+        auto const program = symbolic_graph(name);
         for (auto const& fixed : entry.at("static")) {
             auto const& dims = fixed.at("dims");
             auto bound = bind(program, requested(dims)).program;
@@ -147,7 +133,7 @@ TEST(SymbolicProgram, CountsWhatRepeatingKeysCopies) {
 }
 
 TEST(SymbolicProgram, NeverReadsASizeFromTheExample) {
-    auto document = graphs().at("cnn_space").at("symbolic");
+    auto document = symbolic_graphs().at("cnn_space").at("symbolic");
     auto const text = document.dump();
     auto changed = text;
     for (std::string_view const hint : {"\"hint\":{\"as_int\":32}", "\"hint\":{\"as_int\":2}"}) {
@@ -162,7 +148,7 @@ TEST(SymbolicProgram, NeverReadsASizeFromTheExample) {
 }
 
 TEST(SymbolicProgram, NamesSymbolsAxesAndBounds) {
-    auto const free = free_dimensions(symbolic("attention"));
+    auto const free = free_dimensions(symbolic_graph("attention"));
     ASSERT_EQ(free.size(), 2U);
     EXPECT_THAT(free[0].axes, ElementsAre("x[0]"));
     EXPECT_THAT(free[1].axes, ElementsAre("x[1]"));
@@ -171,7 +157,7 @@ TEST(SymbolicProgram, NamesSymbolsAxesAndBounds) {
 }
 
 TEST(SymbolicProgram, IsBoundByTheFlagsOfOneAxis) {
-    auto const program = symbolic("attention");
+    auto const program = symbolic_graph("attention");
     auto const by_name = bind(program, requested({{"x[0]", 4}, {"x[1]", 64}})).program;
     EXPECT_EQ(bind(program, {.batch = 4, .sequence = 64}).program, by_name);
     EXPECT_EQ(bind(program, requested({{"batch", 4}, {"seq", 64}})).program, by_name);
@@ -186,51 +172,51 @@ TEST(SymbolicProgram, IsBoundByTheFlagsOfOneAxis) {
 }
 
 TEST(SymbolicProgram, TakesTheOneFreeDimensionByAnyName) {
-    auto const program = symbolic("mlp_batch");
+    auto const program = symbolic_graph("mlp_batch");
     EXPECT_EQ(bind(program, requested({{"images", 5}})).program,
               bind(program, {.batch = 5}).program);
 }
 
 TEST(SymbolicProgram, TakesNoMistakenAxisOrSymbolForAName) {
-    auto const program = symbolic("mlp_batch");
+    auto const program = symbolic_graph("mlp_batch");
     for (char const* const name : {"input[1]", "s99", "seq"}) {
         EXPECT_THAT(message_of(program, requested({{name, 5}})), HasSubstr("--dim")) << name;
     }
 }
 
 TEST(SymbolicProgram, SolvesADerivedDimension) {
-    auto const program = symbolic("derived_dimension");
+    auto const program = symbolic_graph("derived_dimension");
     EXPECT_EQ(bind(program, requested({{"y[0]", 10}})).program,
               bind(program, requested({{"x[0]", 5}})).program);
     EXPECT_THAT(message_of(program, requested({{"y[0]", 11}})), HasSubstr("makes it 11"));
 }
 
 TEST(SymbolicProgram, RefusesWhatTheExportRefuses) {
-    auto const attention = symbolic("attention");
+    auto const attention = symbolic_graph("attention");
     EXPECT_THAT(message_of(attention, {.batch = 4, .sequence = 513}),
                 AllOf(HasSubstr("was exported for"), HasSubstr("to 512, not 513")));
     EXPECT_THAT(message_of(attention, {.batch = 4}),
                 AllOf(HasSubstr("no value is given for"), HasSubstr("x[1]"), HasSubstr("--dim")));
     EXPECT_THAT(message_of(attention, requested({{"pixels", 3}, {"x[1]", 4}})),
                 AllOf(HasSubstr("--dim pixels"), HasSubstr("has no such dimension (one of")));
-    EXPECT_THAT(message_of(symbolic("guard_of_one"), requested({{"inputs_0[2]", 1}})),
+    EXPECT_THAT(message_of(symbolic_graph("guard_of_one"), requested({{"inputs_0[2]", 1}})),
                 AllOf(HasSubstr("cannot run at inputs_0[2] = 1"), HasSubstr("!= 1")));
-    EXPECT_THAT(message_of(symbolic("cat"), {.batch = 2}),
+    EXPECT_THAT(message_of(symbolic_graph("cat"), {.batch = 2}),
                 HasSubstr("none of the first dimensions of cat's inputs is free"));
-    EXPECT_THAT(message_of(symbolic("cat"), {.sequence = 2}),
+    EXPECT_THAT(message_of(symbolic_graph("cat"), {.sequence = 2}),
                 HasSubstr("more than one of the second dimensions"));
     EXPECT_THAT(message_of(attention, requested({{"x[0]", 4}, {"batch", 5}, {"x[1]", 8}})),
                 HasSubstr("the value 4, which is 5 already"));
-    EXPECT_THAT(message_of(symbolic("mlp_batch"), {.batch = std::int64_t{1} << 60}),
+    EXPECT_THAT(message_of(symbolic_graph("mlp_batch"), {.batch = std::int64_t{1} << 60}),
                 HasSubstr("is too large"));
 }
 
 TEST(SymbolicProgram, ChecksGuardsOnTheInputThatTheyName) {
-    auto const nested = symbolic("nested_names");  // d["x"], not x, must be even
+    auto const nested = symbolic_graph("nested_names");  // d["x"], not x, must be even
     EXPECT_EQ(message_of(nested, requested({{"x[0]", 7}, {"d_x[0]", 12}})), "accepted");
     EXPECT_THAT(message_of(nested, requested({{"x[0]", 6}, {"d_x[0]", 11}})),
                 HasSubstr("cannot run at"));
-    auto const strict = symbolic("strict_arguments");  // the third of n, x and y must be even
+    auto const strict = symbolic_graph("strict_arguments");  // the third of n, x and y must be even
     auto const bound = bind(strict, requested({{"n", 4}, {"x[0]", 9}, {"y[0]", 12}}));
     EXPECT_THAT(bound.notes, IsEmpty()) << "every guard is understood";
     EXPECT_THAT(message_of(strict, requested({{"n", 4}, {"x[0]", 8}, {"y[0]", 9}})),
@@ -238,23 +224,24 @@ TEST(SymbolicProgram, ChecksGuardsOnTheInputThatTheyName) {
 }
 
 TEST(SymbolicProgram, TakesNamesOfTheUsersOwnForOneAxisOrSeveral) {
-    auto const program = symbolic("cat");
+    auto const program = symbolic_graph("cat");
     RequestedDimensions both = requested({{"width", 5}});
     both.axes = {{"width", "inputs_0[1]"}, {"width", "inputs_1[1]"}};
     EXPECT_EQ(bind(program, both).program,
               bind(program, requested({{"inputs_0[1]", 5}, {"inputs_1[1]", 5}})).program);
     auto wrong = requested({{"batch", 4}});
     wrong.axes = {{"batch", "input[7]"}};
-    EXPECT_THAT(message_of(symbolic("mlp_batch"), wrong),
+    EXPECT_THAT(message_of(symbolic_graph("mlp_batch"), wrong),
                 HasSubstr("--axis batch=input[7]: mlp_batch has no such free axis"));
     RequestedDimensions unused{.batch = 4};
     unused.axes = {{"images", "input[0]"}};
-    EXPECT_THAT(message_of(symbolic("mlp_batch"), unused), HasSubstr("no flag gives it a size"));
-    EXPECT_EQ(message_of(symbolic("mlp_batch"), requested({{"b", 4}})), "accepted");
+    EXPECT_THAT(message_of(symbolic_graph("mlp_batch"), unused),
+                HasSubstr("no flag gives it a size"));
+    EXPECT_EQ(message_of(symbolic_graph("mlp_batch"), requested({{"b", 4}})), "accepted");
 }
 
 TEST(SymbolicProgram, TellsApartDimensionsOfEqualExamples) {  // pytorch issue 153896
-    auto const program = symbolic("equal_hints");
+    auto const program = symbolic_graph("equal_hints");
     auto const bound = bind(program, requested({{"x[1]", 7}, {"x[2]", 6}, {"y[0]", 5}}));
     EXPECT_THAT(bound.program.values.at(0).sizes, ElementsAre(2, 7, 6));
     EXPECT_EQ(bound.program.values.at(1).sizes.at(0), 5);
@@ -262,13 +249,13 @@ TEST(SymbolicProgram, TellsApartDimensionsOfEqualExamples) {  // pytorch issue 1
 
 TEST(SymbolicProgram, RunsBelowALowerBoundOfTwoAndSaysSo) {  // PyTorch checks no bound up to 2
     auto const bound =
-        bind(symbolic("arange"), requested({{"inputs_0[0]", 1}, {"inputs_0[1]", 5}}));
+        bind(symbolic_graph("arange"), requested({{"inputs_0[0]", 1}, {"inputs_0[1]", 5}}));
     EXPECT_EQ(bound.program.values.at(0).sizes.at(0), 1);
     EXPECT_THAT(bound.notes, ElementsAre(HasSubstr("PyTorch runs it all the same")));
 }
 
 TEST(SymbolicProgram, AsksForSizesThatTheDataDecides) {
-    auto const program = symbolic("nonzero");
+    auto const program = symbolic_graph("nonzero");
     EXPECT_THAT(message_of(program, requested({{"x[0]", 8}})),
                 AllOf(HasSubstr("no value is given for u0"), HasSubstr("--dim u0=8")));
     auto const bound = bind(program, requested({{"x[0]", 8}, {"u0", 12}}));
@@ -278,14 +265,15 @@ TEST(SymbolicProgram, AsksForSizesThatTheDataDecides) {
     EXPECT_TRUE(std::any_of(free.begin(), free.end(), [](auto const& dimension) {
         return dimension.symbol == "u0" && dimension.is_unbacked;
     }));
-    EXPECT_THAT(message_of(symbolic("item"), requested({{"u0", 65}})), HasSubstr("65"));
-    EXPECT_EQ(bind(symbolic("item"), requested({{"u0", 7}})).program.values.back().sizes.at(0), 7);
+    EXPECT_THAT(message_of(symbolic_graph("item"), requested({{"u0", 65}})), HasSubstr("65"));
+    EXPECT_EQ(
+        bind(symbolic_graph("item"), requested({{"u0", 7}})).program.values.back().sizes.at(0), 7);
 }
 
 TEST(SymbolicProgram, TakesWhatNodesComputeWhereTheFileFoldedConstants) {
     // Python: int(2 * 0.6 * 2.5) == 3, int(3 * 0.6 * 2.5) == 4; the first n at which the file's
     // TruncToInt(1.5*n) is one too large is 6: 6 * 0.6 * 2.5 == 8.999999999999998.
-    auto const program = symbolic("folded_floats");
+    auto const program = symbolic_graph("folded_floats");
     auto const size_at = [&](std::int64_t n) {
         return bind(program, requested({{"x[0]", n}})).program.values.back().sizes.at(0);
     };
@@ -300,7 +288,7 @@ TEST(SymbolicProgram, TakesWhatNodesComputeWhereTheFileFoldedConstants) {
 }
 
 TEST(SymbolicProgram, HasNothingToBindWhereShapesAreStatic) {
-    auto const text = graphs().at("mlp_batch").at("static").at(0).at("program").dump();
+    auto const text = symbolic_graphs().at("mlp_batch").at("static").at(0).at("program").dump();
     auto const program = parse_symbolic_program(text, "static");
     EXPECT_THAT(free_dimensions(program), IsEmpty());
     EXPECT_THAT(bind(program, {}).dimensions, IsEmpty());

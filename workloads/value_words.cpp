@@ -148,8 +148,7 @@ class Forward {
         return word_of_spread(range->low, range->high);
     }
 
-    [[nodiscard]] std::string float_word(ProgramNode const& node,
-                                         std::vector<ValueId> const& read) const {
+    [[nodiscard]] std::string float_word(ProgramNode const& node, ValueIds const& read) const {
         auto const name = functional_name(node);
         if (read.empty() || mixes_places(node)) return "noise";
         bool const of_floats = is_floating_point(value_of(program_, read.front()).dtype);
@@ -184,7 +183,7 @@ class Forward {
 
     /// Values that are moved, or shifted by a constant, are the same to a clock.
     [[nodiscard]] std::optional<std::string> same_word(ProgramNode const& node,
-                                                       std::vector<ValueId> const& read) const {
+                                                       ValueIds const& read) const {
         if (read.empty()) return std::nullopt;
         auto const name = functional_name(node);
         auto const& first = word(read.front());

@@ -255,7 +255,7 @@ class Backward {
 
     /// What is added to each of the tensors that a call joins: where fields of one table begin.
     [[nodiscard]] std::vector<double> starts_of_fields(ProgramNode const& node,
-                                                       std::vector<ValueId> const& read) const {
+                                                       ValueIds const& read) const {
         auto const name = functional_name(node);
         if (name != "cat" && name != "concat" && name != "stack") return {};
         std::vector<double> starts;
