@@ -21,16 +21,13 @@ std::pair<std::string, std::string> halves(std::string const& text, std::string_
 
 }  // namespace
 
-void add_dimension_flags(CLI::App& command, DimensionFlags& flags, char const* values) {
-    command.add_option("--batch", flags.batch,
-                       "Batch size: of a shipped model (default 1), or of the one free first "
-                       "dimension of a symbolic export");
-    add_dimension_flags_but_batch(command, flags, values);
+void add_dimension_flags(CLI::App& command, DimensionFlags& flags) {
+    command.add_option("--batch", flags.batch, batch_help);
+    command.add_option("--seq", flags.sequence, sequence_help);
+    add_named_dimension_flags(command, flags, "NAME=VALUE");
 }
 
-void add_dimension_flags_but_batch(CLI::App& command, DimensionFlags& flags, char const* values) {
-    command.add_option("--seq", flags.sequence,
-                       "Sequence length: of the one free second dimension of a symbolic export");
+void add_named_dimension_flags(CLI::App& command, DimensionFlags& flags, char const* values) {
     command
         .add_option("--dim", flags.named,
                     std::string{values} +

@@ -21,13 +21,18 @@ struct DimensionFlags {
     [[nodiscard]] bool empty() const { return !batch && !sequence && named.empty(); }
 };
 
-/// \param values  what --dim takes: "NAME=VALUE"
-void add_dimension_flags(CLI::App& command, DimensionFlags& flags,
-                         char const* values = "NAME=VALUE");
+inline constexpr auto batch_help =
+    "Batch size: of a shipped model (default 1), or of the one free first dimension of a symbolic "
+    "export";
+inline constexpr auto sequence_help =
+    "Sequence length: of the one free second dimension of a symbolic export";
 
-/// The same for a command that takes several batch sizes in a flag of its own.
-void add_dimension_flags_but_batch(CLI::App& command, DimensionFlags& flags,
-                                   char const* values = "NAME=VALUE");
+/// All four, each with one value.
+void add_dimension_flags(CLI::App& command, DimensionFlags& flags);
+
+/// --dim and --axis alone, for a command whose --batch or --seq take several values.
+/// \param values  what --dim takes: "NAME=VALUE"
+void add_named_dimension_flags(CLI::App& command, DimensionFlags& flags, char const* values);
 
 /// The same flags as a command line holds them: " --batch 8".
 [[nodiscard]] std::string flags_text(DimensionFlags const& flags);

@@ -1,4 +1,5 @@
 #include <CLI/App.hpp>
+#include <charconv>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -27,7 +28,7 @@ ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
          {std::pair{"--target", flags.target.has_value()}, std::pair{"--csv", flags.csv},
           std::pair{"--ascii", flags.ascii}, std::pair{"--output", flags.output.has_value()}}) {
         if (!is_given) continue;
-        throw InputError{flag, "there is one size alone", "--dim with several, e.g. batch=1..64"};
+        throw InputError{flag, "there is one size alone", "several, e.g. --batch 1..64"};
     }
     auto const model = model_to_price(flags);
     auto const unknown = unknown_warning(model.unknown);
@@ -61,6 +62,32 @@ ExitCode estimate(EstimateFlags const& flags, CommonFlags const& common) {
     return exit_pass;
 }
 
+/// --batch and --seq as given: a size, or several as --dim takes them.
+struct PlainSizes {
+    std::optional<std::string> batch;
+    std::optional<std::string> sequence;
+};
+
+void set_sizes(DimensionFlags& dimensions, PlainSizes const& sizes) {
+    auto const set = [&](std::optional<std::string> const& text, std::optional<int>& size,
+                         std::string const& name) {
+        if (!text) return;
+        if (text->find_first_of(".,") != std::string::npos) {
+            dimensions.named.push_back(name + "=" + *text);
+            return;
+        }
+        auto const* const end = text->data() + text->size();
+        int number = 0;
+        auto const [stop, fault] = std::from_chars(text->data(), end, number);
+        if (fault != std::errc{} || stop != end) {
+            throw InputError{"--" + name, "got '" + *text + "'", "a number, or several: 1..64 or 1,8,64"};
+        }
+        size = number;
+    };
+    set(sizes.batch, dimensions.batch, "batch");
+    set(sizes.sequence, dimensions.sequence, "seq");
+}
+
 }  // namespace
 
 Run add_estimate(CLI::App& command) {
@@ -70,7 +97,13 @@ Run add_estimate(CLI::App& command) {
                     "Name of a shipped model, a torch.export file (.pt2), or a measurement file")
         ->required();
     add_target_flags(command, *flags);
-    add_dimension_flags(command, flags->dimensions, "NAME=VALUE, NAME=1..64 or NAME=64,128,256");
+    auto const sizes = std::make_shared<PlainSizes>();
+    command.add_option("--batch", sizes->batch, std::string{batch_help} + "; or several: 1..64, 1,8,64")
+        ->type_name("INT");
+    command.add_option("--seq", sizes->sequence, std::string{sequence_help} + "; or several")
+        ->type_name("INT");
+    add_named_dimension_flags(command, flags->dimensions,
+                              "NAME=VALUE, NAME=1..64 or NAME=64,128,256");
     command.add_option("--target", flags->target,
                        "With several sizes: the largest that stays below this time, e.g. 10ms");
     command.add_flag("--csv", flags->csv,
@@ -81,7 +114,11 @@ Run add_estimate(CLI::App& command) {
         "With several sizes: write a self-contained page FILE.html, or a picture FILE.svg, "
         "too");
     command.add_option("--explain", flags->explain, "Say how this subgraph was priced");
-    return [flags](CommonFlags const& common) { return estimate(*flags, common); };
+    return [flags, sizes](CommonFlags const& common) {
+        auto given = *flags;
+        set_sizes(given.dimensions, *sizes);
+        return estimate(given, common);
+    };
 }
 
 }  // namespace derate::cli

@@ -78,7 +78,8 @@ void add_sizes_flags(CLI::App& command, MeasuringFlags& flags) {
                     "Batch sizes, such as 1,2,16: of a shipped model (default 1), or of the one "
                     "free first dimension of a symbolic export")
         ->delimiter(',');
-    add_dimension_flags_but_batch(command, flags.dimensions);
+    command.add_option("--seq", flags.dimensions.sequence, sequence_help);
+    add_named_dimension_flags(command, flags.dimensions, "NAME=VALUE");
 }
 
 void add_measuring_flags(CLI::App& command, MeasuringFlags& flags, char const* runs_flag) {

@@ -253,6 +253,9 @@ Sweep swept(SweptModel& model, Target const& target, ModelToPrice const& first,
         }
         for (auto const& warning : estimate.warnings) {
             if (++warned[warning.code] == 1) sweep.warnings.push_back(warning);
+            if (warning.code == WarningCode::unseen_batch) {
+                row.notes.emplace_back("beyond the batch sizes that were timed");
+            }
         }
         if (estimate.total.extrapolated_subgraphs > 0) {
             row.notes.push_back(std::to_string(estimate.total.extrapolated_subgraphs) + " of " +
