@@ -48,13 +48,16 @@ void for_each_in_parallel(std::size_t count, std::function<void(std::size_t)> co
 }
 
 /// One model of `evidence` under a calibration, empty where its time is not known.
-/// \param of_parts  of a model that is timed in part, the sum of these parts stands for it
+/// \param of_parts  the sum of the parts that were timed is what is predicted
 std::optional<CrossValidatedModel> predict_model(Evidence const& evidence, int model_index,
                                                  CompiledCalibration const& compiled,
                                                  std::set<std::string> const& seen,
                                                  bool of_parts = false) {
     auto model = evidence.models[static_cast<std::size_t>(model_index)];
-    if (of_parts) model.subgraphs.clear();
+    if (of_parts) {
+        model.subgraphs.clear();
+        model.whole_model.reset();
+    }
     auto const parts = sum_of_parts_ms(evidence, model);
     if (!parts && !model.whole_model) return std::nullopt;
     CrossValidatedModel result;
@@ -130,8 +133,11 @@ CrossValidation cross_validate(Evidence const& evidence, LeaveOut what, FitOptio
         throw InputError{"evidence", "one " + std::string{to_string(what)} + " alone",
                          "two or more, to leave one out"};
     }
-    // Nothing is left out to predict a held-out model: the served fit never saw it.
-    if (!held_out.empty()) folds.push_back(std::move(held_out));
+    // Nothing is left out to predict a held-out model: the served fit never saw it. Of batch sizes
+    // that would be no answer.
+    if (!held_out.empty() && what != LeaveOut::batch) folds.push_back(std::move(held_out));
+    auto fold_options = options;
+    fold_options.batches_tell = batches_tell(sorted, served);
     std::map<std::tuple<std::string, std::optional<int>, std::string>, int> fold_of;
     for (std::size_t f = 0; f < folds.size(); ++f) {
         for (int const m : folds[f]) {
@@ -147,8 +153,8 @@ CrossValidation cross_validate(Evidence const& evidence, LeaveOut what, FitOptio
         auto rest = served;
         for (int const m : folds[f]) rest[static_cast<std::size_t>(m)] = 0;
         if (input.cases_of(rest).empty()) return;  // the rest has no parts timed
-        auto calibration = fit_curves(input, rest, options);
-        if (options.nested_intervals) fit_intervals(calibration, input, rest, options);
+        auto calibration = fit_curves(input, rest, fold_options);
+        if (options.nested_intervals) fit_intervals(calibration, input, rest, fold_options);
         CompiledCalibration const compiled{calibration};
         std::set<std::string> seen;
         for (int const index : input.cases_of(rest)) {
@@ -157,9 +163,9 @@ CrossValidation cross_validate(Evidence const& evidence, LeaveOut what, FitOptio
         for (std::size_t m = 0; m < evidence.models.size(); ++m) {
             auto const& model = evidence.models[m];
             auto const fold =
-                fold_of.at({model.name, model.batch,
-                            evidence.campaigns[static_cast<std::size_t>(model.campaign)].id});
-            if (fold != static_cast<int>(f)) continue;
+                fold_of.find({model.name, model.batch,
+                              evidence.campaigns[static_cast<std::size_t>(model.campaign)].id});
+            if (fold == fold_of.end() || fold->second != static_cast<int>(f)) continue;
             if (auto predicted = predict_model(evidence, static_cast<int>(m), compiled, seen,
                                                what == LeaveOut::batch)) {
                 of_fold[f].push_back(std::move(*predicted));

@@ -49,11 +49,11 @@ struct CrossValidation {
 };
 
 /// Refits without each calibration model (or family of them, or batch size) in turn and predicts
-/// it; where batch sizes are left out, what is predicted of a model that is timed in part is the
-/// sum of the kernels that were timed. Held-out models are predicted by the fit of all calibration
-/// models, which is the served one. Where the independent whole-model time is unknown, truth is the
-/// sum of parts and the context factor is not applied; a model whose parts are not all timed either
-/// is left out of the result.
+/// it. Where batch sizes are left out, what is predicted of a model is the sum of its kernels that
+/// were timed, and held-out models are no part of the result. Otherwise held-out models are
+/// predicted by the fit of all calibration models, which is the served one. Where the independent
+/// whole-model sum of parts and the context factor is not applied; a model whose parts are not all
+/// timed either is left out of the result.
 ///
 /// \throws InputError  as fit_calibration, or fewer than two models (families, batch sizes)
 [[nodiscard]] CrossValidation cross_validate(Evidence const& evidence, LeaveOut what,

@@ -235,6 +235,10 @@ std::vector<std::vector<int>> folds_by_batch(Evidence const& evidence,
                     [](EvidenceModel const& model) { return batch_text(model.batch); });
 }
 
+bool batches_tell(Evidence const& evidence, std::vector<char> const& models) {
+    return static_cast<int>(folds_by_batch(evidence, models).size()) >= least_batches_to_tell;
+}
+
 std::vector<std::vector<int>> folds_across_families(Evidence const& evidence,
                                                     std::vector<char> const& models) {
     constexpr std::size_t count = 5;
@@ -331,8 +335,7 @@ Calibration fit_curves(FitInput const& input, std::vector<char> const& models,
     if (options.residual == ResidualForm::gaussian_process) {
         if (!hyperparameters) {
             hyperparameters = fit_hyperparameters(
-                residuals,
-                static_cast<int>(folds_by_batch(evidence, models).size()) >= least_batches_to_tell);
+                residuals, options.batches_tell.value_or(batches_tell(evidence, models)));
         }
         for (std::size_t i = 0; i < residuals.size(); ++i) {
             calibration.curves[i].residual_model = fit_residual_process(

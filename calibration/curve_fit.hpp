@@ -45,6 +45,9 @@ class FitInput {
 [[nodiscard]] std::vector<std::vector<int>> folds_by_batch(Evidence const& evidence,
                                                            std::vector<char> const& models);
 
+/// Whether these models were timed at enough batch sizes to tell what is the batch's.
+[[nodiscard]] bool batches_tell(Evidence const& evidence, std::vector<char> const& models);
+
 /// Five folds that each take a part of every family, so that siblings of a held-out model remain.
 [[nodiscard]] std::vector<std::vector<int>> folds_across_families(Evidence const& evidence,
                                                                   std::vector<char> const& models);

@@ -118,7 +118,12 @@ Calibration fit_calibration(Evidence const& given, FitOptions const& options) {
     std::set<int> batches;
     bool const all_say = std::ranges::all_of(
         evidence.models, [](EvidenceModel const& model) { return model.batch.has_value(); });
-    for (auto const& model : evidence.models) batches.insert(model.batch.value_or(1));
+    for (auto const& model : evidence.models) {
+        bool const is_timed = std::ranges::any_of(model.cases, [&](int index) {
+            return evidence.cases[static_cast<std::size_t>(index)].timing.has_value();
+        });
+        if (is_timed) batches.insert(model.batch.value_or(1));
+    }
     if (all_say) provenance.batches.assign(batches.begin(), batches.end());
     for (int const index : input.cases_of(all)) {
         provenance.num_samples += evidence.cases[static_cast<std::size_t>(index)].timing->samples;

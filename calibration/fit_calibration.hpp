@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <span>
 
 #include "core/calibration.hpp"
@@ -17,6 +18,9 @@ struct FitOptions {
     /// Fits each curve's other shapes too (`EfficiencyCurve::diagnostics`), which are shown but
     /// price nothing.
     bool other_shapes = true;
+    /// Whether `items_feature` may count; empty: where enough batch sizes were timed to tell.
+    /// Cross-validation says what the served fit does, which a fold with fewer batches would not.
+    std::optional<bool> batches_tell{};
 };
 
 /// Curves, residual model, interval model and context factor from timings.

@@ -452,6 +452,7 @@ TEST(CrossValidation, LeavesBatchSizesOut) {
         EXPECT_EQ(all.models[m].kernels.size(), 2U);
         EXPECT_EQ(changed.models[m].predicted.latency_ms, all.models[m].predicted.latency_ms);
         EXPECT_NEAR(changed.models[m].measured_ms, 7 * all.models[m].measured_ms, 1e-9);
+        EXPECT_FALSE(all.models[m].independent_truth) << "a sum of parts";
     }
     EXPECT_EQ(partial, static_cast<int>(first.size()));
     EXPECT_THROW((void)cross_validate(Machine{8}.measure(4, 2), LeaveOut::batch), InputError);

@@ -56,7 +56,7 @@ std::optional<LaunchContent> content_beside(CampaignState const& state, int ende
         int const had = timed == state.samples.whole_default_allocator.end()
                             ? 0
                             : static_cast<int>(timed->second.size());
-        if (had >= (model.sparse ? std::min(due, 1) : due)) continue;
+        if (had >= due) continue;
         return LaunchContent{.cases = {},
                              .whole_models = {m},
                              .in_context_models = {},

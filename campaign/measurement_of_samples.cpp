@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <string_view>
 
 #include "campaign/host_environment.hpp"
 #include "campaign/plan_making.hpp"
@@ -188,7 +190,12 @@ MeasuredQuality quality_of(CampaignResult const& result, bool quick) {
 double precise_share(CampaignResult const& result, double limit) {
     double all = 0;
     double precise = 0;
+    std::set<std::string_view> sparse;
+    for (auto const& item : result.cases) {
+        if (item.sparse) sparse.insert(item.key);
+    }
     for (auto const& [key, repetitions] : result.samples.isolated) {
+        if (sparse.contains(key)) continue;
         auto const timing = timing_of(repetitions);
         if (!timing) continue;
         all += timing->center_ms;

@@ -43,7 +43,7 @@ struct ContextRatio {
 [[nodiscard]] MeasuredQuality quality_of(CampaignResult const& result, bool quick);
 
 /// Share of the isolated time (each distinct case once) in cases whose relative half-width is at
-/// most `limit`.
+/// most `limit`; of models that are timed throughout, not of sparse ones.
 [[nodiscard]] double precise_share(CampaignResult const& result, double limit);
 
 }  // namespace derate

@@ -77,6 +77,7 @@ std::vector<DistinctCase> distinct_cases(CampaignSettings const& settings) {
                      .model = m,
                      .subgraph = subgraph.id,
                      .state = state,
+                     .sparse = model.sparse,
                      .expected_ms = guessed_ms(subgraph, settings.execution.threads.value_or(1))});
             }
         }

@@ -17,6 +17,7 @@ struct DistinctCase {
     std::size_t model = 0;  ///< index into CampaignSettings::models: where it is timed
     int subgraph = 0;
     CacheState state = CacheState::cold_all;
+    bool sparse = false;     ///< CampaignModel::sparse of that model
     double expected_ms = 0;  ///< a guess from its work and traffic, until it is timed
 };
 

@@ -165,11 +165,13 @@ CampaignModels models_of(CalibrateFlags const& flags, ModelChoice const& choice,
                                        at_batches(measuring, choice.calibration, further_batches),
                                        settings.rules, share_of_further_batches),
             std::back_inserter(models.calibration));
-        std::ranges::move(
-            wholes_at_further_batches(models.held_out,
-                                      at_batches(measuring, choice.held_out, held_out_batches),
-                                      settings.rules, share_of_held_out_batches),
-            std::back_inserter(models.held_out));
+        if (flags.test_models.empty()) {
+            std::ranges::move(
+                wholes_at_further_batches(models.held_out,
+                                          at_batches(measuring, choice.held_out, held_out_batches),
+                                          settings.rules, share_of_held_out_batches),
+                std::back_inserter(models.held_out));
+        }
     }
     if (auto const probes = probe_file(precision); flags.probes && flags.models.empty() && probes) {
         models.calibration.push_back(

@@ -80,7 +80,8 @@ void set_sizes(DimensionFlags& dimensions, PlainSizes const& sizes) {
         int number = 0;
         auto const [stop, fault] = std::from_chars(text->data(), end, number);
         if (fault != std::errc{} || stop != end) {
-            throw InputError{"--" + name, "got '" + *text + "'", "a number, or several: 1..64 or 1,8,64"};
+            throw InputError{"--" + name, "got '" + *text + "'",
+                             "a number, or several: 1..64 or 1,8,64"};
         }
         size = number;
     };
@@ -98,10 +99,12 @@ Run add_estimate(CLI::App& command) {
         ->required();
     add_target_flags(command, *flags);
     auto const sizes = std::make_shared<PlainSizes>();
-    command.add_option("--batch", sizes->batch, std::string{batch_help} + "; or several: 1..64, 1,8,64")
-        ->type_name("INT");
+    command
+        .add_option("--batch", sizes->batch,
+                    std::string{batch_help} + "; or several: 1..64, 1,8,64")
+        ->type_name("TEXT");
     command.add_option("--seq", sizes->sequence, std::string{sequence_help} + "; or several")
-        ->type_name("INT");
+        ->type_name("TEXT");
     add_named_dimension_flags(command, flags->dimensions,
                               "NAME=VALUE, NAME=1..64 or NAME=64,128,256");
     command.add_option("--target", flags->target,

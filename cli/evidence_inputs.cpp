@@ -85,13 +85,17 @@ EvidencePart part_of_samples(fs::path const& path, std::optional<std::string> co
     settings.states = {state_to_use(plan)};
     std::set<std::string> planned_keys;
     for (auto const& item : plan.cases) planned_keys.insert(item.key);
-    for (auto const& planned : plan.models) {
+    for (std::size_t m = 0; m < plan.models.size(); ++m) {
+        auto const& planned = plan.models[m];
         auto model = model_of(planned, plan.execution.backend);
         if (model.partial) {
-            std::erase_if(model.subgraphs, [&](Subgraph const& part) {
-                return !planned_keys.contains(
-                    key_of_case(settings, model, part, settings.states.front()));
-            });
+            std::set<int> chosen;
+            for (auto const& item : plan.cases) {
+                if (item.model == m) chosen.insert(item.subgraph);
+            }
+            std::erase_if(model.subgraphs,
+                          [&](Subgraph const& part) { return !chosen.contains(part.id); });
+            if (model.subgraphs.empty()) continue;
         }
         // Of a held-out model only the whole was asked for: parts of it are no cases of the plan.
         model.isolated = std::ranges::all_of(model.subgraphs, [&](Subgraph const& part) {

@@ -261,9 +261,8 @@ ModelToPrice Decoder::prefill() const {
                          "an export with a free sequence length, or --prompt " +
                              whole(*dimensions.fixed_tokens)};
     }
-    auto const all = flags_.prompt + steps();
     return bound(prefill_, flags_.prompt,
-                 dimensions.appends ? 0 : flags_.cache_length.value_or(all));
+                 dimensions.appends ? 0 : flags_.cache_length.value_or(flags_.prompt));
 }
 
 ModelToPrice Decoder::step(std::int64_t index) const {
@@ -282,7 +281,7 @@ ModelToPrice Decoder::step(std::int64_t index) const {
                          whole(last) + " or more"};
     }
     auto model =
-        bound(decode_, 1, flags_.cache_length.value_or(dimensions.appends ? keys - 1 : keys));
+        bound(decode_, 1, flags_.cache_length.value_or(keys) - (dimensions.appends ? 1 : 0));
     auto const longest = longest_keys(model);
     if (cache() == CacheUse::fixed && longest > 0 && longest < last) {
         throw InputError{source.file.string(),
@@ -316,7 +315,7 @@ Generation generated(Decoder const& decoder, GenerationFlags const& flags, Targe
                    .calibrations = {}};
     Pricing const pricing{target, first.precision};
     auto const prefill = pricing.price(first);
-    all.first_token = call_of(first, prefill, flags.prompt);
+    all.first_token = call_of(first, prefill, std::max(flags.prompt, longest_keys(first)));
     add_calibrations(all.calibrations, used_calibrations(target, prefill));
     CollectedWarnings of_prefill{"prefill"};
     of_prefill.add(first, prefill);

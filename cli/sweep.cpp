@@ -82,6 +82,9 @@ std::vector<Swept> swept_of(EstimateFlags const& flags) {
             throw InputError{"--dim " + name, "is given twice", "all its values in one, as 1,2,4"};
         }
         all.push_back({.name = name, .values = values_of(values, name)});
+        if (name == "batch" && std::ranges::min(all.back().values) < 1) {
+            throw InputError{"--batch 0", "not a batch size", "1 or more"};
+        }
         rows *= all.back().values.size();
         if (rows > most_rows) {
             throw InputError{"--dim", std::to_string(rows) + " sizes or more",
@@ -251,18 +254,20 @@ Sweep swept(SweptModel& model, Target const& target, ModelToPrice const& first,
         if (estimate.unseen_share > 0.5) {
             row.notes.emplace_back("most of it of kernels that no calibration case shows");
         }
+        bool is_unseen = false;
         for (auto const& warning : estimate.warnings) {
             if (++warned[warning.code] == 1) sweep.warnings.push_back(warning);
-            if (warning.code == WarningCode::unseen_batch) {
-                row.notes.emplace_back("beyond the batch sizes that were timed");
-            }
+            is_unseen = is_unseen || warning.code == WarningCode::unseen_batch;
         }
         if (estimate.total.extrapolated_subgraphs > 0) {
             row.notes.push_back(std::to_string(estimate.total.extrapolated_subgraphs) + " of " +
                                 std::to_string(now.subgraphs.size()) +
                                 " subgraphs beyond the calibrated range");
         }
+        if (is_unseen) row.notes.emplace_back("no such batch was timed");
         if (limit_ms) row.verdict = verdict_of(row, *limit_ms);
+        // An interval from other batches may be off itself.
+        if (is_unseen && row.verdict == Verdict::certain) row.verdict = Verdict::likely;
         sweep.rows.push_back(std::move(row));
         before = std::move(kernels);
     }

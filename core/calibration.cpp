@@ -83,6 +83,7 @@ std::vector<int> timed_batches(Calibration const& calibration) {
     for (auto const& curve : calibration.curves) {
         for (auto const& point : curve.data_points) {
             for (std::string_view const name : point.source_subgraphs) {
+                if (name.starts_with("probe/")) continue;  // a kernel alone has no batch
                 // "model/batch/subgraph_id"; a model's name may hold a slash.
                 auto const id = name.rfind('/');
                 auto const before = name.substr(0, id == std::string_view::npos ? 0 : id);
@@ -101,7 +102,7 @@ std::vector<int> timed_batches(Calibration const& calibration) {
 std::optional<std::string> unseen_batch_note(std::string_view hardware_id,
                                              std::span<int const> timed, int batch) {
     if (timed.empty() || std::ranges::count(timed, batch) > 0) return std::nullopt;
-    if (timed.size() > 1 && batch < timed.back()) return std::nullopt;
+    if (timed.front() < batch && batch < timed.back()) return std::nullopt;
     std::string listed;
     for (int const one : timed) {
         listed.append(listed.empty()        ? ""

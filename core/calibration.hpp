@@ -267,7 +267,7 @@ struct Calibration {
 [[nodiscard]] std::vector<int> timed_batches(Calibration const& calibration);
 
 /// What is to be said of a price at a batch size of which the curves show nothing: neither timed
-/// nor, where several were timed, below the largest of them.
+/// nor between two that were.
 ///
 /// \param timed  timed_batches()
 /// \return a sentence; empty where they do show it, or do not say what they were timed at

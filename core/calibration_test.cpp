@@ -21,6 +21,8 @@ Calibration with_points(std::vector<std::string> const& sources) {
 TEST(TimedBatches, AreWhatTheFileSaysElseWhatItsPointsDo) {
     auto calibration = with_points({"resnet18/1/3", "my/net/16/0", "resnet18/1/4"});
     EXPECT_EQ(timed_batches(calibration), (std::vector{1, 16}));
+    EXPECT_EQ(timed_batches(with_points({"probe/x0:float32[1,8,7,7]", "resnet18/1/3"})),
+              std::vector{1});
     calibration.provenance.batches = {1, 2};
     EXPECT_EQ(timed_batches(calibration), (std::vector{1, 2}));
     EXPECT_TRUE(timed_batches(with_points({"gcn/unknown/3", "a/1/2"})).empty());
@@ -37,6 +39,7 @@ TEST(UnseenBatchNote, IsForWhatTheCurvesDoNotShow) {
     EXPECT_EQ(note({1, 2, 16}, 17), "box was timed at batch 1, 2 and 16; what batch 17 ");
     EXPECT_EQ(note({1}, 1), "");
     EXPECT_EQ(note({4}, 1), "box was timed at batch 4; what batch 1 takes follo");
+    EXPECT_NE(note({4, 16}, 1), "") << "below all that were timed";
     EXPECT_EQ(note({}, 64), "") << "unknown";
 }
 

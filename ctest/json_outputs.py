@@ -42,6 +42,8 @@ RUNS = [
     (None, "estimate --model resnet18 --hardware nobody", {2}),
     ("dry_run", CALIBRATE, {0}),
     ("calibrate", CALIBRATE_NOW, {3}),
+    ("calibrate", "calibrate --models squeezenet1_1,mnasnet0_5,mobilenet_v3_small --test-models shufflenet_v2_x0_5 "
+     "--batch 1,2,4 --runs-per-model 2 --launches 2 --output {tmp}/batches", {0, 1, 3}),
     ("calibrate", "calibrate --quiet --models squeezenet1_1,resnet18,alexnet,mobilenet_v2 --test-models "
                   "shufflenet_v2_x1_0 --runs-per-model 6 --launches 3 --output {staged}", {0, 1, 3}),
     ("inspect", "inspect --model resnet18", {0}),

@@ -198,6 +198,7 @@ json full_calibration() {
                               .tool_version = "derate 0.1.0",
                               .git_revision = "abc",
                               .models_used = {"resnet18", "vgg16"},
+                              .batches = {1, 16},
                               .num_samples = 5000,
                               .environment_hash = std::string(64, 'a'),
                               .trust_grade = "C",

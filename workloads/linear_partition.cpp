@@ -256,7 +256,7 @@ bool is_countable(ExportedProgram const& program, ProgramNode const& node,
                 return a.sizes.size() == query->sizes.size() &&
                        std::ranges::equal(a.sizes, query->sizes, {}, &Term::power, &Term::power);
             };
-            return has_same_powers(*key) && has_same_powers(*value) && true;
+            return has_same_powers(*key) && has_same_powers(*value);
         }
         case OperatorKind::elementwise:
             return find_operator(node) != nullptr && all_match(0);

@@ -88,7 +88,7 @@ TEST(SymbolicProgram, DoesTheWorkOfAStaticExportAtEverySize) {
 
 // By hand: 4 query heads share 2 key heads of size 8; batch 3, one query over 9 keys in float32.
 TEST(SymbolicProgram, CountsGroupedKeysOnceAndTheirProductsForEachQueryHead) {
-    auto const program = symbolic("grouped_cache");
+    auto const program = symbolic_graph("grouped_cache");
     auto const bound =
         bind(program, requested({{"ids[0]", 3}, {"keys[2]", 9}, {"values[2]", 9}})).program;
     int found = 0;
@@ -116,7 +116,7 @@ TEST(SymbolicProgram, CountsGroupedKeysOnceAndTheirProductsForEachQueryHead) {
 
 // By hand: 4 heads of 48 keys of 8 are made of 2, for keys and values each.
 TEST(SymbolicProgram, CountsWhatRepeatingKeysCopies) {
-    auto const program = symbolic("transformers_llama");
+    auto const program = symbolic_graph("transformers_llama");
     auto const bound =
         bind(program, requested({{"input_ids[1]", 1}, {"cache_position[0]", 1}})).program;
     int repeats = 0;
