@@ -39,7 +39,7 @@ ChainEstimate Pricing::price(ModelToPrice const& model) const {
             target_, [&] { return chain_.estimate(model.subgraphs, model.partition); });
     }
     result.warnings.insert(result.warnings.begin(), model.warnings.begin(), model.warnings.end());
-    if (model.batch) {
+    if (model.batch && !model.subgraphs.empty()) {
         if (auto note = unseen_batch_note(target_.hardware_id, timed_batches_, *model.batch)) {
             result.warnings.push_back({WarningCode::unseen_batch, *std::move(note)});
         }
