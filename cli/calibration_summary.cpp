@@ -83,7 +83,7 @@ char const* title_of(LeaveOut what) {
         case LeaveOut::family:
             return "Leaving families out";
         case LeaveOut::batch:
-            return "Leaving batch sizes out (of a model timed in part, the sum of those kernels)";
+            return "Leaving batch sizes out (sums of the kernels timed at them)";
         case LeaveOut::model:
             break;
     }
