@@ -143,6 +143,8 @@ ROWS = [
     (CALIBRATE, "--device cuda", "changes"),
     (CALIBRATE, "--batch 4", "changes"),
     (CALIBRATE, "--batch 1,4", "changes"),
+    # A static export has its own batch: it is held out at that one, whatever the calibration's are.
+    ("calibrate --dry-run", f"--test-models {SOURCE}/workloads/testdata/tiny_cnn.pt2", "changes"),
     (CALIBRATE, "--batch 4,4", "refused", "--batch 4: is named twice (each batch size once)"),
     (CALIBRATE, "--dim batch=4", "changes"),
     (CALIBRATE, "--seq 4", "refused", "none of the second dimensions"),
