@@ -323,6 +323,12 @@ FeatureGroup feature_group_of(OperationType type) {
     return FeatureGroup::memory;
 }
 
+bool grows_with_batch(std::string_view feature) {
+    constexpr auto growing = std::to_array<std::string_view>(
+        {"output_positions", "m", "batch", "batch_heads", "inputs", "outputs", items_feature});
+    return std::ranges::find(growing, feature) != growing.end();
+}
+
 std::span<std::string_view const, feature_count> feature_names(FeatureGroup group) {
     switch (group) {
         case FeatureGroup::convolution:

@@ -41,6 +41,9 @@ inline constexpr std::string_view items_feature =
 /// size of 1 or more.
 [[nodiscard]] std::span<std::string_view const, feature_count> feature_names(FeatureGroup group);
 
+/// Whether a feature counts what a batch has more of: positions, rows, elements, items.
+[[nodiscard]] bool grows_with_batch(std::string_view feature);
+
 /// The sizes that decide which kernel runs and how fast it is; below 1 where the subgraph does not
 /// tell.
 ///

@@ -19,6 +19,39 @@ Interval log_range(std::optional<Interval> const& range) {
     return {std::log(range->lower), std::log(range->upper)};
 }
 
+Interval inner_range(std::optional<Interval> const& range) {
+    if (!range || !(range->lower > 0)) return {1, 0};
+    constexpr double rounding = 1e-9;
+    return {range->lower * (1 + rounding), range->upper * (1 - rounding)};
+}
+
+/// Finds the combinations of what grows with a batch.
+void set_growths(CompiledCurve& curve, ResidualModel const& model) {
+    for (std::size_t f = 0; f < feature_count; ++f) {
+        curve.grows[f] = curve.uses_feature[f] && grows_with_batch(model.features[f]);
+    }
+    std::vector<std::array<double, feature_count>> combinations;
+    auto const padded = static_cast<std::size_t>(padded_points(curve.points));
+    curve.growth_of_point.assign(padded, 0);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(curve.points); ++i) {
+        std::array<double, feature_count> growth{};
+        for (std::size_t f = 0; f < feature_count; ++f) {
+            if (curve.grows[f]) growth[f] = curve.features[f * padded + i];
+        }
+        auto const known = std::ranges::find(combinations, growth);
+        curve.growth_of_point[i] = static_cast<int>(known - combinations.begin());
+        if (known == combinations.end()) combinations.push_back(growth);
+    }
+    curve.growths = static_cast<int>(combinations.size());
+    auto const columns = static_cast<std::size_t>(padded_points(curve.growths));
+    curve.growing_features.resize(feature_count * columns);
+    for (std::size_t g = 0; g < combinations.size(); ++g) {
+        for (std::size_t f = 0; f < feature_count; ++f) {
+            curve.growing_features[f * columns + g] = combinations[g][f];
+        }
+    }
+}
+
 TermLimits limits_of(EfficiencyCurve const& parent) {
     TermLimits limits;
     if (parent.axis == WorkAxis::flops && parent.work_range) {
@@ -46,6 +79,9 @@ CompiledCurve compiled(EfficiencyCurve const& curve, std::string name) {
     result.flop_range =
         curve.axis == WorkAxis::flops ? log_range(curve.work_range) : Interval{1, 0};
     result.byte_range = log_range(curve.byte_range);
+    result.inner_flops =
+        curve.axis == WorkAxis::flops ? inner_range(curve.work_range) : Interval{1, 0};
+    result.inner_bytes = inner_range(curve.byte_range);
     result.regimes = curve.regimes;
     std::sort(result.regimes.begin(), result.regimes.end());
     result.uses_feature.fill(true);
@@ -66,7 +102,7 @@ CompiledCurve compiled(EfficiencyCurve const& curve, std::string name) {
         result.uses_feature[f] = model.features[f] != unused_feature;
     }
     auto const padded = static_cast<std::size_t>(padded_points(result.points));
-    result.weights = model.weights;
+    result.weights.assign(model.weights.begin(), model.weights.end());
     result.weights.resize(padded);
     result.features.resize(feature_count * padded);
     result.factor.resize(count * padded);
@@ -83,6 +119,7 @@ CompiledCurve compiled(EfficiencyCurve const& curve, std::string name) {
     for (std::size_t i = 0; i < count; ++i) {
         result.point_regimes[i] = regime_index(result, model.point_regimes[i]);
     }
+    set_growths(result, model);
     return result;
 }
 
@@ -103,15 +140,16 @@ struct RangeCheck {
 
 RangeCheck check_range(CompiledCurve const& curve, RooflineTerms const& terms) {
     double distance_squared = 0;
-    auto const add = [&](Interval const& range, double value) {
+    auto const add = [&](Interval const& range, Interval const& inner, double value) {
+        if (value > inner.lower && value < inner.upper) return;  // without a logarithm
         if (range.lower > range.upper || !(value > 0)) return;
         double const log_value = std::log(value);
         double const outside = std::max({0.0, range.lower - log_value, log_value - range.upper});
         // Files round their ranges; a rounding error is no extrapolation.
         if (outside > 1e-6) distance_squared += outside * outside;
     };
-    add(curve.flop_range, terms.flops);
-    add(curve.byte_range, terms.bytes);
+    add(curve.flop_range, curve.inner_flops, terms.flops);
+    add(curve.byte_range, curve.inner_bytes, terms.bytes);
     double const shown = shown_joined_flops(curve.roofline, terms);
     if (terms.joined_flops > shown) {
         // Joined work that is no norm or activation: products, at a rate that nothing shows.
@@ -264,7 +302,8 @@ KernelPrediction predict_kernel(CompiledCalibration const& calibration, Subgraph
         std::array<double, max_points> vector{};
         std::array<double, max_points> whitened{};
         kernel_vector(curve, kernel.features, kernel.regime_number, vector);
-        whitened_vector(curve, vector, whitened);
+        auto const padded = static_cast<std::size_t>(padded_points(curve.points));
+        whiten(curve, std::span{vector}.first(padded), whitened);
         double explained = 0;
         for (int i = 0; i < curve.points; ++i) {
             auto const index = static_cast<std::size_t>(i);

@@ -1,7 +1,9 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,6 +23,24 @@ inline constexpr int point_lanes = 8;
     return (points + point_lanes - 1) / point_lanes * point_lanes;
 }
 
+/// Allocates whole lines of a processor's cache, so that no load of lanes touches two.
+template <class Value>
+struct LineAllocator {
+    static constexpr std::align_val_t line{64};
+    using value_type = Value;
+
+    LineAllocator() = default;
+    template <class Other>
+    explicit LineAllocator(LineAllocator<Other> const&) {}
+
+    [[nodiscard]] Value* allocate(std::size_t count) {
+        return static_cast<Value*>(::operator new(count * sizeof(Value), line));
+    }
+    void deallocate(Value* values, std::size_t) { ::operator delete(values, line); }
+    friend bool operator==(LineAllocator, LineAllocator) { return true; }
+};
+using LaneVector = std::vector<double, LineAllocator<double>>;
+
 /// One curve, flat: what pricing a kernel needs and nothing else.
 struct CompiledCurve {
     std::string name;        ///< "conv2d", "pool|0", "conv (parent)" or "device"
@@ -35,6 +55,9 @@ struct CompiledCurve {
     bool zero_flop = false;
     Interval flop_range{0, 0};  ///< natural logarithms; lower > upper: unknown
     Interval byte_range{0, 0};
+    // Sizes that are surely inside, whatever rounding does; lower > upper: unknown
+    Interval inner_flops{1, 0};
+    Interval inner_bytes{1, 0};
     std::vector<std::string> regimes;  ///< sorted
 
     // Residual model; `points` is 0 without one.
@@ -45,10 +68,15 @@ struct CompiledCurve {
     /// Older files know fewer: the rest count as 0.
     std::array<bool, feature_count> uses_feature{};
     // As many of each as padded_points(points), zeros at the end:
-    std::vector<double> features;       ///< for one feature after the other, that of each point
-    std::vector<double> point_regimes;  ///< index into `regimes`; -2 at the end
-    std::vector<double> weights;
-    std::vector<double> factor;  ///< one column of the lower triangle after the other
+    LaneVector features;       ///< for one feature after the other, that of each point
+    LaneVector point_regimes;  ///< index into `regimes`; -2 at the end
+    LaneVector weights;
+    // Of the features that grow with a batch, each combination that points have once:
+    std::array<bool, feature_count> grows{};
+    int growths = 0;
+    LaneVector growing_features;       ///< as `features`, padded_points(growths) of each
+    std::vector<int> growth_of_point;  ///< padded_points(points)
+    LaneVector factor;                 ///< one column of the lower triangle after the other
 };
 
 /// A calibration as flat arrays: made once, then any number of models are priced from it without

@@ -17,18 +17,23 @@ class DistinctKernels {
     void set(std::span<KernelTerms const> kernels, std::span<int const> counts);
 
     /// Writes all of `model` that is of distinct kernels: the first two groups of its arrays.
+    /// \param calibration  always the same one
     void fill(PreparedModel& model, CompiledCalibration const& calibration);
 
     /// Of each of the kernels that were set, which of the distinct ones it is.
     [[nodiscard]] std::span<int const> positions() const { return position_; }
 
   private:
+    void fill_run(PreparedModel& model, CompiledCalibration const& calibration, std::size_t r);
+
     std::vector<int> order_;
     std::vector<KernelTerms const*> kernels_;  // distinct
+    std::vector<int> numbers_;                 // of each, which of the kernels it is
     std::vector<double> counts_;
     std::vector<int> position_;
-    std::vector<double> means_;
-    KernelCorrelations correlations_;
+    PointCovariances point_covariances_;
+    std::vector<KernelCorrelations> correlations_;  // of each run
+    LaneVector memory_;
 };
 
 /// Adds a kernel to the sums over the model's subgraphs, which are formed in the model's order.

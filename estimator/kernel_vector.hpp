@@ -3,11 +3,15 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/kernel_features.hpp"
 #include "estimator/compiled_calibration.hpp"
 
 namespace derate {
+
+struct CurveRun;
+struct PreparedModel;
 
 inline constexpr std::size_t max_points = 64;  ///< inducing points of one residual model
 
@@ -20,9 +24,10 @@ void kernel_vector(CompiledCurve const& curve, std::array<double, feature_count>
                    int regime, std::span<double> vector);
 
 /// factor * vector, whose squared length is the variance that the points explain.
+/// \param vectors   of one kernel after the other, each padded_points(curve.points) long
 /// \param whitened  as long; zeros beyond the points
-void whitened_vector(CompiledCurve const& curve, std::span<double const> vector,
-                     std::span<double> whitened);
+void whiten(CompiledCurve const& curve, std::span<double const> vectors,
+            std::span<double> whitened);
 
 /// What a calibration makes of a kernel before it prices it.
 struct KernelTerms {
@@ -52,20 +57,63 @@ struct KernelTerms {
 void set_numbers(KernelTerms& kernel, CompiledCalibration const& calibration,
                  KernelTraits const& traits);
 
+/// Covariances of a model's kernels with the points of their curves, to the last bit those of
+/// kernel_vector(). Keeps what of a kernel stays from one size of the model to the next, and what
+/// kernels of one size share.
+class PointCovariances {
+  public:
+    /// For a model of so many kernels, at another size.
+    void start(std::size_t kernels);
+    /// \param kernel  its number in the model
+    /// \param curve   one that outlives this object
+    void write(std::size_t kernel, CompiledCurve const& curve, KernelTerms const& terms,
+               std::span<double> vector);
+
+  private:
+    /// The residual model's parts at each point, as far as some of the features decide them.
+    struct Decays {
+        CompiledCurve const* curve = nullptr;
+        int regime = 0;
+        std::array<double, feature_count> features{};
+        alignas(64) std::array<double, max_points> near{};
+        alignas(64) std::array<double, max_points> trend{};
+    };
+    std::vector<Decays> staying_;  ///< of each kernel
+    std::vector<Decays> growing_;  ///< of each combination of growing features
+    std::size_t growing_count_ = 0;
+};
+
 /// How like the residuals of kernels of one curve are.
 class KernelCorrelations {
   public:
-    void set(std::span<KernelTerms const* const> kernels);
+    /// Where all are to the first as they were before, so are their covariances.
+    /// \param curve  one that outlives this object
+    void set(CompiledCurve const& curve, std::span<KernelTerms const* const> kernels);
 
-    /// Covariances of a kernel with the first ones that were set, valid until the next call.
-    [[nodiscard]] std::span<double const> with_first(CompiledCurve const& curve,
-                                                     KernelTerms const& kernel, int count);
+    /// Covariances of each kernel with each, padded_points() of their number a row.
+    [[nodiscard]] std::span<double const> covariances() const { return covariances_; }
 
   private:
-    int padded_ = 0;
-    std::vector<double> features_;  // as CompiledCurve holds those of points
-    std::vector<double> regimes_;
-    std::vector<double> correlations_;
+    using Features = std::array<double, feature_count>;
+    CompiledCurve const* curve_ = nullptr;
+    std::vector<Features> ratios_;  ///< of sizes to those of the first kernel
+    std::vector<int> regimes_;
+    std::vector<Features> scratch_;
+    LaneVector columns_;  ///< logarithms of ratios, as CompiledCurve holds features
+    LaneVector column_regimes_;
+    LaneVector covariances_;
 };
+
+/// The correlation with which the shared deviations of a run's kernels add to
+///
+///     sum_ij m_i m_j s (k(x_i, x_j) - w_i . w_j),
+///
+/// m the mean times, s the curve's variance scale, w the whitened vectors: the residual model's
+/// joint posterior.
+/// \param kernels  those of the run, two or more; the curve has points
+/// \param memory   kept from one call to the next
+[[nodiscard]] double shared_correlation(CompiledCurve const& curve, PreparedModel const& model,
+                                        CurveRun const& run, KernelCorrelations const& correlations,
+                                        LaneVector& memory);
 
 }  // namespace derate

@@ -57,49 +57,6 @@ std::optional<Bound> bound_of(CompiledCalibration const& calibration, double flo
                : Bound::memory;
 }
 
-/// The correlation with which the shared deviations of a run's kernels add to
-///
-///     sum_ij m_i m_j s (k(x_i, x_j) - w_i . w_j),
-///
-/// m the mean times, s the curve's variance scale, w the whitened vectors: the residual model's
-/// joint posterior.
-double shared_correlation(CompiledCurve const& curve, PreparedModel const& model,
-                          CurveRun const& run, std::span<KernelTerms const* const> kernels,
-                          std::vector<double>& means, KernelCorrelations& correlations) {
-    if (run.end - run.begin < 2 || curve.points == 0) return 0;
-    std::array<double, max_points> explained{};
-    double joint = 0;
-    double sum = 0;
-    double sum_squares = 0;
-    means.clear();
-    correlations.set(kernels.subspan(static_cast<std::size_t>(run.begin),
-                                     static_cast<std::size_t>(run.end - run.begin)));
-    for (int i = run.begin; i < run.end; ++i) {
-        auto const at = static_cast<std::size_t>(i);
-        auto const priced = price(curve, model, at);
-        double const mean = priced.mean_seconds * model.count[at];
-        means.push_back(mean);
-        double const deviation = mean * std::sqrt(priced.shared_variance);
-        sum += deviation;
-        sum_squares += deviation * deviation;
-        auto const* whitened = model.whitened.data() + model.vector_begin[at];
-        for (int p = 0; p < curve.points; ++p) {
-            explained[static_cast<std::size_t>(p)] += mean * whitened[p];
-        }
-        auto const covariances = correlations.with_first(curve, *kernels[at], i - run.begin + 1);
-        for (std::size_t j = 0; j < covariances.size(); ++j) {
-            bool const is_itself = j + 1 == covariances.size();
-            joint += (is_itself ? 1 : 2) * mean * means[j] * covariances[j];
-        }
-    }
-    for (double const value : explained) joint -= value * value;
-    joint = curve.variance_scale * std::max(0.0, joint);
-    double const pairs = sum * sum - sum_squares;
-    // Kernels that are known exactly have nothing in common.
-    if (!(pairs > 1e-12 * sum * sum)) return 0;
-    return std::clamp((joint - sum_squares) / pairs, 0.0, 1.0);
-}
-
 /// What makes two subgraphs of one model the same kernel to the estimator.
 auto key_of(KernelTerms const& kernel) {
     auto const& terms = kernel.terms;
@@ -200,11 +157,13 @@ void DistinctKernels::set(std::span<KernelTerms const> kernels, std::span<int co
         std::sort(order_.begin(), order_.end(), precedes);
     }
     kernels_.clear();
+    numbers_.clear();
     counts_.clear();
     position_.resize(kernels.size());
     for (int const i : order_) {
         if (kernels_.empty() || key_of(*kernels_.back()) != key_of(of(i))) {
             kernels_.push_back(&of(i));
+            numbers_.push_back(i);
             counts_.push_back(0);
         }
         counts_.back() += counts.empty() ? 1 : counts[static_cast<std::size_t>(i)];
@@ -213,32 +172,28 @@ void DistinctKernels::set(std::span<KernelTerms const> kernels, std::span<int co
 }
 
 void DistinctKernels::fill(PreparedModel& model, CompiledCalibration const& calibration) {
-    for (auto* array :
-         {&model.count, &model.kernels, &model.flop_power, &model.joined_power, &model.byte_power,
-          &model.cache_excess, &model.added_variance, &model.vectors, &model.whitened}) {
-        array->clear();
+    auto const count = kernels_.size();
+    for (auto* array : {&model.kernels, &model.flop_power, &model.joined_power, &model.byte_power,
+                        &model.cache_excess, &model.added_variance}) {
+        array->resize(count);
     }
-    model.vector_begin.clear();
+    model.count = counts_;
+    model.vector_begin.resize(count);
     model.runs.clear();
-    for (std::size_t j = 0; j < kernels_.size(); ++j) {
+    int vectors = 0;
+    for (std::size_t j = 0; j < count; ++j) {
         auto const& kernel = *kernels_[j];
         auto const& curve = calibration.curves()[static_cast<std::size_t>(kernel.curve)];
         auto const factors = roofline_factors(curve.roofline, kernel.terms, curve.limits);
-        model.count.push_back(counts_[j]);
-        model.kernels.push_back(factors.kernels);
-        model.flop_power.push_back(factors.flops);
-        model.joined_power.push_back(factors.joined_flops);
-        model.byte_power.push_back(factors.bytes);
-        model.cache_excess.push_back(factors.cache_excess);
-        model.added_variance.push_back(kernel.added_variance);
+        model.kernels[j] = factors.kernels;
+        model.flop_power[j] = factors.flops;
+        model.joined_power[j] = factors.joined_flops;
+        model.byte_power[j] = factors.bytes;
+        model.cache_excess[j] = factors.cache_excess;
+        model.added_variance[j] = kernel.added_variance;
         // Zeros up to a whole number of lanes, so that sums over points have no tail.
-        auto const begin = model.vectors.size();
-        model.vector_begin.push_back(static_cast<int>(begin));
-        model.vectors.resize(begin + static_cast<std::size_t>(padded_points(curve.points)));
-        model.whitened.resize(model.vectors.size());
-        auto const vector = std::span{model.vectors}.subspan(begin);
-        kernel_vector(curve, kernel.features, kernel.regime_number, vector);
-        whitened_vector(curve, vector, std::span{model.whitened}.subspan(begin));
+        model.vector_begin[j] = vectors;
+        vectors += padded_points(curve.points);
         bool const same_type = j > 0 && kernels_[j - 1]->type == kernel.type;
         if (j == 0 || !same_type || model.runs.back().curve != kernel.curve) {
             if (j > 0) model.runs.back().ends_type = !same_type;
@@ -250,11 +205,35 @@ void DistinctKernels::fill(PreparedModel& model, CompiledCalibration const& cali
         model.runs.back().end = static_cast<int>(j) + 1;
     }
     if (!model.runs.empty()) model.runs.back().ends_type = true;
-    for (auto& run : model.runs) {
-        run.shared_correlation =
-            shared_correlation(calibration.curves()[static_cast<std::size_t>(run.curve)], model,
-                               run, kernels_, means_, correlations_);
+    model.vectors.resize(static_cast<std::size_t>(vectors));
+    model.whitened.resize(model.vectors.size());
+    point_covariances_.start(position_.size());
+    correlations_.resize(std::max(correlations_.size(), model.runs.size()));
+    for (std::size_t r = 0; r < model.runs.size(); ++r) {
+        fill_run(model, calibration, r);
     }
+}
+
+/// Vectors of a run's kernels, and what they have in common.
+void DistinctKernels::fill_run(PreparedModel& model, CompiledCalibration const& calibration,
+                               std::size_t r) {
+    auto& run = model.runs[r];
+    auto const& curve = calibration.curves()[static_cast<std::size_t>(run.curve)];
+    if (curve.points == 0) return;
+    auto const first = static_cast<std::size_t>(run.begin);
+    auto const count = static_cast<std::size_t>(run.end) - first;
+    auto const padded = static_cast<std::size_t>(padded_points(curve.points));
+    auto const begin = static_cast<std::size_t>(model.vector_begin[first]);
+    auto const vectors = std::span{model.vectors}.subspan(begin, count * padded);
+    for (std::size_t k = 0; k < count; ++k) {
+        auto const number = static_cast<std::size_t>(numbers_[first + k]);
+        point_covariances_.write(number, curve, *kernels_[first + k],
+                                 vectors.subspan(k * padded, padded));
+    }
+    whiten(curve, vectors, std::span{model.whitened}.subspan(begin, count * padded));
+    if (count < 2) return;
+    correlations_[r].set(curve, std::span{kernels_}.subspan(first, count));
+    run.shared_correlation = shared_correlation(curve, model, run, correlations_[r], memory_);
 }
 
 PreparedModel prepare(CompiledCalibration const& calibration, std::span<Subgraph const> subgraphs,

@@ -36,8 +36,8 @@ struct PreparedModel {
     std::vector<double> cache_excess;
     std::vector<double> added_variance;  ///< extrapolation and unseen regimes
     std::vector<int> vector_begin;       ///< into `vectors` and `whitened`
-    std::vector<double> vectors;         ///< covariances with the residual model's points
-    std::vector<double> whitened;        ///< the same times the residual model's factor
+    LaneVector vectors;                  ///< covariances with the residual model's points
+    LaneVector whitened;                 ///< the same times the residual model's factor
     std::vector<CurveRun> runs;
 
     // Subgraphs in the model's order.

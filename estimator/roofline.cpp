@@ -14,6 +14,7 @@ RooflineFactors roofline_factors(AdditiveRoofline const& form, RooflineTerms con
                                  TermLimits const& limits) {
     auto const power = [](double size, double exponent, double limit) {
         if (!(size > 0)) return 0.0;
+        if (exponent == 1 && !(size > limit)) return size;  // which is what pow() gives, and slowly
         if (!(size > limit)) return std::pow(size, exponent);
         return std::pow(limit, exponent) * (size / limit);
     };

@@ -6,9 +6,10 @@
 
 // Before a function: one source, three instruction sets, of which the processor that runs it picks
 // the widest. Elsewhere the plain version is built.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+#if defined(__x86_64__) && defined(__GNUC__) && __GNUC__ >= 12 && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__)
-#define DERATE_WIDEST_VECTORS __attribute__((target_clones("avx512f", "avx2", "default")))
+#define DERATE_WIDEST_VECTORS \
+    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define DERATE_WIDEST_VECTORS
 #endif
@@ -24,8 +25,22 @@ using Lanes [[gnu::vector_size(point_lanes * sizeof(double))]] = double;
     return lanes;
 }
 
+/// The same number in all lanes.
+[[gnu::always_inline]] inline Lanes broadcast(double number) { return number - Lanes{}; }
+
 [[gnu::always_inline]] inline void store(Lanes const& lanes, double* to) {
     __builtin_memcpy(to, &lanes, sizeof lanes);
+}
+
+/// a * b + c, rounded once. What a compiler fuses by itself it fuses on some processors only; this
+/// has the same bits on all, where need be by a function call.
+[[gnu::always_inline]] inline double fused(double a, double b, double c) {
+    return __builtin_fma(a, b, c);
+}
+[[gnu::always_inline]] inline Lanes fused(Lanes const& a, Lanes const& b, Lanes const& c) {
+    Lanes sums;
+    for (int i = 0; i < point_lanes; ++i) sums[i] = __builtin_fma(a[i], b[i], c[i]);
+    return sums;
 }
 
 /// Bits of a double, or of several.
@@ -45,22 +60,23 @@ template <class Number>
     constexpr double log_2_high = 6.93147180369123816490e-01;
     constexpr double log_2_low = 1.90821492927058770002e-10;
     constexpr double round_to_integer = 6755399441055744.0;  // 1.5 * 2^52
-    Number const shifted = x * log2_e + round_to_integer;
+    auto const all = [](double number) { return number - Number{}; };
+    Number const shifted = fused(x, all(log2_e), all(round_to_integer));
     Number const k = shifted - round_to_integer;
-    Number const r = (x - k * log_2_high) - k * log_2_low;
-    Number p = 1.0 / 6227020800 * r + 1.0 / 479001600;
-    p = p * r + 1.0 / 39916800;
-    p = p * r + 1.0 / 3628800;
-    p = p * r + 1.0 / 362880;
-    p = p * r + 1.0 / 40320;
-    p = p * r + 1.0 / 5040;
-    p = p * r + 1.0 / 720;
-    p = p * r + 1.0 / 120;
-    p = p * r + 1.0 / 24;
-    p = p * r + 1.0 / 6;
-    p = p * r + 0.5;
-    p = p * r + 1;
-    p = p * r + 1;
+    Number const r = fused(k, all(-log_2_low), fused(k, all(-log_2_high), x));
+    Number p = fused(all(1.0 / 6227020800), r, all(1.0 / 479001600));
+    p = fused(p, r, all(1.0 / 39916800));
+    p = fused(p, r, all(1.0 / 3628800));
+    p = fused(p, r, all(1.0 / 362880));
+    p = fused(p, r, all(1.0 / 40320));
+    p = fused(p, r, all(1.0 / 5040));
+    p = fused(p, r, all(1.0 / 720));
+    p = fused(p, r, all(1.0 / 120));
+    p = fused(p, r, all(1.0 / 24));
+    p = fused(p, r, all(1.0 / 6));
+    p = fused(p, r, all(0.5));
+    p = fused(p, r, all(1));
+    p = fused(p, r, all(1));
     return std::bit_cast<Number>(words_of(p) + (words_of(shifted) << 52U));
 }
 
@@ -83,9 +99,9 @@ struct KnownOfPoints {
     Lanes residuals{};
     Lanes explained{};
     for (int i = 0; i < padded; i += point_lanes) {
-        residuals += load(weights + i) * load(vector + i);
+        residuals = fused(load(weights + i), load(vector + i), residuals);
         Lanes const part = load(whitened + i);
-        explained += part * part;
+        explained = fused(part, part, explained);
     }
     return {.residual = sum_of(residuals), .explained = sum_of(explained)};
 }
