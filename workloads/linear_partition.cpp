@@ -433,8 +433,15 @@ std::optional<LinearPartition> LinearPartition::of(SymbolicProgram const& progra
     };
     std::vector<std::int64_t> const sizes{least_size, least_size + 1, most / 2, most - 1, most};
     std::vector<BoundProgram> bound;
+    Samples samples;
     try {
-        for (auto const size : sizes) bound.push_back(bound_at(size));
+        for (auto const size : sizes) {
+            bound.push_back(bound_at(size));
+            auto& subgraphs = samples.emplace_back();
+            for (auto& cut : partition(bound.back().program).subgraphs) {
+                subgraphs.push_back(std::move(cut.subgraph));
+            }
+        }
     } catch (InputError const&) {
         return std::nullopt;  // who asks for that size alone is told why
     }
@@ -472,13 +479,6 @@ std::optional<LinearPartition> LinearPartition::of(SymbolicProgram const& progra
     }
     if (two.nodes.size() != three.nodes.size() || !result.learn_reshapes(two, three)) {
         return std::nullopt;
-    }
-    Samples samples;
-    for (auto const& sample : bound) {
-        auto& subgraphs = samples.emplace_back();
-        for (auto& cut : partition(sample.program).subgraphs) {
-            subgraphs.push_back(std::move(cut.subgraph));
-        }
     }
     for (auto const size : sizes) {
         if (!result.holds(size)) return std::nullopt;

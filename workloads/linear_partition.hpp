@@ -37,23 +37,26 @@ struct LinearNumber {
 ///     ranges.
 ///  2. Every call is of a kind whose counts are sums of products of sizes, of at most degree 4 in
 ///     the symbol, or the lesser of such sums: convolutions, plain products and attention, norms,
-///     pools, look-ups, what goes element by element, views. Scatters, recurrences and
-///     decompositions are not, unless nothing of them follows from the symbol.
+///     pools, look-ups, what goes element by element, views; or, of attention under a mask, the
+///     greater of two products of sizes. Scatters, recurrences and decompositions are not, unless
+///     nothing of them follows from the symbol.
 ///  3. What else counts depend on are comparisons: of sizes with 0 and 1 and of strides with 0,
 ///     which no size of 2 or more changes; of the extents of operands, which are equal, 1, or the
 ///     partition is not made; of strides with products of sizes, which may be equal at single sizes
 ///     only, and these are found and left out; and whether a reshape is a view, which holds() asks
 ///     anew for each size.
 ///  4. A polynomial of degree 4 that takes five values of a line is that line; so is the lesser of
-///     lines that takes three. Each number of each subgraph is compared at five sizes, from 2 to
-///     the greatest, and everything that is no number must be the same at all of them.
+///     lines that takes three, and the greater of products of sizes that does: it is convex, and
+///     the first and last of the three are the least size and the greatest. Each number of each
+///     subgraph is compared at five sizes, from 2 to the greatest, and everything that is no number
+///     must be the same at all of them.
 class LinearPartition {
   public:
     /// \param requested   the other sizes
     /// \param dimension   what RequestedDimensions::named calls the size
     /// \param most        greatest value that will be asked for
-    /// \return  empty where the proof does not hold, and where bind() refuses one of the five
-    /// sizes: then each size is cut for itself
+    /// \return  empty where the proof does not hold, and where bind() or partition() refuses one of
+    /// the five sizes: then each size is cut for itself
     [[nodiscard]] static std::optional<LinearPartition> of(SymbolicProgram const& program,
                                                            RequestedDimensions const& requested,
                                                            std::string const& dimension,

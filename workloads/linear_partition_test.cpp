@@ -155,6 +155,29 @@ TEST(LinearPartition, IsNotMadeWhereAGuardDependsOnTheSize) {
     EXPECT_FALSE(LinearPartition::of(program, {}, "s0", 64, {}));
 }
 
+/// A convolution without its weight, of a tensor that no size changes, is refused when it is cut.
+TEST(LinearPartition, IsNotMadeWhereTheProgramCannotBeCut) {
+    auto program = two_calls("sin", {.name = "x", .sizes = {0, 4}, .strides = {4, 1}},
+                             {.name = "y", .sizes = {0, 4}, .strides = {4, 1}});
+    program.program.values.push_back(
+        {.name = "image", .sizes = {1, 3, 8, 8}, .strides = {192, 64, 8, 1}});
+    program.program.values.push_back(
+        {.name = "result", .sizes = {1, 3, 8, 8}, .strides = {192, 64, 8, 1}});
+    program.program.inputs.push_back(
+        {.kind = InputKind::user_input, .value = 3, .name = "image", .values = {}});
+    program.program.nodes.push_back({.target = "torch.ops.aten.convolution.default",
+                                     .name = "convolution",
+                                     .module = {},
+                                     .arguments = {{.name = "input", .value = TensorArgument{3}}},
+                                     .outputs = {TensorArgument{4}}});
+    RequestedDimensions const at_nine{.named = {{"s0", 9}}};
+    auto const bound = bind(program, at_nine);
+    EXPECT_THROW((void)partition(bound.program), InputError);
+    std::optional<LinearPartition> cut;
+    EXPECT_NO_THROW(cut = LinearPartition::of(program, {}, "s0", 64, {}));
+    EXPECT_FALSE(cut);
+}
+
 TEST(LinearPartition, IsNotMadeWhereNothingIsProven) {
     auto const attention = symbolic_graph("attention");
     EXPECT_TRUE(LinearPartition::of(attention, {.sequence = 64}, "x[0]", 64, {}));
