@@ -1,6 +1,7 @@
 #include "cli/dimension_flags.hpp"
 
 #include <CLI/App.hpp>
+#include <algorithm>
 #include <charconv>
 
 #include "core/input_error.hpp"
@@ -47,6 +48,10 @@ std::string flags_text(DimensionFlags const& flags) {
     for (auto const& named : flags.named) text += " --dim " + shell_word(named);
     for (auto const& axis : flags.axes) text += " --axis " + shell_word(axis);
     return text;
+}
+
+std::string flag_of(DimensionFlags const& flags, std::string const& name) {
+    return (std::ranges::count(flags.by_own_flag, name) > 0 ? "--" : "--dim ") + name;
 }
 
 RequestedDimensions requested_dimensions(DimensionFlags const& flags) {

@@ -16,6 +16,8 @@ struct DimensionFlags {
     std::optional<int> batch{};
     std::optional<int> sequence{};
     std::vector<std::string> named{};  ///< "NAME=VALUE"
+    /// Those of the names that --batch and --seq gave, as they do where they have several values.
+    std::vector<std::string> by_own_flag{};
     std::vector<std::string> axes{};   ///< "NAME=x[0]"
 
     [[nodiscard]] bool empty() const { return !batch && !sequence && named.empty(); }
@@ -36,6 +38,9 @@ void add_named_dimension_flags(CLI::App& command, DimensionFlags& flags, char co
 
 /// The same flags as a command line holds them: " --batch 8".
 [[nodiscard]] std::string flags_text(DimensionFlags const& flags);
+
+/// The flag that gave the dimension of that name: "--dim x[0]", "--batch".
+[[nodiscard]] std::string flag_of(DimensionFlags const& flags, std::string const& name);
 
 /// \throws InputError  naming the flag: no such form, or a value below 0
 [[nodiscard]] RequestedDimensions requested_dimensions(DimensionFlags const& flags);

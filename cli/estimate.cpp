@@ -74,6 +74,7 @@ void set_sizes(DimensionFlags& dimensions, PlainSizes const& sizes) {
         if (!text) return;
         if (text->find_first_of(".,") != std::string::npos) {
             dimensions.named.push_back(name + "=" + *text);
+            dimensions.by_own_flag.push_back(name);
             return;
         }
         auto const* const end = text->data() + text->size();

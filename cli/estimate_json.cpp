@@ -46,6 +46,8 @@ nlohmann::json to_json(SubgraphEstimate const& estimate, Subgraph const& subgrap
         {"unseen_regime", json_or_null(estimate.unseen_regime)}};
 }
 
+}  // namespace
+
 nlohmann::json to_json(UnknownWork const& unknown) {
     return {{"operators", unknown.operators},
             {"calls", unknown.calls},
@@ -53,8 +55,6 @@ nlohmann::json to_json(UnknownWork const& unknown) {
             {"share_of_bytes", unknown.share_of_bytes},
             {"possible_share_of_work", unknown.possible_share_of_work}};
 }
-
-}  // namespace
 
 nlohmann::json estimate_json(ModelToPrice const& model, Target const& target,
                              ChainEstimate const& estimate) {

@@ -21,6 +21,7 @@ void print_explanation(ModelToPrice const& model, Explanation const& explanation
 /// One sentence of what the table of operators does not know of the model; empty where it knows
 /// all.
 [[nodiscard]] std::string unknown_warning(UnknownWork const& unknown);
+[[nodiscard]] nlohmann::json to_json(UnknownWork const& unknown);
 
 /// As hardware_registry/schema/output_estimate_v1.json has it.
 [[nodiscard]] nlohmann::json estimate_json(ModelToPrice const& model, Target const& target,

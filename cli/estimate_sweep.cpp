@@ -35,11 +35,11 @@ ExitCode estimate_sweep(EstimateFlags const& flags, CommonFlags const& common) {
     refuse_what_does_not_fit(flags, common);
     auto const limit_ms = flags.target ? std::optional{limit_ms_of(*flags.target)} : std::nullopt;
     SweptModel model{flags};
-    auto const first = model.at(model.sizes_at(0));
+    auto const first = first_row(model);
     bool is_first = true;
     std::vector<nlohmann::json> results;
     std::vector<PageSection> sections;
-    for (auto const& target : targets_of(flags, first, common)) {
+    for (auto const& target : targets_of(flags, first.model, common)) {
         warn_of(target.passed_over, common);
         auto const sweep = swept(model, target, first, limit_ms);
         if (!common.quiet) {
@@ -47,11 +47,16 @@ ExitCode estimate_sweep(EstimateFlags const& flags, CommonFlags const& common) {
                 std::fprintf(stderr, "derate: warning: %s\n", warning.text.c_str());
             }
         }
+        auto const refused = refused_text(sweep);
+        if (!refused.empty() && !common.quiet && (common.json || flags.csv)) {
+            std::fprintf(stderr, "derate: warning: %s\n", refused.c_str());
+        }
         if (flags.output) {
             sections.push_back({.title = sweep_title(sweep, target),
                                 .paragraphs = {},
                                 .plots = {sweep_plot(sweep, target)}});
             sections.back().plots.back().id += std::to_string(sections.size());
+            if (!refused.empty()) sections.back().paragraphs.push_back(refused);
             if (limit_ms) sections.back().paragraphs.push_back(limit_text(sweep));
         }
         if (common.json) {
@@ -64,6 +69,7 @@ ExitCode estimate_sweep(EstimateFlags const& flags, CommonFlags const& common) {
             continue;
         }
         std::printf("%s\n%s", sweep_title(sweep, target).c_str(), sweep_text(sweep).c_str());
+        if (!refused.empty()) std::printf("%s\n", refused.c_str());
         if (flags.ascii) std::printf("\n%s", draw_text(sweep_plot(sweep, target)).c_str());
         if (limit_ms) std::printf("\n%s", limit_text(sweep).c_str());
         for (auto const& used : sweep.calibrations) {

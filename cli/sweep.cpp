@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cli/estimate_output.hpp"
 #include "cli/estimate_pricing.hpp"
 #include "core/input_error.hpp"
 #include "core/kernel_features.hpp"
@@ -20,14 +21,15 @@ namespace {
 
 constexpr std::size_t most_rows = 100'000;
 
+/// \param flag  that gives them
 /// "1..64" is each from 1 to 64, "8..64..8" every eighth.
-std::vector<std::int64_t> values_of(std::string const& text, std::string const& name) {
+std::vector<std::int64_t> values_of(std::string const& text, std::string const& flag) {
     auto const whole_number = [&](std::string_view digits) {
         std::int64_t number = 0;
         auto const* const end = digits.data() + digits.size();
         auto const [stop, fault] = std::from_chars(digits.data(), end, number);
         if (fault != std::errc{} || stop != end || number < 0) {
-            throw InputError{"--dim " + name, "got '" + text + "'",
+            throw InputError{flag, "got '" + text + "'",
                              "whole numbers from 0: 8, 1..64, 8..64..8 or 64,128,256"};
         }
         return number;
@@ -45,11 +47,11 @@ std::vector<std::int64_t> values_of(std::string const& text, std::string const& 
         auto const to = whole_number(all.substr(first + 2, second - first - 2));
         auto const step = second == std::string::npos ? 1 : whole_number(all.substr(second + 2));
         if (step < 1 || to < from) {
-            throw InputError{"--dim " + name, "got '" + item + "'", "a range that grows"};
+            throw InputError{flag, "got '" + item + "'", "a range that grows"};
         }
         auto const steps = (to - from) / step;
         if (steps >= static_cast<std::int64_t>(most_rows)) {
-            throw InputError{"--dim " + name, std::to_string(steps) + " sizes or more",
+            throw InputError{flag, std::to_string(steps) + " sizes or more",
                              "at most " + std::to_string(most_rows) + " in a table"};
         }
         for (std::int64_t i = 0; i <= steps; ++i) values.push_back(from + i * step);
@@ -79,9 +81,10 @@ std::vector<Swept> swept_of(EstimateFlags const& flags) {
         auto const [name, values] = name_and_values(text);
         auto const is_same = [&given = name](Swept const& one) { return one.name == given; };
         if (std::ranges::any_of(all, is_same)) {
-            throw InputError{"--dim " + name, "is given twice", "all its values in one, as 1,2,4"};
+            throw InputError{flag_of(flags.dimensions, name), "is given twice",
+                             "all its values in one, as 1,2,4"};
         }
-        all.push_back({.name = name, .values = values_of(values, name)});
+        all.push_back({.name = name, .values = values_of(values, flag_of(flags.dimensions, name))});
         if (name == "batch" && std::ranges::min(all.back().values) < 1) {
             throw InputError{"--batch 0", "not a batch size", "1 or more"};
         }
@@ -136,8 +139,26 @@ std::vector<std::string> steps_between(KernelsOfRow const& before, KernelsOfRow 
     return notes;
 }
 
+void add_refused(Refusals& refused, std::vector<std::int64_t> const& sizes,
+                 InputError const& error) {
+    if (++refused.count > 1) return;
+    refused.first = sizes;
+    refused.why = error.what();
+}
+
+/// Empty where the export refuses the sizes.
+std::optional<ModelToPrice> model_at(SweptModel& model, std::vector<std::int64_t> const& sizes,
+                                     Refusals& refused) {
+    try {
+        return model.at(sizes);
+    } catch (InputError const& error) {
+        add_refused(refused, sizes, error);
+        return std::nullopt;
+    }
+}
+
 Verdict verdict_of(SweepRow const& row, double limit_ms) {
-    if (row.spread_known && row.total.ci_95_upper_ms <= limit_ms) return Verdict::certain;
+    if (row.is_bounded() && row.total.ci_95_upper_ms <= limit_ms) return Verdict::certain;
     if (row.total.latency_ms <= limit_ms) return Verdict::likely;
     if (!row.spread_known || row.total.ci_95_lower_ms <= limit_ms) return Verdict::unlikely;
     return Verdict::no;
@@ -223,39 +244,66 @@ bool names_several_sizes(EstimateFlags const& flags) {
     return std::ranges::any_of(flags.dimensions.named, names_several);
 }
 
-Sweep swept(SweptModel& model, Target const& target, ModelToPrice const& first,
+FirstRow first_row(SweptModel& model) {
+    Refusals refused;
+    std::optional<InputError> first_error;
+    for (std::size_t i = 0; i < model.rows(); ++i) {
+        auto const sizes = model.sizes_at(i);
+        try {
+            return {.number = i, .model = model.at(sizes), .refused = std::move(refused)};
+        } catch (InputError const& error) {
+            if (!first_error) first_error = error;
+            add_refused(refused, sizes, error);
+        }
+    }
+    throw *first_error;
+}
+
+Sweep swept(SweptModel& model, Target const& target, FirstRow const& first,
             std::optional<double> limit_ms) {
     Sweep sweep{.dimensions = model.dimensions(),
                 .model = model.name(),
-                .precision = first.precision,
+                .precision = first.model.precision,
                 .rows = {},
+                .refused = first.refused,
                 .warnings = {},
                 .calibrations = {},
                 .limit_ms = limit_ms};
     std::map<WarningCode, std::size_t> warned;  // rows of each kind
-    Pricing const pricing{target, first.precision};
+    Pricing const pricing{target, first.model.precision};
     auto const device = target.calibrations.front().condition.execution.device;
     std::optional<KernelsOfRow> before;
-    for (std::size_t i = 0; i < model.rows(); ++i) {
+    for (std::size_t i = first.number; i < model.rows(); ++i) {
         auto const sizes = model.sizes_at(i);
-        auto const now = i == 0 ? first : model.at(sizes);
+        auto const read =
+            i == first.number ? std::optional{first.model} : model_at(model, sizes, sweep.refused);
+        if (!read) continue;
+        auto const& now = *read;
         auto const estimate = pricing.price(now);
         SweepRow row{.sizes = sizes,
                      .batch = now.batch,
                      .total = estimate.total,
                      .spread_known = estimate.spread_known,
+                     .unknown = now.unknown,
                      .bound = bound_of(estimate),
                      .notes = {},
                      .verdict = {}};
         KernelsOfRow kernels{.batch = now.batch, .regimes = regimes_of(now)};
         if (before) row.notes = steps_between(*before, kernels, device);
-        if (i == 0) sweep.calibrations = used_calibrations(target, estimate);
+        if (i == first.number) sweep.calibrations = used_calibrations(target, estimate);
         if (!estimate.spread_known) row.notes.emplace_back("at a guess");
         if (estimate.unseen_share > 0.5) {
             row.notes.emplace_back("most of it of kernels that no calibration case shows");
         }
         bool is_unseen = false;
-        for (auto const& warning : estimate.warnings) {
+        auto warnings = estimate.warnings;
+        if (auto text = unknown_warning(now.unknown); !text.empty()) {
+            warnings.push_back({WarningCode::unknown_operators, std::move(text)});
+        }
+        if (now.unknown.may_be_a_good_part()) {
+            row.notes.emplace_back("nothing bounds the latency from above: unknown operators");
+        }
+        for (auto const& warning : warnings) {
             if (++warned[warning.code] == 1) sweep.warnings.push_back(warning);
             is_unseen = is_unseen || warning.code == WarningCode::unseen_batch;
         }

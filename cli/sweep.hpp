@@ -29,14 +29,24 @@ struct SweepRow {
     std::optional<int> batch;
     LatencyEstimate total;
     bool spread_known = true;
+    UnknownWork unknown;
     std::string bound;  ///< what takes most of the time
     std::vector<std::string> notes;
     std::optional<Verdict> verdict;
 
+    /// Whether the interval ends above.
+    [[nodiscard]] bool is_bounded() const { return spread_known && !unknown.may_be_a_good_part(); }
     /// Empty where the model has no batch.
     [[nodiscard]] std::optional<double> per_item_ms() const {
         return batch ? std::optional{total.latency_ms / *batch} : std::nullopt;
     }
+};
+
+/// Sizes that an export refuses.
+struct Refusals {
+    std::size_t count = 0;
+    std::vector<std::int64_t> first;  ///< in the order of the swept dimensions
+    std::string why;                  ///< the first is refused
 };
 
 /// The prices of a model at many sizes by the curves of one target.
@@ -44,7 +54,8 @@ struct Sweep {
     std::vector<Swept> dimensions;
     std::string model;
     Precision precision = Precision::fp32;
-    std::vector<SweepRow> rows;
+    std::vector<SweepRow> rows;  ///< one or more, without the sizes that are refused
+    Refusals refused;
     std::vector<Warning> warnings;              ///< of all rows, each kind once
     std::vector<UsedCalibration> calibrations;  ///< that priced the first row
     std::optional<double> limit_ms;
@@ -89,8 +100,17 @@ class SweptModel {
 /// Of "10ms", "0.02s", "10" (ms). \throws InputError  naming --target
 [[nodiscard]] double limit_ms_of(std::string const& text);
 
-/// \param first  the model at the first of the sizes
-[[nodiscard]] Sweep swept(SweptModel& model, Target const& target, ModelToPrice const& first,
+/// The first row that the export does not refuse.
+struct FirstRow {
+    std::size_t number = 0;
+    ModelToPrice model;
+    Refusals refused;  ///< the rows before it
+};
+/// \throws InputError  that of the first size, where all are refused
+[[nodiscard]] FirstRow first_row(SweptModel& model);
+
+/// All rows from the first on.
+[[nodiscard]] Sweep swept(SweptModel& model, Target const& target, FirstRow const& first,
                           std::optional<double> limit_ms);
 
 }  // namespace derate::cli

@@ -6,6 +6,7 @@
 #include <sstream>
 #include <utility>
 
+#include "cli/estimate_output.hpp"
 #include "cli/json_output.hpp"
 #include "core/format_quantity.hpp"
 #include "reports/report_text.hpp"
@@ -14,12 +15,20 @@
 namespace derate::cli {
 namespace {
 
-std::string sizes_text(Sweep const& sweep, SweepRow const& row) {
+std::string sizes_text(Sweep const& sweep, std::vector<std::int64_t> const& sizes) {
     std::string text;
-    for (std::size_t d = 0; d < row.sizes.size(); ++d) {
-        text += (d > 0 ? ", " : "") + sweep.dimensions[d].name + "=" + std::to_string(row.sizes[d]);
+    for (std::size_t d = 0; d < sizes.size(); ++d) {
+        text += (d > 0 ? ", " : "") + sweep.dimensions[d].name + "=" + std::to_string(sizes[d]);
     }
     return text;
+}
+
+nlohmann::json sizes_json(Sweep const& sweep, std::vector<std::int64_t> const& sizes) {
+    nlohmann::json dimensions = nlohmann::json::object();
+    for (std::size_t d = 0; d < sizes.size(); ++d) {
+        dimensions[sweep.dimensions[d].name] = sizes[d];
+    }
+    return dimensions;
 }
 
 /// The row of the largest product of sizes among those of at least that verdict.
@@ -36,6 +45,14 @@ SweepRow const* largest(Sweep const& sweep, Verdict verdict) {
         }
     }
     return best;
+}
+
+nlohmann::json refused_json(Sweep const& sweep) {
+    auto const& refused = sweep.refused;
+    if (refused.count == 0) return {};
+    return {{"count", refused.count},
+            {"first", sizes_json(sweep, refused.first)},
+            {"why", refused.why}};
 }
 
 std::string joined_notes(SweepRow const& row) {
@@ -58,9 +75,11 @@ PlotTable table_of(Sweep const& sweep) {
         std::vector<std::string> cells;
         for (auto const size : row.sizes) cells.push_back(std::to_string(size));
         cells.push_back(format_ms(row.total.latency_ms));
-        cells.push_back(row.spread_known ? format_ms(row.total.ci_95_lower_ms) + " to " +
-                                               format_ms(row.total.ci_95_upper_ms)
-                                         : "not known");
+        cells.push_back(
+            row.spread_known
+                ? format_ms(row.total.ci_95_lower_ms) + " to " +
+                      (row.is_bounded() ? format_ms(row.total.ci_95_upper_ms) : "not known")
+                : "not known");
         auto const item_ms = row.per_item_ms();
         cells.push_back(item_ms ? format_ms(*item_ms) : "-");
         cells.push_back(item_ms ? format_significant(1e3 / *item_ms, 3) : "-");
@@ -74,19 +93,28 @@ PlotTable table_of(Sweep const& sweep) {
 
 }  // namespace
 
+std::string refused_text(Sweep const& sweep) {
+    auto const& refused = sweep.refused;
+    if (refused.count == 0) return {};
+    auto const all = std::to_string(refused.count + sweep.rows.size());
+    return std::to_string(refused.count) + " of " + all + " sizes " +
+           (refused.count == 1 ? "is" : "are") + " refused, the first " +
+           sizes_text(sweep, refused.first) + ": " + refused.why;
+}
+
 std::string limit_text(Sweep const& sweep) {
     auto const limit = format_significant(*sweep.limit_ms, 4) + " ms";
     std::string text;
     if (auto const* const certain = largest(sweep, Verdict::certain)) {
         text = "Largest below " + limit +
-               " with its whole 95 % interval: " + sizes_text(sweep, *certain) + " (" +
+               " with its whole 95 % interval: " + sizes_text(sweep, certain->sizes) + " (" +
                format_ms(certain->total.latency_ms) + ", at most " +
                format_ms(certain->total.ci_95_upper_ms) + ").\n";
     } else {
         text = "None is below " + limit + " with its whole 95 % interval.\n";
     }
     if (auto const* const likely = largest(sweep, Verdict::likely)) {
-        text += "Largest that more likely than not is: " + sizes_text(sweep, *likely) + " (" +
+        text += "Largest that more likely than not is: " + sizes_text(sweep, likely->sizes) + " (" +
                 format_ms(likely->total.latency_ms) + ").\n";
     } else {
         text += "None is expected to be.\n";
@@ -143,8 +171,8 @@ Plot sweep_plot(Sweep const& sweep, Target const& target) {
         line.mark = Mark::line;
         line.x.push_back(x);
         line.y.push_back(row.total.latency_ms);
-        line.hover.push_back(sizes_text(sweep, row));
-        if (!row.spread_known) continue;
+        line.hover.push_back(sizes_text(sweep, row.sizes));
+        if (!row.is_bounded()) continue;
         band.x.push_back(x);
         band.low.push_back(row.total.ci_95_lower_ms);
         band.high.push_back(row.total.ci_95_upper_ms);
@@ -159,41 +187,34 @@ Plot sweep_plot(Sweep const& sweep, Target const& target) {
 nlohmann::json sweep_json(Sweep const& sweep, Target const& target) {
     nlohmann::json rows = nlohmann::json::array();
     for (auto const& row : sweep.rows) {
-        nlohmann::json dimensions = nlohmann::json::object();
-        for (std::size_t d = 0; d < row.sizes.size(); ++d) {
-            dimensions[sweep.dimensions[d].name] = row.sizes[d];
-        }
         auto const item_ms = row.per_item_ms();
-        auto const known = [&](double limit) {
-            return row.spread_known ? nlohmann::json(limit) : nlohmann::json();
+        auto const known = [](bool is_known, double limit) {
+            return is_known ? nlohmann::json(limit) : nlohmann::json();
         };
         rows.push_back(
-            {{"dimensions", std::move(dimensions)},
+            {{"dimensions", sizes_json(sweep, row.sizes)},
              {"batch", json_or_null(row.batch)},
              {"latency_ms", row.total.latency_ms},
-             {"ci_95_lower_ms", known(row.total.ci_95_lower_ms)},
-             {"ci_95_upper_ms", known(row.total.ci_95_upper_ms)},
+             {"ci_95_lower_ms", known(row.spread_known, row.total.ci_95_lower_ms)},
+             {"ci_95_upper_ms", known(row.is_bounded(), row.total.ci_95_upper_ms)},
              {"latency_per_item_ms", json_or_null(item_ms)},
              {"items_per_second", item_ms ? nlohmann::json(1e3 / *item_ms) : nlohmann::json()},
              {"bound", row.bound},
              {"notes", row.notes},
+             {"unknown_operators", to_json(row.unknown)},
              {"within_target",
               row.verdict ? nlohmann::json(name_of(*row.verdict)) : nlohmann::json()}});
     }
     auto const sizes = [&](Verdict verdict) {
         auto const* const row = sweep.limit_ms ? largest(sweep, verdict) : nullptr;
-        if (row == nullptr) return nlohmann::json();
-        nlohmann::json dimensions = nlohmann::json::object();
-        for (std::size_t d = 0; d < row->sizes.size(); ++d) {
-            dimensions[sweep.dimensions[d].name] = row->sizes[d];
-        }
-        return dimensions;
+        return row == nullptr ? nlohmann::json() : sizes_json(sweep, row->sizes);
     };
     nlohmann::json json{{"model", sweep.model},
                         {"hardware_id", target.hardware_id},
                         {"target_ms", json_or_null(sweep.limit_ms)},
                         {"largest_certain", sizes(Verdict::certain)},
                         {"largest_likely", sizes(Verdict::likely)},
+                        {"refused", refused_json(sweep)},
                         {"rows", std::move(rows)}};
     set_condition(json, &target.calibrations.front(), nullptr);
     json["precision"] = to_string(sweep.precision);
@@ -218,14 +239,15 @@ std::string sweep_csv(Sweep const& sweep, std::string const& hardware_id, bool h
         text += hardware_id + ",";
         for (auto const size : row.sizes) text += std::to_string(size) + ",";
         auto const item_ms = row.per_item_ms();
-        auto const known = [&](double limit) {
-            return row.spread_known ? std::optional{limit} : std::nullopt;
+        auto const known = [](bool is_known, double limit) {
+            return is_known ? std::optional{limit} : std::nullopt;
         };
-        text += number(row.total.latency_ms) + "," + number(known(row.total.ci_95_lower_ms)) + "," +
-                number(known(row.total.ci_95_upper_ms)) + "," + number(item_ms) + "," +
-                number(item_ms ? std::optional{1e3 / *item_ms} : std::nullopt) + "," + row.bound +
-                "," + (row.verdict ? name_of(*row.verdict) : "") + ",\"" + joined_notes(row) +
-                "\"\n";
+        text += number(row.total.latency_ms) + "," +
+                number(known(row.spread_known, row.total.ci_95_lower_ms)) + "," +
+                number(known(row.is_bounded(), row.total.ci_95_upper_ms)) + "," + number(item_ms) +
+                "," + number(item_ms ? std::optional{1e3 / *item_ms} : std::nullopt) + "," +
+                row.bound + "," + (row.verdict ? name_of(*row.verdict) : "") + ",\"" +
+                joined_notes(row) + "\"\n";
     }
     return text;
 }

@@ -13,6 +13,9 @@ namespace derate::cli {
 /// The table in letters; what is to be said of a row stands behind it.
 [[nodiscard]] std::string sweep_text(Sweep const& sweep);
 
+/// A sentence on the sizes that are refused: how many, and the first; empty where none is.
+[[nodiscard]] std::string refused_text(Sweep const& sweep);
+
 /// Two sentences on which sizes stay below the limit. \param sweep  with one
 [[nodiscard]] std::string limit_text(Sweep const& sweep);
 

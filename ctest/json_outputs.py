@@ -27,6 +27,7 @@ RUNS = [
     ("estimate", ESTIMATE + " --explain 3", {0}),
     ("estimate", f"estimate --model {SOURCE}/workloads/testdata/dynamic_batch.pt2 --hardware {MEASURED} --batch 2", {0}),
     ("estimate_sweep", f"estimate --model {SOURCE}/workloads/testdata/dynamic_batch.pt2 --hardware {MEASURED},{IMPORTED} --dim x[0]=1..4 --target 1ms", {0}),
+    ("estimate_sweep", f"estimate --model {SOURCE}/workloads/testdata/any_batch_cnn.pt2 --hardware {MEASURED} --batch 62..66", {0}),
     ("estimate", f"{ESTIMATE},{IMPORTED}", {0}),
     ("estimate", f"{ESTIMATE} --threads 2", {0}),
     ("estimate", f"estimate --model resnet18 --hardware {IMPORTED} --source legacy --explain 0", {0}),
