@@ -110,8 +110,9 @@ class KernelCorrelations {
 ///
 /// m the mean times, s the curve's variance scale, w the whitened vectors: the residual model's
 /// joint posterior.
-/// \param kernels  those of the run, two or more; the curve has points
-/// \param memory   kept from one call to the next
+/// \param run           of two kernels or more, by a curve with points
+/// \param correlations  set() with those kernels
+/// \param memory        kept from one call to the next
 [[nodiscard]] double shared_correlation(CompiledCurve const& curve, PreparedModel const& model,
                                         CurveRun const& run, KernelCorrelations const& correlations,
                                         LaneVector& memory);
