@@ -8,7 +8,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <numeric>
+#include <set>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -101,17 +105,18 @@ bool is_floating(at::Tensor const& tensor) {
 }  // namespace
 
 EagerModel::EagerModel(ExportedProgram program, std::vector<int> const& subgraphs,
-                       std::uint64_t seed, TimingDevice& device)
+                       std::uint64_t seed, TimingDevice& device, Extent extent)
     : program_{std::move(program)},
       partition_{eager_partition(program_)},
       device_{device},
+      extent_{extent},
       interpreter_{program_, device.name()},
       scratch_(program_.values.size()) {
     for (auto const id : subgraphs) captured_[id];
     explain_failures("loading", [&] {
-        slots_ = seeded_inputs(program_, seed, device_.name());
+        slots_ = seeded_inputs(program_, read_inputs(), seed, device_.name());
         // Without subgraphs to capture for, the first run of the model does.
-        if (!captured_.empty()) capture_whole_run();
+        if (!captured_.empty()) capture_run();
     });
 }
 
@@ -120,8 +125,33 @@ void EagerModel::run_subgraph(std::size_t index) {
     interpreter_.run(slots_, first_node(part), end_node(part));
 }
 
-void EagerModel::capture_whole_run() {
-    for (auto const& part : partition_.subgraphs) {
+/// How many of the partition's subgraphs the capturing run is to run.
+std::size_t EagerModel::captured_parts() const {
+    auto const& parts = partition_.subgraphs;
+    if (extent_ == Extent::whole) return parts.size();
+    auto const last = std::ranges::find_if(parts.rbegin(), parts.rend(), [&](auto const& part) {
+        return captured_.contains(part.subgraph.id);
+    });
+    return static_cast<std::size_t>(parts.rend() - last);
+}
+
+/// Inputs and weights that the capturing run reads.
+std::vector<ProgramInput> EagerModel::read_inputs() const {
+    if (extent_ == Extent::whole) return program_.inputs;
+    std::set<ValueId> read;
+    for (auto const& part : std::span{partition_.subgraphs}.first(captured_parts())) {
+        read.insert(part.activations.begin(), part.activations.end());
+        read.insert(part.weights.begin(), part.weights.end());
+    }
+    std::vector<ProgramInput> inputs;
+    std::ranges::copy_if(program_.inputs, std::back_inserter(inputs),
+                         [&](auto const& input) { return read.contains(input.value); });
+    return inputs;
+}
+
+void EagerModel::capture_run() {
+    auto const parts = captured_parts();
+    for (auto const& part : std::span{partition_.subgraphs}.first(parts)) {
         auto const found = captured_.find(part.subgraph.id);
         Captured* const current = found == captured_.end() ? nullptr : &found->second;
         if (current != nullptr) capture_externals(part, *current);
@@ -141,6 +171,13 @@ void EagerModel::capture_whole_run() {
         }
         if (current != nullptr) check_results(part, *current);
     }
+    if (parts == partition_.subgraphs.size()) keep_outputs();
+    interpreter_.release_results(slots_);
+    restore_inputs();
+    has_run_ = true;
+}
+
+void EagerModel::keep_outputs() {
     for (auto const output : program_.outputs) {
         auto const& tensor = slots_[static_cast<std::size_t>(output)];
         if (is_floating(tensor) && !at::isfinite(tensor).all().item<bool>()) {
@@ -148,9 +185,6 @@ void EagerModel::capture_whole_run() {
         }
         outputs_.push_back(tensor);
     }
-    interpreter_.release_results(slots_);
-    restore_inputs();
-    has_run_ = true;
 }
 
 void EagerModel::check_results(ProgramSubgraph const& part, Captured& captured) const {
@@ -207,12 +241,13 @@ void EagerModel::restore_inputs() {
 }
 
 RunIteration EagerModel::whole() {
+    if (extent_ != Extent::whole) throw std::logic_error{"a model of some subgraphs run whole"};
     return [this] {
         return explain_failures("whole run", [this] {
             restore_inputs();
             device_.rouse();
             // A first call, which no repetition keeps.
-            if (!has_run_) return device_.time_ms([this] { capture_whole_run(); });
+            if (!has_run_) return device_.time_ms([this] { capture_run(); });
             auto const ms = device_.time_ms([this] { interpreter_.run(slots_); });
             interpreter_.release_results(slots_);
             return ms;
@@ -221,8 +256,9 @@ RunIteration EagerModel::whole() {
 }
 
 InContextRun EagerModel::time_in_context(RepetitionPolicy const& policy) {
+    if (extent_ != Extent::whole) throw std::logic_error{"a model of some subgraphs run whole"};
     return explain_failures("run in context", [&] {
-        if (!has_run_) capture_whole_run();
+        if (!has_run_) capture_run();
         InContextRun run{.runs = policy.min_iterations};
         for (int i = 0; i < policy.min_warmup_iterations + run.runs; ++i) {
             restore_inputs();

@@ -19,7 +19,7 @@ namespace derate::benchmarks {
 /// Operators one by one through LibTorch's dispatcher, as PyTorch runs a model without compiling
 /// it.
 ///
-/// The tensors of subgraphs that are timed alone are captured from a whole run: their real shapes,
+/// The tensors of subgraphs that are timed alone are captured from a run: their real shapes,
 /// strides, values and shared storage decide which kernel runs and how long it takes. All functions
 /// run under InferenceMode.
 class EagerModel : public RunnableModel {
@@ -27,7 +27,7 @@ class EagerModel : public RunnableModel {
     /// \param subgraphs  ids of those to be timed alone
     /// \param device     outlives this object
     EagerModel(ExportedProgram program, std::vector<int> const& subgraphs, std::uint64_t seed,
-               TimingDevice& device);
+               TimingDevice& device, Extent extent = Extent::whole);
 
     [[nodiscard]] RunIteration whole() override;
     [[nodiscard]] InContextRun time_in_context(RepetitionPolicy const& policy) override;
@@ -36,8 +36,8 @@ class EagerModel : public RunnableModel {
     /// Runs such a subgraph once, untimed. \return  what it makes, in the order of its outputs
     [[nodiscard]] std::vector<at::Tensor> compute(int subgraph);
 
-    /// What the model returned in the capturing run: the constructor's where subgraphs are captured,
-    /// else the first whole run.
+    /// What the model returned in the capturing run: the constructor's where subgraphs are
+    /// captured, else the first whole run. Empty where that run ended before the model did.
     [[nodiscard]] std::vector<at::Tensor> const& outputs() const { return outputs_; }
 
     [[nodiscard]] ExportedProgram const& program() const { return program_; }
@@ -64,7 +64,10 @@ class EagerModel : public RunnableModel {
         std::optional<std::string> failure;
     };
 
-    void capture_whole_run();
+    void capture_run();
+    [[nodiscard]] std::size_t captured_parts() const;
+    [[nodiscard]] std::vector<ProgramInput> read_inputs() const;
+    void keep_outputs();
     void capture_externals(ProgramSubgraph const& part, Captured& captured);
     void check_results(ProgramSubgraph const& part, Captured& captured) const;
     void keep_from_change(at::Tensor const& about_to_change, Captured* current);
@@ -77,6 +80,7 @@ class EagerModel : public RunnableModel {
     ExportedProgram program_;
     Partition partition_;
     TimingDevice& device_;
+    Extent extent_;
     Interpreter interpreter_;
     TensorSlots slots_;                 // of whole runs
     TensorSlots scratch_;               // of isolated runs

@@ -109,6 +109,32 @@ INSTANTIATE_TEST_SUITE_P(Models, IsolatedCase,
                              return name.substr(0, name.find('.'));
                          });
 
+/// Each kernel alone, from a run that ends with it: what it computes is what it computes when the
+/// whole model runs, also where weights that only later subgraphs read were never made.
+TEST(EagerModel, CapturesFromARunThatEndsWithTheLastSubgraphAskedFor) {
+    at::set_num_threads(1);
+    c10::InferenceMode const inference;
+    for (auto const* name : {"resnet18", "shufflenet_v2_x0_5", "swin_t", "distilbert"}) {
+        auto const program = shipped(name);
+        auto const expected = outputs_in_context(program);
+        auto const last = static_cast<int>(expected.size()) - 1;
+        for (int const id : {0, 1, last / 2, last}) {
+            UntimedDevice device;
+            EagerModel model{program, {id}, 0, device, Extent::subgraphs};
+            auto const made = model.compute(id);
+            auto const& wanted = expected[static_cast<std::size_t>(id)];
+            ASSERT_EQ(made.size(), wanted.size());
+            for (std::size_t i = 0; i < made.size(); ++i) {
+                if (!wanted[i].values.defined()) continue;
+                EXPECT_TRUE(at::allclose(made[i], wanted[i].values, 1e-5, 1e-6, true))
+                    << name << " subgraph " << id;
+            }
+            EXPECT_EQ(model.outputs().empty(), id != last) << "it ends with subgraph " << id;
+            EXPECT_THROW((void)model.whole(), std::logic_error);
+        }
+    }
+}
+
 TEST(EagerModel, EvictsEachByteOfACaseOnce) {
     auto const program = shipped("resnet18");
     UntimedDevice device;

@@ -44,9 +44,11 @@ void LibTorchMachine::load_model(std::size_t model) {
     for (auto const& planned : plan_.cases) {
         if (planned.model == model) subgraphs.push_back(planned.subgraph);
     }
+    auto const& planned = plan_.models.at(model);
     on_usable_device([&] {
-        models_[model] = make_runnable(plan_.execution.backend, program_of(plan_.models.at(model)),
-                                       subgraphs, plan_.seed, device_);
+        models_[model] =
+            make_runnable(plan_.execution.backend, program_of(planned), subgraphs, plan_.seed,
+                          device_, planned.partial ? Extent::subgraphs : Extent::whole);
     });
 }
 

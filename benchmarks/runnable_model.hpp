@@ -10,6 +10,12 @@
 
 namespace derate::benchmarks {
 
+/// What of a model will be asked for.
+enum class Extent {
+    whole,      ///< whole runs, and subgraphs alone
+    subgraphs,  ///< these alone: what follows the last of them is neither run nor given weights
+};
+
 /// A model that a back end has made ready to run on a device: seeded weights and inputs in memory,
 /// and the tensors of those of its subgraphs that will be timed alone.
 ///
@@ -18,7 +24,7 @@ class RunnableModel {
   public:
     virtual ~RunnableModel() = default;
 
-    /// A whole run without a clock inside.
+    /// A whole run without a clock inside. Like the next, of a model of Extent::whole.
     [[nodiscard]] virtual RunIteration whole() = 0;
 
     /// Whole runs with a clock read between subgraphs, as many as the policy's least iterations.
@@ -33,7 +39,7 @@ class RunnableModel {
 /// \throws CannotTime
 [[nodiscard]] std::unique_ptr<RunnableModel> make_runnable(Backend backend, ExportedProgram program,
                                                            std::vector<int> const& subgraphs,
-                                                           std::uint64_t seed,
-                                                           TimingDevice& device);
+                                                           std::uint64_t seed, TimingDevice& device,
+                                                           Extent extent = Extent::whole);
 
 }  // namespace derate::benchmarks

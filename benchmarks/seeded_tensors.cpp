@@ -343,10 +343,15 @@ void SeededValues::fill_normal(std::span<float> values, std::uint64_t first, std
 
 TensorSlots seeded_inputs(ExportedProgram const& program, std::uint64_t seed,
                           std::string const& device) {
+    return seeded_inputs(program, program.inputs, seed, device);
+}
+
+TensorSlots seeded_inputs(ExportedProgram const& program, std::span<ProgramInput const> inputs,
+                          std::uint64_t seed, std::string const& device) {
     TensorSlots slots(program.values.size());
     auto const drawn = values_of(program).inputs;
     try {
-        for (auto const& input : program.inputs) {
+        for (auto const& input : inputs) {
             auto const& value = program.values[static_cast<std::size_t>(input.value)];
             auto held = value;
             held.sizes = distinct_sizes(value);

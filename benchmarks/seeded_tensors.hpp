@@ -38,4 +38,9 @@ struct SeededValues {
 [[nodiscard]] TensorSlots seeded_inputs(ExportedProgram const& program, std::uint64_t seed,
                                         std::string const& device);
 
+/// Of these of the program's inputs alone: no memory is filled for what nobody reads.
+[[nodiscard]] TensorSlots seeded_inputs(ExportedProgram const& program,
+                                        std::span<ProgramInput const> inputs, std::uint64_t seed,
+                                        std::string const& device);
+
 }  // namespace derate::benchmarks

@@ -19,7 +19,10 @@ namespace {
 using KernelKind = std::pair<OperationType, std::string>;
 using Features = std::array<double, feature_count>;
 
-constexpr double preparation_ms = 4;  // of a repetition: capture, caches, window
+constexpr double preparation_ms = 2;    // of a repetition: inputs brought, caches filled anew
+constexpr double opening_ms = 20;       // of a model: file read, sizes bound, inputs made
+constexpr double weights_per_ms = 2e6;  // bytes, as they are made
+constexpr double first_run_factor = 2;  // memory is new, primitives are made
 constexpr double farthest = 5;        // what lies beyond is as unknown as it can be
 
 /// A kernel that may be chosen.
@@ -30,6 +33,7 @@ struct Candidate {
     KernelKind kind;
     Features features{};
     double cost_ms = 0;          ///< of one repetition
+    double captured_ms = 0;      ///< from the start of its model to its end, in the capturing run
     double distance = farthest;  ///< to what is timed of its kind
 };
 
@@ -41,8 +45,21 @@ double distance_between(Features const& a, Features const& b) {
     return std::sqrt(sum);
 }
 
-/// A call that never counts and one that does.
-double repetition_ms(double once_ms) { return 2 * once_ms + preparation_ms; }
+double repetition_ms(CampaignSettings const& settings, double once_ms) {
+    return preparation_ms + expected_repetition_ms(settings.repetition, once_ms);
+}
+
+/// Up to each subgraph's end.
+std::vector<double> capture_ms(CampaignModel const& model) {
+    std::vector<double> times;
+    double sum = opening_ms;
+    for (auto const& subgraph : model.subgraphs) {
+        sum += first_run_factor * guessed_ms(subgraph, 1) +
+               subgraph.traffic.weights.value() / weights_per_ms;
+        times.push_back(sum);
+    }
+    return times;
+}
 
 double run_ms(CampaignModel const& model) {
     double sum = 0;
@@ -84,8 +101,11 @@ std::set<int> batches_of(std::span<CampaignModel const> models) {
 
 std::vector<CampaignModel> kernels_at_further_batches(std::span<CampaignModel const> timed,
                                                       std::vector<CampaignModel> further,
-                                                      CampaignRules const& rules, double share) {
+                                                      CampaignSettings const& settings,
+                                                      double share) {
     auto const weight = shares_of_time(timed);
+    std::vector<std::vector<double>> capture;
+    for (auto const& model : further) capture.push_back(capture_ms(model));
     std::vector<Candidate> candidates;
     for_each_distinct(further, [&](std::size_t m, std::size_t s, Subgraph const& subgraph) {
         candidates.push_back({.model = m,
@@ -93,7 +113,8 @@ std::vector<CampaignModel> kernels_at_further_batches(std::span<CampaignModel co
                               .batch = further[m].batch.value_or(1),
                               .kind = kind_of(subgraph),
                               .features = shape_features(subgraph),
-                              .cost_ms = repetition_ms(guessed_ms(subgraph, 1))});
+                              .cost_ms = repetition_ms(settings, guessed_ms(subgraph, 1)),
+                              .captured_ms = capture[m][s]});
     });
     auto const note = [&](KernelKind const& kind, Features const& features) {
         for (auto& candidate : candidates) {
@@ -104,12 +125,17 @@ std::vector<CampaignModel> kernels_at_further_batches(std::span<CampaignModel co
     };
     double timed_ms = 0;
     for_each_distinct(timed, [&](std::size_t, std::size_t, Subgraph const& subgraph) {
-        timed_ms +=
-            rules.rounds * rules.repetitions_per_visit * repetition_ms(guessed_ms(subgraph, 1));
+        timed_ms += settings.rules.rounds * settings.rules.repetitions_per_visit *
+                    repetition_ms(settings, guessed_ms(subgraph, 1));
         note(kind_of(subgraph), shape_features(subgraph));
     });
 
     std::vector<std::set<std::size_t>> chosen(further.size());
+    std::vector<double> captured_ms(further.size(), 0.0);
+    auto const cost_of = [&](Candidate const& candidate) {
+        return candidate.cost_ms +
+               std::max(0.0, candidate.captured_ms - captured_ms[candidate.model]);
+    };
     auto const batches = batches_of(further);
     for (int const batch : batches) {
         double left_ms = share * timed_ms / static_cast<double>(batches.size());
@@ -117,16 +143,19 @@ std::vector<CampaignModel> kernels_at_further_batches(std::span<CampaignModel co
             Candidate* best = nullptr;
             double best_promise = 0;
             for (auto& candidate : candidates) {
-                if (candidate.batch != batch || candidate.cost_ms > left_ms) continue;
+                if (candidate.batch != batch || candidate.distance <= 0) continue;
+                double const cost_ms = cost_of(candidate);
+                if (cost_ms > left_ms) continue;
                 auto const known = weight.find(candidate.kind);
                 if (known == weight.end()) continue;
-                double const promise = known->second * candidate.distance / candidate.cost_ms;
+                double const promise = known->second * candidate.distance / cost_ms;
                 if (promise <= best_promise) continue;
                 best = &candidate;
                 best_promise = promise;
             }
             if (best == nullptr) break;
-            left_ms -= best->cost_ms;
+            left_ms -= cost_of(*best);
+            captured_ms[best->model] = std::max(captured_ms[best->model], best->captured_ms);
             chosen[best->model].insert(best->subgraph);
             note(best->kind, best->features);
         }
@@ -149,10 +178,12 @@ std::vector<CampaignModel> kernels_at_further_batches(std::span<CampaignModel co
 
 std::vector<CampaignModel> wholes_at_further_batches(std::span<CampaignModel const> timed,
                                                      std::vector<CampaignModel> further,
-                                                     CampaignRules const& rules, double share) {
+                                                     CampaignSettings const& settings,
+                                                     double share) {
     double timed_ms = 0;
-    for (auto const& model : timed)
-        timed_ms += rules.whole_repetitions * repetition_ms(run_ms(model));
+    for (auto const& model : timed) {
+        timed_ms += settings.rules.whole_repetitions * repetition_ms(settings, run_ms(model));
+    }
     std::ranges::stable_sort(further, {}, [](CampaignModel const& model) {
         return std::pair{model.batch.value_or(1), run_ms(model)};
     });
@@ -164,7 +195,7 @@ std::vector<CampaignModel> wholes_at_further_batches(std::span<CampaignModel con
     std::vector<CampaignModel> result;
     for (auto& model : further) {
         int const batch = model.batch.value_or(1);
-        double const cost_ms = repetition_ms(run_ms(model));
+        double const cost_ms = repetition_ms(settings, run_ms(model));
         if (families.contains({batch, model.family}) || cost_ms > left_ms[batch]) continue;
         left_ms[batch] -= cost_ms;
         families.insert({batch, model.family});

@@ -41,6 +41,11 @@ std::vector<double> rows_of(CampaignModel const& model) {
     return rows;
 }
 
+CampaignSettings standard_settings() { return {.rules = standard_rules()}; }
+
+constexpr double repetition_ms = 7;  // of what takes no time: 5 are timed, 2 go by
+constexpr double opening_ms = 20;    // of a model
+
 /// Time for anything.
 constexpr double ample = 1e6;
 
@@ -48,7 +53,7 @@ TEST(KernelsAtFurtherBatches, AreThoseThatAreNotTimedYet) {
     std::vector const timed{model_of("a", 1, {product(8), product(16)})};
     // At batch 2 both products have twice the rows: one is that of 16 rows once more.
     auto const chosen = kernels_at_further_batches(
-        timed, {model_of("a", 2, {product(16), product(32)})}, standard_rules(), ample);
+        timed, {model_of("a", 2, {product(16), product(32)})}, standard_settings(), ample);
     ASSERT_EQ(chosen.size(), 1U);
     EXPECT_EQ(rows_of(chosen[0]), std::vector{32.0});
     EXPECT_EQ(chosen[0].subgraphs[0].id, 1) << "as the model counts them";
@@ -65,11 +70,12 @@ TEST(KernelsAtFurtherBatches, ComeByShareOfTimeAndDistanceForTheirCost) {
     std::vector const further{
         model_of("a", 2, {product(8), product(400), product(8, OperationType::matmul)})};
     // By hand: m = 8 lies log(8/7) = 0.13 from what is timed, m = 400 log(400/7) = 4.0; the bmm
-    // log(2) = 0.69 at an eighth of the weight. All cost about the 4 ms of getting ready.
+    // log(2) = 0.69 at an eighth of the weight. All cost about as much.
     auto const room_for = [&](double kernels) {
-        double const timed_ms = 8 * 6 * 4.0;  // at least: rounds 3, repetitions 2
-        return kernels_at_further_batches(timed, further, standard_rules(),
-                                          1.1 * kernels * 4.0 / timed_ms);
+        double const timed_ms = 8 * 6 * repetition_ms;  // rounds 3, repetitions 2
+        return kernels_at_further_batches(
+            timed, further, standard_settings(),
+            1.02 * (opening_ms + 1 + kernels * repetition_ms) / timed_ms);
     };
     EXPECT_EQ(rows_of(room_for(1).at(0)), std::vector{400.0});
     EXPECT_EQ(rows_of(room_for(2).at(0)), (std::vector{8.0, 400.0}));
@@ -85,11 +91,38 @@ TEST(KernelsAtFurtherBatches, EachBatchHasItsPartOfTheTime) {
         for (int const m : {11, 13, 17, 19}) kernels.push_back(product(batch * m));
         further.push_back(model_of("a", batch, kernels));
     }
-    double const share = 1.1 * 4 * 4.0 / (4 * 6 * 4.0);  // of four kernels
-    auto const chosen = kernels_at_further_batches(timed, further, standard_rules(), share);
+    // Of two kernels at each.
+    double const share = 1.1 * 2 * (opening_ms + 2 * repetition_ms) / (4 * 6 * repetition_ms);
+    auto const chosen = kernels_at_further_batches(timed, further, standard_settings(), share);
     ASSERT_EQ(chosen.size(), 2U);
     EXPECT_EQ(chosen[0].subgraphs.size(), 2U);
     EXPECT_EQ(chosen[1].subgraphs.size(), 2U);
+}
+
+TEST(KernelsAtFurtherBatches, AreDearWhereMuchRunsBeforeThem) {
+    std::vector const timed{model_of("a", 1, {product(1)})};
+    // Before the last two of "deep" lie 205 ms of work at 40 GFLOP/s, run for the first time, and
+    // 64 ms of memory: the first of them to be chosen pays for that, the second no more.
+    std::vector const further{
+        model_of("deep", 2, {product(1e6), product(5e4), product(5e5)}),
+        model_of("flat", 2, {product(300)}),
+    };
+    double const timed_ms = 6 * repetition_ms;
+    auto const chosen_in = [&](double ms) {
+        std::vector<std::vector<double>> rows;
+        for (auto const& model :
+             kernels_at_further_batches(timed, further, standard_settings(), ms / timed_ms)) {
+            rows.push_back(rows_of(model));
+        }
+        return rows;
+    };
+    using Rows = std::vector<std::vector<double>>;
+    EXPECT_EQ(chosen_in(200), (Rows{{300.0}}));
+    // 5e4 rows take 13 ms once, 5e5 rows 134 ms, five times each: 68 and 670 ms, besides the 538 ms
+    // of the first kernel's run and, for the last, 26 of the second's and 268 of its own.
+    EXPECT_EQ(chosen_in(30 + 660), (Rows{{5e4}, {300.0}}));
+    EXPECT_EQ(chosen_in(30 + 660 + 800), (Rows{{5e4}, {300.0}})) << "670 + 268 are more";
+    EXPECT_EQ(chosen_in(30 + 660 + 1000), (Rows{{5e4, 5e5}, {300.0}}));
 }
 
 TEST(WholesAtFurtherBatches, AreTheQuickestOfEachFamily) {
@@ -102,7 +135,7 @@ TEST(WholesAtFurtherBatches, AreTheQuickestOfEachFamily) {
                             of("other", "g", 1, 1e4)};
     std::vector const further{of("slow", "f", 3, 1e5), of("quick", "f", 3, 100),
                               of("other", "g", 3, 1e4)};
-    auto const chosen = wholes_at_further_batches(timed, further, standard_rules(), ample);
+    auto const chosen = wholes_at_further_batches(timed, further, standard_settings(), ample);
     ASSERT_EQ(chosen.size(), 2U);
     EXPECT_EQ(chosen[0].name, "quick");
     EXPECT_EQ(chosen[1].name, "other");
@@ -110,7 +143,7 @@ TEST(WholesAtFurtherBatches, AreTheQuickestOfEachFamily) {
         EXPECT_TRUE(model.whole && model.sparse);
         EXPECT_FALSE(model.isolated || model.in_context || model.partial);
     }
-    EXPECT_TRUE(wholes_at_further_batches(timed, further, standard_rules(), 1e-9).empty());
+    EXPECT_TRUE(wholes_at_further_batches(timed, further, standard_settings(), 1e-9).empty());
 }
 
 }  // namespace

@@ -56,6 +56,11 @@ double guessed_ms(Subgraph const& subgraph, int threads) {
             5e-6 * static_cast<double>(subgraph.nodes.size()));
 }
 
+double expected_repetition_ms(RepetitionPolicy const& policy, double once_ms) {
+    return once_ms * policy.min_warmup_iterations +
+           std::max(policy.min_timed_ms, once_ms * policy.min_iterations);
+}
+
 std::string key_of_case(CampaignSettings const& settings, CampaignModel const& model,
                         Subgraph const& subgraph, CacheState state) {
     return case_key(subgraph.descriptor, state, settings.execution, model.precision);
@@ -193,16 +198,11 @@ double expected_seconds(PlannedStep const& step, CampaignSettings const& setting
     };
     constexpr double preparation_ms = 2;  // capture is in memory; the caches are filled anew
     if (step.kind == StepKind::drift) return 20 / ms_per_second;
-    // One call that never counts, then the window.
     auto const& policy = settings.repetition;
-    auto const repetition_ms = [&policy](double once) {
-        return once * policy.min_warmup_iterations +
-               std::max(policy.min_timed_ms, once * policy.min_iterations);
-    };
     if (step.kind == StepKind::isolated) {
         auto const& item = cases[step.index];
         double const once = last_ms(known.isolated, item.key).value_or(item.expected_ms);
-        return (repetition_ms(once) + preparation_ms) / ms_per_second;
+        return (expected_repetition_ms(policy, once) + preparation_ms) / ms_per_second;
     }
     auto const& model = plan.models[step.index];
     double once = 0;
@@ -213,7 +213,7 @@ double expected_seconds(PlannedStep const& step, CampaignSettings const& setting
             once += guessed_ms(subgraph, settings.execution.threads.value_or(1));
         }
     }
-    return repetition_ms(once) / ms_per_second;
+    return expected_repetition_ms(policy, once) / ms_per_second;
 }
 
 }  // namespace derate

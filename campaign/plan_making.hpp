@@ -29,6 +29,10 @@ struct DistinctCase {
 /// call.
 [[nodiscard]] double guessed_ms(Subgraph const& subgraph, int threads);
 
+/// What a repetition takes of something that takes `once_ms`: calls that never count, then as many
+/// as the policy asks for.
+[[nodiscard]] double expected_repetition_ms(RepetitionPolicy const& policy, double once_ms);
+
 /// The distinct cases of all models whose subgraphs are to be timed alone, in order of appearance.
 /// Subgraphs without work and traffic (pure views) are no cases: they cost nothing that a clock
 /// sees.

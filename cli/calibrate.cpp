@@ -163,13 +163,13 @@ CampaignModels models_of(CalibrateFlags const& flags, ModelChoice const& choice,
         std::ranges::move(
             kernels_at_further_batches(models.calibration,
                                        at_batches(measuring, choice.calibration, further_batches),
-                                       settings.rules, share_of_further_batches),
+                                       settings, share_of_further_batches),
             std::back_inserter(models.calibration));
         if (flags.test_models.empty()) {
             std::ranges::move(
                 wholes_at_further_batches(models.held_out,
                                           at_batches(measuring, choice.held_out, held_out_batches),
-                                          settings.rules, share_of_held_out_batches),
+                                          settings, share_of_held_out_batches),
                 std::back_inserter(models.held_out));
         }
     }
