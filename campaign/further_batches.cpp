@@ -19,11 +19,10 @@ namespace {
 using KernelKind = std::pair<OperationType, std::string>;
 using Features = std::array<double, feature_count>;
 
-constexpr double preparation_ms = 2;    // of a repetition: inputs brought, caches filled anew
 constexpr double opening_ms = 20;       // of a model: file read, sizes bound, inputs made
 constexpr double weights_per_ms = 2e6;  // bytes, as they are made
 constexpr double first_run_factor = 2;  // memory is new, primitives are made
-constexpr double farthest = 5;        // what lies beyond is as unknown as it can be
+constexpr double farthest = 5;           // what lies beyond is as unknown as it can be
 
 /// A kernel that may be chosen.
 struct Candidate {

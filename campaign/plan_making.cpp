@@ -196,7 +196,6 @@ double expected_seconds(PlannedStep const& step, CampaignSettings const& setting
         if (found == by_name.end() || found->second.empty()) return std::nullopt;
         return found->second.rbegin()->second.times_ms.back();
     };
-    constexpr double preparation_ms = 2;  // capture is in memory; the caches are filled anew
     if (step.kind == StepKind::drift) return 20 / ms_per_second;
     auto const& policy = settings.repetition;
     if (step.kind == StepKind::isolated) {

@@ -29,6 +29,9 @@ struct DistinctCase {
 /// call.
 [[nodiscard]] double guessed_ms(Subgraph const& subgraph, int threads);
 
+/// Of a repetition of a kernel alone: its inputs are brought, the caches filled anew.
+inline constexpr double preparation_ms = 2;
+
 /// What a repetition takes of something that takes `once_ms`: calls that never count, then as many
 /// as the policy asks for.
 [[nodiscard]] double expected_repetition_ms(RepetitionPolicy const& policy, double once_ms);

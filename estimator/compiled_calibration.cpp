@@ -12,8 +12,6 @@
 namespace derate {
 namespace {
 
-constexpr double least_seconds = 1e-8;
-
 Interval log_range(std::optional<Interval> const& range) {
     if (!range || !(range->lower > 0)) return {1, 0};
     return {std::log(range->lower), std::log(range->upper)};

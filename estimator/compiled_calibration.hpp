@@ -17,6 +17,9 @@
 
 namespace derate {
 
+/// No kernel's median is less, whatever its curve says.
+inline constexpr double least_seconds = 1e-8;
+
 /// Points are held in whole groups of this many.
 inline constexpr int point_lanes = 8;
 [[nodiscard]] constexpr int padded_points(int points) {

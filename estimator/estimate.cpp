@@ -9,7 +9,6 @@
 namespace derate {
 namespace {
 
-constexpr double least_seconds = 1e-8;
 constexpr int chunk = 128;  ///< distinct kernels at once; a multiple of the lanes
 
 /// Kernels of one chunk, one array a quantity, so that loops over them vectorise.

@@ -9,8 +9,6 @@
 namespace derate {
 namespace {
 
-constexpr double least_seconds = 1e-8;
-
 /// exp(x) for x <= 0, from `least` on downwards exp(least): nothing beside 1, and no denormal.
 template <int least>
 struct Shrinking {

@@ -13,8 +13,6 @@
 namespace derate {
 namespace {
 
-constexpr double least_seconds = 1e-8;
-
 struct PricedKernel {
     RooflineSeconds terms;
     double residual = 0;
